@@ -1,0 +1,29 @@
+# Reading a config applies sr4ir_mm/compat.py, so that the toolboxes' own
+# scripts and inferencers can load our checkpoints on PyTorch >= 2.6.
+custom_imports = dict(imports=['sr4ir_mm'])
+
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'))
+# Each phase leaves one network out.
+model_wrapper_cfg = dict(
+    type='MMDistributedDataParallel',
+    find_unused_parameters=True,
+    broadcast_buffers=False)
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    # Two, because the older one is deleted before the newer one is written.
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    visualization=dict(type='sr4ir_mm.SRVisualizationHook'))
+vis_backends = [dict(type='LocalVisBackend')]
+log_processor = dict(by_epoch=True)
+log_level = 'INFO'
+
+randomness = dict(seed=200)
+load_from = None
+resume = False

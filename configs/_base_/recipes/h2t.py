@@ -1,0 +1,7 @@
+# H -> T, the oracle: the task network on HR images. Set model.view='hr'.
+phases = [
+    dict(
+        name='task',
+        trains='task_model',
+        losses=[dict(type='sr4ir_mm.TaskLoss', views=dict(hr=1.0))]),
+]

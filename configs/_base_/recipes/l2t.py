@@ -1,0 +1,8 @@
+# L -> T: the task network on LR images enlarged bilinearly. Set
+# model.view='bilinear'.
+phases = [
+    dict(
+        name='task',
+        trains='task_model',
+        losses=[dict(type='sr4ir_mm.TaskLoss', views=dict(bilinear=1.0))]),
+]

@@ -1,0 +1,17 @@
+# EDSR-baseline, pre-trained on DIV2K: 1,517,571 parameters.
+scale = 4
+sr_net = dict(
+    type='mmagic.EDSRNet',
+    in_channels=3,
+    out_channels=3,
+    mid_channels=64,
+    num_blocks=16,
+    upscale_factor=scale,
+    init_cfg=dict(
+        type='Pretrained',
+        checkpoint='https://download.openmmlab.com/mmediting/restorers/edsr/'
+        'edsr_x4c64b16_1x16_300k_div2k_20200608-3c2af8a3.pth',
+        prefix='generator.'))
+sr_optim_wrapper = dict(
+    type='OptimWrapper',
+    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0))

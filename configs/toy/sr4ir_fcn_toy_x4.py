@@ -1,0 +1,75 @@
+# SR4IR on toy scenes with networks that a laptop trains in two minutes: the
+# README's demo.
+_base_ = [
+    '../_base_/default_runtime.py', '../_base_/datasets/toy_scenes_seg.py',
+    '../_base_/recipes/sr4ir.py'
+]
+
+scale = 4
+model = dict(
+    type='sr4ir_mm.SRSegmentor',
+    sr_net=dict(
+        type='mmagic.EDSRNet',
+        in_channels=3,
+        out_channels=3,
+        mid_channels=16,
+        num_blocks=4,
+        upscale_factor=scale),
+    task_model=dict(
+        type='EncoderDecoder',
+        data_preprocessor=dict(
+            type='SegDataPreProcessor',
+            mean=[123.675, 116.28, 103.53],
+            std=[58.395, 57.12, 57.375],
+            bgr_to_rgb=True,
+            size_divisor=1,
+            pad_val=0,
+            seg_pad_val=255),
+        backbone=dict(
+            type='ResNet',
+            depth=18,
+            base_channels=16,
+            stem_channels=16,
+            num_stages=2,
+            strides=(1, 1),
+            dilations=(1, 2),
+            out_indices=(0, 1),
+            norm_cfg=dict(type='BN')),
+        decode_head=dict(
+            type='FCNHead',
+            in_channels=32,
+            in_index=-1,
+            channels=32,
+            num_convs=1,
+            concat_input=False,
+            dropout_ratio=0,
+            num_classes=5,
+            norm_cfg=dict(type='BN'),
+            align_corners=False,
+            loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+        train_cfg=dict(),
+        test_cfg=dict(mode='whole')),
+    scale=scale,
+    phases=_base_.phases)
+
+max_epochs = 15
+train_cfg = dict(
+    type='sr4ir_mm.AlternatingEpochTrainLoop',
+    max_epochs=max_epochs,
+    val_interval=5)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    constructor='mmagic.MultiOptimWrapperConstructor',
+    sr_net=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3)),
+    task_model=dict(
+        type='OptimWrapper', optimizer=dict(type='AdamW', lr=4e-3)))
+param_scheduler = dict(
+    type='CosineAnnealingLR',
+    T_max=max_epochs,
+    eta_min=1e-5,
+    end=max_epochs,
+    by_epoch=True,
+    convert_to_iter_based=True)
+default_hooks = dict(
+    logger=dict(interval=20), visualization=dict(draw=True, interval=10))

@@ -1,0 +1,72 @@
+"""What the scripts in ``tools/`` share: OpenMMLab's usual options."""
+import argparse
+import os
+import os.path as osp
+from typing import Any
+
+from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.device import get_device
+
+
+def add_common_args(parser: argparse.ArgumentParser) -> None:
+    """Add the options of both training and testing."""
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--work-dir',
+        help='where logs and results go (default: work_dirs/CONFIG)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='override settings of the config, e.g. '
+        'model.sr_net.init_cfg=None key="[a,b]"')
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm', 'mpi'],
+        default='none',
+        help='job launcher')
+    # Set by torch.distributed.launch.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def load_config(args: argparse.Namespace) -> Config:
+    """Read the config and apply the common options to it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    if not osp.isfile(args.config):
+        raise FileNotFoundError(f'There is no config {args.config!r}.')
+    cfg = Config.fromfile(args.config)
+    cfg.launcher = args.launcher
+    cfg.merge_from_dict(args.cfg_options)
+    # command line, then config, then the config's name
+    if args.work_dir is not None:
+        cfg.work_dir = args.work_dir
+    elif cfg.get('work_dir') is None:
+        name = osp.splitext(osp.basename(args.config))[0]
+        cfg.work_dir = osp.join('work_dirs', name)
+    if get_device() == 'cpu':
+        _adapt_to_cpu(cfg)
+    return cfg
+
+
+def _adapt_to_cpu(cfg: Config) -> None:
+    """NCCL and synchronized BatchNorm exist on GPUs only."""
+    cfg.setdefault('env_cfg', ConfigDict())
+    cfg.env_cfg.setdefault('dist_cfg', ConfigDict()).backend = 'gloo'
+    cfg.sync_bn = None
+    _replace_sync_bn(cfg.model)
+
+
+def _replace_sync_bn(node: Any) -> None:
+    if isinstance(node, dict):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
+        for value in node.values():
+            _replace_sync_bn(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _replace_sync_bn(value)

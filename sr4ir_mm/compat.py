@@ -1,0 +1,42 @@
+"""The few places where the released OpenMMLab packages do not run unchanged
+on today's NumPy and PyTorch.
+
+Each entry names the breakage and the version that needs it; delete it when
+the release that repairs it becomes the oldest that we support.
+"""
+import numpy as np
+import torch
+
+
+def apply() -> None:
+    """Apply every compatibility fix. Idempotent; called on import."""
+    _restore_numpy_bool8()
+    _allow_mmengine_checkpoints()
+
+
+def _restore_numpy_bool8() -> None:
+    """``mmagic/utils/trans_utils.py`` (1.2.0) reads ``np.bool8``, which
+    NumPy 2.0 removed.
+    https://numpy.org/doc/stable/numpy_2_0_migration_guide.html
+    """
+    if not hasattr(np, 'bool8'):
+        np.bool8 = np.bool_
+
+
+def _allow_mmengine_checkpoints() -> None:
+    """Let ``torch.load`` read mmengine's own checkpoints, safely.
+
+    Since PyTorch 2.6 it refuses every class that is not allow-listed, and a
+    checkpoint of mmengine 0.10.7 holds its log (``HistoryBuffer``, NumPy
+    arrays) beside the weights.
+    https://github.com/open-mmlab/mmengine/issues/1655
+    """
+    if not hasattr(torch.serialization, 'add_safe_globals'):
+        return
+    from mmengine.logging.history_buffer import HistoryBuffer
+    multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
+    dtypes = {type(np.dtype(kind)) for kind in '?bBhHiIlLqQfdeUS'}
+    torch.serialization.add_safe_globals([
+        HistoryBuffer, multiarray._reconstruct, multiarray.scalar, np.ndarray,
+        np.dtype, *dtypes
+    ])

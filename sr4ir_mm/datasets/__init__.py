@@ -1,0 +1,3 @@
+from .transforms import CQMix, EvaluateAtInputSize
+
+__all__ = ['CQMix', 'EvaluateAtInputSize']

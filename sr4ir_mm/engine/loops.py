@@ -1,0 +1,187 @@
+from functools import partial
+from itertools import count
+from typing import Dict, Iterator, Union
+
+import numpy as np
+from mmengine.dataset import worker_init_fn
+from mmengine.dist import get_rank
+from mmengine.model import MMDistributedDataParallel, is_model_wrapper
+from mmengine.optim import OptimWrapperDict
+from mmengine.runner import (EpochBasedTrainLoop, IterBasedTrainLoop,
+                             set_random_seed)
+from torch.utils.data import DataLoader
+
+from sr4ir_mm.models.phase import Phase, Span
+from sr4ir_mm.models.sr_task_model import SRTaskModel
+from sr4ir_mm.registry import LOOPS
+from .optim import JointOptimWrapper
+
+
+class _AlternatingLoop:
+    """What an alternating loop adds to a loop of mmengine.
+
+    For each batch it runs the active phases of the model in order. A phase is
+    one ordinary ``train_step`` with the optimizer of the network that it
+    trains, so mixed precision, gradient clipping and accumulation are
+    mmengine's. The hooks see one iteration per batch.
+
+    All randomness of a step (epoch or iteration) depends on the seed, the rank
+    and the number of the step alone, so a resumed training goes on exactly as
+    if it had not been interrupted.
+    """
+
+    def run(self):
+        """Check the recipe against model and optimizers, then train."""
+        model = self.runner.model
+        self._model = model.module if is_model_wrapper(model) else model
+        self._check()
+        self._updates = {
+            phase.name: self._build_update(phase)
+            for phase in self._model.phases
+        }
+        self._init_accumulation()
+        self._rehearsed = False
+        return super().run()
+
+    def _run_iter(self, batch_idx: int, data_batch: dict) -> None:
+        self.runner.call_hook(
+            'before_train_iter', batch_idx=batch_idx, data_batch=data_batch)
+        outputs = self._run_phases(data_batch)
+        self.runner.call_hook(
+            'after_train_iter',
+            batch_idx=batch_idx,
+            data_batch=data_batch,
+            outputs=outputs)
+        self._iter += 1
+
+    def _run_phases(self, data_batch: dict) -> dict:
+        progress = self._iter / self._max_iters
+        views = self._model.make_views(data_batch)
+        if not self._rehearsed:
+            self._model.rehearse(views)
+            self._rehearsed = True
+        outputs = {}
+        for phase in self._model.phases:
+            if progress in phase.span:
+                with self._model.in_phase(phase, views, progress):
+                    log_vars = self.runner.model.train_step(
+                        views, optim_wrapper=self._updates[phase.name])
+                outputs.update({
+                    f'{phase.name}/{key}': value
+                    for key, value in log_vars.items()
+                })
+        return outputs
+
+    def _seed(self, step: int) -> int:
+        """Seed this process for a step; returns the seed."""
+        entropy = np.random.SeedSequence([self.runner.seed, get_rank(), step])
+        # 31 bits: mmengine adds the worker's number to it.
+        seed = int(entropy.generate_state(1)[0] >> 1)
+        set_random_seed(seed)
+        return seed
+
+    def _build_update(self, phase: Phase):
+        wrappers = [self.runner.optim_wrapper[name] for name in phase.trains]
+        return wrappers[0] if len(wrappers) == 1 else JointOptimWrapper(
+            wrappers)
+
+    def _init_accumulation(self) -> None:
+        """Tell each optimizer in how many iterations it takes part, so that
+        gradient accumulation loses none at the end."""
+
+        def steps(phases, until):
+            return sum(i / self._max_iters in phase.span for phase in phases
+                       for i in range(until))
+
+        for name, wrapper in self.runner.optim_wrapper.items():
+            phases = [p for p in self._model.phases if name == p.trains[0]]
+            wrapper.initialize_count_status(
+                self.runner.model, steps(phases, self._iter),
+                steps(phases, self._max_iters))
+
+    def _check(self) -> None:
+        """Raise TypeError or ValueError for what cannot train as meant."""
+        kind = type(self).__name__
+        model, optim_wrapper = self.runner.model, self.runner.optim_wrapper
+        if not isinstance(self._model, SRTaskModel):
+            raise TypeError(f'{kind} trains the phases of an SRTaskModel, but '
+                            f'model.type is {type(self._model).__name__}.')
+        if not len(self._model.phases):
+            raise ValueError('model.phases is empty: nothing to train. See '
+                             'configs/_base_/recipes/.')
+        gap = Span().first_gap([phase.span for phase in self._model.phases])
+        if gap is not None:
+            raise ValueError(f'model.phases: none is active from {gap:g} of '
+                             'the training on.')
+        if not isinstance(optim_wrapper, OptimWrapperDict):
+            raise TypeError(
+                'optim_wrapper needs one optimizer per network: dict('
+                "constructor='mmagic.MultiOptimWrapperConstructor', "
+                'sr_net=dict(...), task_model=dict(...)).')
+        for phase in self._model.phases:
+            for name in phase.trains:
+                if name not in optim_wrapper:
+                    raise ValueError(f'Phase {phase.name!r} trains {name}, but'
+                                     f' optim_wrapper.{name} is not set.')
+        if is_model_wrapper(model) and not (
+                isinstance(model, MMDistributedDataParallel)
+                and model.find_unused_parameters):
+            raise ValueError(
+                'Each phase leaves a network out, so distributed training '
+                "needs model_wrapper_cfg=dict(type='MMDistributedDataParallel'"
+                ', find_unused_parameters=True, broadcast_buffers=False).')
+
+
+@LOOPS.register_module()
+class AlternatingEpochTrainLoop(_AlternatingLoop, EpochBasedTrainLoop):
+    """Epoch-based loop that alternates the phases of an SRTaskModel, batch by
+    batch (SR4IR, section 3.3).
+
+    The workers of the data loader restart at every epoch, whatever
+    ``persistent_workers`` says: their random state then depends on the epoch
+    alone, and a resumed training repeats it.
+
+    Args: See :class:`mmengine.runner.EpochBasedTrainLoop`.
+    """
+
+    def __init__(self, runner, dataloader: Union[DataLoader, Dict],
+                 **kwargs) -> None:
+        if isinstance(dataloader, dict):
+            dataloader = dict(dataloader, persistent_workers=False)
+        super().__init__(runner, dataloader, **kwargs)
+
+    def run_epoch(self) -> None:
+        """Seed the epoch in this process and the workers, then run it."""
+        seed = self._seed(self._epoch)
+        init_fn = self.dataloader.worker_init_fn
+        if isinstance(init_fn, partial) and init_fn.func is worker_init_fn:
+            self.dataloader.worker_init_fn = partial(init_fn, seed=seed)
+        super().run_epoch()
+
+    def run_iter(self, idx: int, data_batch: dict) -> None:
+        """Run the active phases on a batch."""
+        self._run_iter(idx, data_batch)
+
+
+@LOOPS.register_module()
+class AlternatingIterTrainLoop(_AlternatingLoop, IterBasedTrainLoop):
+    """Iteration-based loop that alternates the phases of an SRTaskModel, batch
+    by batch (SR4IR, section 3.3).
+
+    Args: See :class:`mmengine.runner.IterBasedTrainLoop`.
+    """
+
+    def run(self):
+        """Seed every iteration, then train."""
+        self.dataloader_iterator = self._seeded(self.dataloader_iterator)
+        return super().run()
+
+    def run_iter(self, data_batch: dict) -> None:
+        """Run the active phases on a batch."""
+        self._run_iter(self._iter, data_batch)
+
+    def _seeded(self, batches: Iterator[dict]) -> Iterator[dict]:
+        # On resuming, mmengine replays the data up to where it stopped.
+        for step in count():
+            self._seed(step)
+            yield next(batches)

@@ -1,0 +1,3 @@
+from .metrics import SRLPIPS, SRPSNR, SRSSIM
+
+__all__ = ['SRLPIPS', 'SRPSNR', 'SRSSIM']

@@ -1,0 +1,189 @@
+import os.path as osp
+from typing import Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+import torch
+from lpips import LPIPS
+from mmcv.image import rgb2ycbcr
+from mmengine.device import get_device
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
+from torch import Tensor
+
+from sr4ir_mm.models.degradations import quantize
+from sr4ir_mm.registry import METRICS
+
+
+class _ImageMetric(BaseMetric):
+    """Compares the images that the task model looked at with HR.
+
+    Runs beside the toolbox's own metrics in one evaluator and looks at the
+    image region without padding. The defaults are the paper's.
+
+    Args:
+        crop_border (int): Pixels left out on each side. Defaults to 8.
+        quantize (bool): Round the SR image to 8 bits first. Defaults to True.
+        prefix (str, optional): Of the metric's name. Defaults to ``sr``.
+        **kwargs: See :class:`mmengine.evaluator.BaseMetric`.
+    """
+
+    default_prefix = 'sr'
+    name: str
+
+    def __init__(self,
+                 crop_border: int = 8,
+                 quantize: bool = True,
+                 **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.crop_border = crop_border
+        self.quantize = quantize
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """Score the images of a batch.
+
+        Raises:
+            ValueError: If a sample has no HR image, or it is not larger than
+                its borders.
+        """
+        for sample in data_samples:
+            self.results.append(self.score(*self._images(sample)))
+
+    def compute_metrics(self, results: List[float]) -> Dict[str, float]:
+        """Mean over images. Those equal to HR have an infinite PSNR and do not
+        count, unless all are."""
+        finite = [value for value in results if np.isfinite(value)]
+        return {self.name: float(np.mean(finite or results))}
+
+    def score(self, pred: Tensor, gt: Tensor) -> float:
+        """Two images, RGB in [0, 1], (3, h, w) -> their score."""
+        raise NotImplementedError
+
+    def _images(self, sample: dict) -> Tuple[Tensor, Tensor]:
+        if 'gt_img' not in sample:
+            raise ValueError(
+                f'{type(self).__name__}: no HR image to compare with. It works '
+                'with the models of sr4ir_mm, evaluated on HR images.')
+        pred, gt = sample['pred_img'], sample['gt_img']
+        border = self.crop_border
+        if min(gt.shape[-2:]) <= 2 * border:
+            raise ValueError(
+                f'{type(self).__name__}: an image of {tuple(gt.shape[-2:])} '
+                f'pixels has nothing inside crop_border={border}. '
+                f'{sample.get("img_path", "")}')
+        if border:
+            pred, gt = (
+                image[:, border:-border, border:-border]
+                for image in (pred, gt))
+        return quantize(pred) if self.quantize else pred, quantize(gt)
+
+
+class _ArrayMetric(_ImageMetric):
+    """An image metric of scikit-image.
+
+    Args:
+        color_space (str): ``rgb``, or ``y`` for the luma of ITU-R BT.601 as
+            the classical SR tables use it. Defaults to ``rgb``.
+        **kwargs: See :class:`_ImageMetric`.
+    """
+
+    def __init__(self, color_space: str = 'rgb', **kwargs) -> None:
+        super().__init__(**kwargs)
+        if color_space not in ('rgb', 'y'):
+            raise ValueError(f'{type(self).__name__}: color_space='
+                             f'{color_space!r}: expected rgb or y.')
+        self.color_space = color_space
+
+    def _array(self, image: Tensor) -> np.ndarray:
+        """-> float (h, w, 1 or 3), 8-bit range."""
+        array = image.permute(1, 2, 0).float().cpu().numpy()
+        if self.color_space == 'y':
+            array = rgb2ycbcr(array, y_only=True)[..., None]
+        return array.astype(np.float64) * 255
+
+
+@METRICS.register_module()
+class SRPSNR(_ArrayMetric):
+    """Peak signal-to-noise ratio in dB, by scikit-image.
+
+    Args: See :class:`_ArrayMetric`.
+    """
+
+    name = 'PSNR'
+
+    def score(self, pred: Tensor, gt: Tensor) -> float:
+        """See :class:`_ImageMetric`."""
+        with np.errstate(divide='ignore'):
+            return peak_signal_noise_ratio(
+                self._array(gt), self._array(pred), data_range=255)
+
+
+@METRICS.register_module()
+class SRSSIM(_ArrayMetric):
+    """Structural similarity, by scikit-image with the settings of Wang et al.
+    (2004): 11x11 Gaussian window, sigma 1.5.
+
+    Args: See :class:`_ArrayMetric`.
+    """
+
+    name = 'SSIM'
+
+    def score(self, pred: Tensor, gt: Tensor) -> float:
+        """See :class:`_ImageMetric`."""
+        return structural_similarity(
+            self._array(gt),
+            self._array(pred),
+            data_range=255,
+            channel_axis=2,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False)
+
+
+@METRICS.register_module()
+class SRLPIPS(_ImageMetric):
+    """Learned perceptual image patch similarity, by the ``lpips`` package.
+
+    Args:
+        net (str): Backbone: ``vgg``, ``alex`` or ``squeeze``. Its ImageNet
+            weights come from torchvision. Defaults to ``vgg``.
+        required (bool): What to do if those can be neither found nor fetched:
+            raise an error, or leave this metric out with one line in the log.
+            Defaults to True.
+        **kwargs: See :class:`_ImageMetric`.
+    """
+
+    name = 'LPIPS'
+
+    def __init__(self,
+                 net: str = 'vgg',
+                 required: bool = True,
+                 **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.lpips: Optional[LPIPS] = None
+        try:
+            self.lpips = LPIPS(net=net, verbose=False).to(get_device()).eval()
+        except OSError as error:
+            message = (
+                f'SRLPIPS: no ImageNet weights of {net!r} ({error}). '
+                "Download torchvision's file on a machine that is online and "
+                'put it into '
+                f'{osp.join(torch.hub.get_dir(), "checkpoints")}.')
+            if required:
+                raise RuntimeError(message) from error
+            print_log(f'LPIPS is left out. {message}', 'current')
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """See :class:`_ImageMetric`."""
+        if self.lpips is not None:
+            super().process(data_batch, data_samples)
+
+    def evaluate(self, size: int) -> Dict[str, float]:
+        """See :class:`mmengine.evaluator.BaseMetric`."""
+        return {} if self.lpips is None else super().evaluate(size)
+
+    @torch.no_grad()
+    def score(self, pred: Tensor, gt: Tensor) -> float:
+        """See :class:`_ImageMetric`."""
+        return self.lpips(
+            pred[None].float(), gt[None].float(), normalize=True).item()

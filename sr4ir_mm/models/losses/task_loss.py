@@ -1,0 +1,37 @@
+from typing import Dict
+
+from torch import Tensor
+
+from sr4ir_mm.registry import MODELS
+from ..phase import Loss
+from ..views import check_views
+
+
+@MODELS.register_module()
+class TaskLoss(Loss):
+    """The task model's own losses, on one or several views of the batch.
+
+    The views go through the network one after the other, as in the authors'
+    code, so that BatchNorm normalises each kind of image by itself. In SR4IR
+    they are ``dict(sr=.34, hr=.34, cqmix=.34)`` (section 3.3).
+
+    Args:
+        views (dict[str, float]): Weight of each view.
+        **kwargs: See :class:`Loss`.
+    """
+
+    def __init__(self, views: Dict[str, float], **kwargs) -> None:
+        super().__init__(**kwargs)
+        check_views(views, 'TaskLoss.views')
+        self.views = dict(views)
+
+    def forward(self, model, views) -> Dict[str, Tensor]:
+        """The toolbox's losses as ``{view}.{name}``; see :class:`Loss`."""
+        losses = {}
+        for name, weight in self.views.items():
+            for key, value in model.task_loss(views, name).items():
+                if 'loss' in key:
+                    value = [weight * v for v in value] if isinstance(
+                        value, list) else weight * value
+                losses[f'{name}.{key}'] = value
+        return losses

@@ -1,0 +1,131 @@
+from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple, Union
+
+import torch.nn as nn
+from torch import Tensor
+
+from sr4ir_mm.registry import MODELS
+
+if TYPE_CHECKING:
+    from .sr_task_model import SRTaskModel
+    from .views import Views
+
+
+class Span:
+    """``[begin, end)``, in fractions of the whole training.
+
+    Args:
+        begin (float): Defaults to 0.
+        end (float): Defaults to 1.
+    """
+
+    def __init__(self, begin: float = 0., end: float = 1.) -> None:
+        if not 0 <= begin < end <= 1:
+            raise ValueError(f'begin={begin}, end={end}: expected 0 <= begin '
+                             '< end <= 1, in fractions of the training.')
+        self.begin = begin
+        self.end = end
+
+    def __contains__(self, progress: float) -> bool:
+        return self.begin <= progress < self.end
+
+    def first_gap(self, spans: Sequence['Span']) -> Optional[float]:
+        """Where this span is first covered by none of ``spans``, if it is."""
+        at = self.begin
+        for span in sorted(spans, key=lambda span: span.begin):
+            if span.begin > at:
+                break
+            at = max(at, span.end)
+        return at if at < self.end else None
+
+
+class Loss(nn.Module):
+    """What a phase minimises: turns views, and labels, into scalars.
+
+    Args:
+        begin (float): Fraction of the training at which it sets in.
+            Defaults to 0.
+        end (float): Fraction of the training at which it ends. Defaults to 1.
+    """
+
+    def __init__(self, begin: float = 0., end: float = 1.) -> None:
+        super().__init__()
+        self.span = Span(begin, end)
+
+    def forward(self, model: 'SRTaskModel',
+                views: 'Views') -> Dict[str, Tensor]:
+        """
+        Args:
+            model (SRTaskModel): The networks.
+            views (Views): The batch.
+
+        Returns:
+            dict[str, Tensor]: Already weighted. What has ``loss`` in its name
+            is summed up and minimised; the rest is logged.
+        """
+        raise NotImplementedError
+
+
+class Phase(nn.Module):
+    """Trains networks on a sum of losses, in a part of the training.
+
+    Args:
+        name (str): Prefix of its log entries.
+        trains (str | Sequence[str]): The networks that it trains
+            (``sr_net``, ``task_model``); all others are frozen meanwhile.
+            Several are trained by one backward pass and a step each.
+        losses (Sequence[dict]): Configs of :class:`Loss`.
+        begin (float): Fraction of the training at which it sets in.
+            Defaults to 0.
+        end (float): Fraction of the training at which it ends. Defaults to 1.
+    """
+
+    def __init__(self,
+                 name: str,
+                 trains: Union[str, Sequence[str]],
+                 losses: Sequence[dict],
+                 begin: float = 0.,
+                 end: float = 1.) -> None:
+        super().__init__()
+        self.name = name
+        self.trains: Tuple[str, ...] = (trains, ) if isinstance(
+            trains, str) else tuple(trains)
+        self.losses = nn.ModuleList(MODELS.build(loss) for loss in losses)
+        self.span = Span(begin, end)
+        gap = self.span.first_gap([loss.span for loss in self.losses])
+        if gap is not None:
+            raise ValueError(
+                f'Phase {name!r} has no loss from {gap:g} of the training on. '
+                'Let a loss begin or end elsewhere, or the phase.')
+
+    def forward(self, model: 'SRTaskModel', views: 'Views',
+                progress: float) -> Dict[str, Tensor]:
+        """The losses that are active at ``progress``, see :class:`Loss`."""
+        merged = {}
+        for loss in self.losses:
+            if progress in loss.span:
+                for key, value in loss(model, views).items():
+                    if key in merged:
+                        raise ValueError(f'Two losses of phase {self.name!r} '
+                                         f'report {key!r}.')
+                    merged[key] = value
+        return merged
+
+
+_PHASE_KEYS = ('name', 'trains', 'losses', 'begin', 'end')
+
+
+def build_phases(cfgs: Sequence[dict]) -> List[Phase]:
+    """Build ``model.phases``; raise ValueError naming a wrong key or gap."""
+    for i, cfg in enumerate(cfgs):
+        wrong = sorted(set(cfg) - set(_PHASE_KEYS))
+        missing = sorted(set(_PHASE_KEYS[:3]) - set(cfg))
+        if wrong or missing:
+            problem = f'unknown key {wrong[0]!r}' if wrong else \
+                f'missing key {missing[0]!r}'
+            raise ValueError(f'model.phases[{i}]: {problem}. A phase has '
+                             f'{", ".join(_PHASE_KEYS)}.')
+    phases = [Phase(**cfg) for cfg in cfgs]
+    names = [phase.name for phase in phases]
+    if len(set(names)) < len(names):
+        raise ValueError(f'model.phases: names must differ, got {names}.')
+    return phases

@@ -1,0 +1,31 @@
+from sr4ir_mm.registry import MODELS
+from .sr_task_model import SRTaskModel
+
+
+@MODELS.register_module()
+class SRSegmentor(SRTaskModel):
+    """A super-resolution network in front of any mmseg segmentor.
+
+    Args: See :class:`SRTaskModel`.
+    """
+
+    toolbox = 'mmseg'
+    toolbox_package = 'mmsegmentation'
+
+    # mmseg's test-time augmentation and inferencer look for these.
+
+    @property
+    def decode_head(self):
+        return self.task_model.decode_head
+
+    @property
+    def out_channels(self) -> int:
+        return self.task_model.out_channels
+
+    @property
+    def num_classes(self) -> int:
+        return self.task_model.num_classes
+
+    @property
+    def align_corners(self) -> bool:
+        return self.task_model.align_corners

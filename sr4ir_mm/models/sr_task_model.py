@@ -1,0 +1,289 @@
+import copy
+from contextlib import contextmanager
+from importlib.util import find_spec
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn as nn
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from sr4ir_mm.registry import MODELS, TRANSFORMS
+from .image_space import ImageSpace
+from .phase import Phase, build_phases
+from .views import Views, check_views
+
+NETWORKS = ('sr_net', 'task_model')
+
+
+class SRTaskModel(BaseModel):
+    """A super-resolution network in front of a recognition network.
+
+    This is the method; :class:`SRSegmentor` and its siblings adapt it to a
+    toolbox. An alternating loop (``sr4ir_mm.AlternatingEpochTrainLoop``)
+    drives it through its phases, each an ordinary ``train_step``.
+
+    Args:
+        task_model (dict): Config of the task model, unchanged from its
+            toolbox.
+        sr_net (dict, optional): Config of the SR network, RGB [0, 1] to RGB
+            [0, 1], e.g. ``mmagic.EDSRNet``. ``init_cfg`` works here for every
+            network, also for those that do not take it themselves. Not needed
+            by recipes that never look at view ``sr``.
+        scale (int): Factor between LR and HR. Defaults to 4.
+        phases (Sequence[dict]): The recipe: configs of :class:`Phase`, in the
+            order in which each iteration runs them. Only training needs it.
+        view (str): What the task model predicts from: ``sr``, ``bilinear``
+            or ``hr``. Defaults to ``sr``.
+        degradation (dict): HR -> LR. Defaults to bicubic without antialiasing.
+        cqmix (dict): Makes the view ``cqmix``. Defaults to an 8x8 grid.
+        data_preprocessor (dict, optional): The task model's, for configs that
+            keep it outside of the model.
+        init_cfg (dict, optional): Initialization config.
+        pretrained, train_cfg: Ignored. The toolboxes' inferencers set them to
+            None in any model config.
+    """
+
+    # The package of the task model, its name for pip, and its default scope.
+    toolbox: str
+    toolbox_package: str
+
+    def __init__(self,
+                 task_model: dict,
+                 sr_net: Optional[dict] = None,
+                 scale: int = 4,
+                 phases: Sequence[dict] = (),
+                 view: str = 'sr',
+                 degradation: dict = dict(type='sr4ir_mm.Bicubic'),
+                 cqmix: dict = dict(type='sr4ir_mm.CQMix'),
+                 data_preprocessor: Optional[dict] = None,
+                 init_cfg: Optional[dict] = None,
+                 pretrained: None = None,
+                 train_cfg: None = None) -> None:
+        check_views([view], 'model.view')
+        require_package(self.toolbox, self.toolbox_package,
+                        type(self).__name__)
+        task_model = dict(task_model)
+        task_model.setdefault('_scope_', self.toolbox)
+        if data_preprocessor is not None:
+            task_model.setdefault('data_preprocessor', data_preprocessor)
+        task_model_ = MODELS.build(task_model)
+        preprocessor_cfg = task_model.get('data_preprocessor') or {}
+        super().__init__(
+            # OpenMMLab loads images as BGR: RGB is what was swapped.
+            ImageSpace(
+                task_model_.data_preprocessor,
+                is_rgb=preprocessor_cfg.get('bgr_to_rgb', False)
+                or preprocessor_cfg.get('to_rgb', False)),
+            init_cfg)
+        self.sr_net = build_sr_net(sr_net)
+        self.task_model = task_model_
+        self.scale = scale
+        self.view = view
+        self.degradation = MODELS.build(
+            degradation, default_args=dict(scale=scale))
+        self.cqmix = TRANSFORMS.build(cqmix)
+        self.phases = nn.ModuleList(build_phases(phases))
+        self._check_phases()
+        if view == 'sr' and sr_net is None:
+            raise ValueError("model.view='sr', but model.sr_net is not set.")
+        # What a phase may unfreeze: `frozen_stages` stay frozen. Some
+        # backbones freeze them in `train()` only.
+        self.train()
+        self._trainable = {
+            name: [p for p in net.parameters() if p.requires_grad]
+            for name, net in self.networks.items()
+        }
+        self._current: Optional[Tuple[Phase, float]] = None
+
+    @property
+    def networks(self) -> Dict[str, nn.Module]:
+        """The networks by the name that phases and optimizers use."""
+        return {
+            name: getattr(self, name)
+            for name in NETWORKS if getattr(self, name) is not None
+        }
+
+    @property
+    def image_space(self) -> ImageSpace:
+        """The map between the task model's input and RGB in [0, 1]."""
+        return self.data_preprocessor
+
+    # ------------------------------------------------------------- training
+
+    def make_views(self, data_batch: dict) -> Views:
+        """Preprocess a batch of the training data loader, once for all
+        phases."""
+        return Views(self, **self.data_preprocessor(data_batch, True))
+
+    @contextmanager
+    def in_phase(self, phase: Phase, views: Views,
+                 progress: float) -> Iterator[None]:
+        """Inside, ``forward(views, mode='loss')`` computes the losses of
+        ``phase`` at ``progress``, and only the networks that it trains can
+        move: the others have no gradient and are in eval mode."""
+        views.refresh()
+        self._current = (phase, progress)
+        for name, network in self.networks.items():
+            self._set_frozen(name, name not in phase.trains)
+            network.train(name in phase.trains)
+        try:
+            yield
+        finally:
+            self._current = None
+            for name in self.networks:
+                self._set_frozen(name, False)
+
+    @torch.no_grad()
+    def rehearse(self, views: Views) -> None:
+        """Compute every loss of every phase once, without a trace.
+
+        What a later phase or loss needs and does not find then fails at the
+        first iteration, not after hours of training.
+        """
+        training = self.training
+        self.eval()
+        devices = [views.inputs.device] if views.inputs.is_cuda else []
+        with torch.random.fork_rng(devices):
+            for phase in self.phases:
+                for loss in phase.losses:
+                    loss(self, views)
+        views.refresh()
+        self.train(training)
+
+    def _set_frozen(self, name: str, frozen: bool) -> None:
+        for param in self._trainable[name]:
+            param.requires_grad_(not frozen)
+
+    def _check_phases(self) -> None:
+        for phase in self.phases:
+            for name in phase.trains or ['nothing']:
+                where = f'model.phases: phase {phase.name!r} trains {name!r}'
+                if name not in NETWORKS:
+                    raise ValueError(f'{where}: expected one or more of '
+                                     f'{", ".join(NETWORKS)}.')
+                network = self.networks.get(name)
+                if network is None:
+                    raise ValueError(f'{where}, but model.{name} is not set.')
+                if not any(p.requires_grad for p in network.parameters()):
+                    raise ValueError(f'{where}, which has no trainable '
+                                     'parameter (are all its stages frozen?).')
+
+    # -------------------------------------------------------------- forward
+
+    def forward(self,
+                inputs: Union[Tensor, Views],
+                data_samples: Optional[list] = None,
+                mode: str = 'tensor') -> Union[Dict[str, Tensor], list]:
+        """
+        Args:
+            inputs (Tensor | Views): HR batch, task-normalised, (N, 3, H, W).
+                In mode ``loss``, its :class:`Views`.
+            data_samples (list, optional): The toolbox's data samples.
+            mode (str): ``loss``, ``predict`` or ``tensor``, as in the
+                toolboxes. The latter two degrade the batch and look at
+                ``self.view`` of it.
+
+        Returns:
+            dict | list: What the task model returns. In mode ``loss``, the
+            losses of the current phase.
+
+        Raises:
+            RuntimeError: In mode ``loss``, if no phase is being trained.
+        """
+        if mode == 'loss':
+            if self._current is None:
+                raise RuntimeError(
+                    f'{type(self).__name__} is trained phase by phase: set '
+                    "train_cfg.type to 'sr4ir_mm.AlternatingEpochTrainLoop' "
+                    "or 'sr4ir_mm.AlternatingIterTrainLoop'.")
+            phase, progress = self._current
+            return phase(self, inputs, progress)
+        views = Views(self, inputs, data_samples)
+        if mode == 'predict':
+            return self.predict(views, self.view)
+        return self.task_model(
+            views.task_input(self.view), data_samples, mode=mode)
+
+    def predict(self, views: Views, view: str) -> list:
+        """Let the task model predict from a view of the batch.
+
+        Each data sample returned also has the images that the task model
+        looked at and should have, for metrics and panels: ``pred_img`` and
+        ``gt_img``, RGB in [0, 1], (3, h, w), without padding.
+        """
+        samples = self.task_model.predict(
+            views.task_input(view), views.data_samples)
+        for i, sample in enumerate(samples):
+            h, w = sample.metainfo.get('img_shape', views['hr'].shape[2:])[:2]
+            sample.set_data(
+                dict(
+                    pred_img=views[view][i, :, :h, :w],
+                    gt_img=views['hr'][i, :, :h, :w]))
+        return samples
+
+    def task_loss(self, views: Views, view: str) -> Dict[str, Tensor]:
+        """The task model's losses on a view of the batch."""
+        return self.task_model.loss(views.task_input(view), views.data_samples)
+
+    def extract_feat(self, views: Views, view: str) -> Sequence[Tensor]:
+        """The task model's feature maps of a view, in eval mode, no heads."""
+        training = self.task_model.training
+        if training:
+            self.task_model.eval()
+        features = self.task_model.extract_feat(views.task_input(view))
+        if training:
+            self.task_model.train()
+        return features
+
+    # ------------------------------------------------------- initialization
+
+    def init_weights(self) -> None:
+        """Initialize as configured.
+
+        Raises:
+            RuntimeError: If pre-trained weights cannot be read or fetched.
+        """
+        try:
+            super().init_weights()
+        except OSError as error:
+            wanted = '\n'.join(f'  model.{name}.init_cfg: {checkpoint}'
+                               for name, checkpoint in self._pretrained())
+            raise RuntimeError(
+                f'Cannot load pre-trained weights ({error}). Of these, one is '
+                f'out of reach:\n{wanted}\nEither point its '
+                '`init_cfg.checkpoint` to a local file, or start from random '
+                'weights with `init_cfg=None`, in the config or by '
+                '--cfg-options.') from error
+
+    def _pretrained(self) -> List[Tuple[str, str]]:
+        found = []
+        for name, module in self.named_modules():
+            init_cfg = getattr(module, 'init_cfg', None)
+            if isinstance(init_cfg, dict) and \
+                    init_cfg.get('type') == 'Pretrained':
+                found.append((name, init_cfg['checkpoint']))
+        return found
+
+
+def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
+    """Build an SR network; ``init_cfg`` is set on it afterwards, since
+    mmagic's networks refuse or ignore it."""
+    if cfg is None:
+        return None
+    cfg = copy.copy(cfg)
+    init_cfg = cfg.pop('init_cfg', None)
+    scope, _, name = cfg['type'].rpartition('.')
+    if scope:
+        require_package(scope, scope, name)
+    network = MODELS.build(cfg)
+    network.init_cfg = init_cfg
+    return network
+
+
+def require_package(module: str, package: str, what: str) -> None:
+    """Raise ImportError saying what to install for ``what``."""
+    if find_spec(module) is None:
+        raise ImportError(f'{what} needs {package}, which is not installed: '
+                          f'`mim install {package}` (see '
+                          'docs/en/get_started.md for versions).')

@@ -1,0 +1,120 @@
+import copy
+import io
+import os.path as osp
+from typing import Tuple
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.patches import Patch
+from mmengine.visualization import Visualizer
+from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio
+from torch import Tensor
+
+from sr4ir_mm.models.sr_task_model import SRTaskModel
+from sr4ir_mm.models.views import Views
+
+_CELL = 3.  # inches
+
+
+def draw_panel(model: SRTaskModel, data_batch: dict,
+               visualizer: Visualizer) -> Tuple[np.ndarray, str]:
+    """Draw a panel of the first image of a batch.
+
+    The first row has the LR image as it is, enlarged bilinearly, the SR and
+    the HR image; the second the ground truth and what the task model predicts
+    from each of the three.
+
+    Args:
+        model (SRTaskModel): In eval mode.
+        data_batch (dict): A batch of a validation or test data loader.
+        visualizer (Visualizer): The toolbox's, whose class draws labels and
+            whose ``dataset_meta`` names them.
+
+    Returns:
+        tuple[np.ndarray, str]: The panel, RGB uint8 (H, W, 3), and the name of
+        the image.
+    """
+    data_batch = {key: value[:1] for key, value in data_batch.items()}
+    with torch.no_grad():
+        views = Views(model, **model.data_preprocessor(data_batch, False))
+        samples = {}
+        for view in ('bilinear', 'sr', 'hr'):
+            if view != 'sr' or model.sr_net is not None:
+                one = Views(model, views.inputs,
+                            copy.deepcopy(views.data_samples))
+                samples[view] = model.predict(one, view)[0]
+    lr = _to_uint8(views['lr'][0])
+    hr = samples['hr']
+
+    # The toolbox's visualizer is used as a pen: without back ends, the only
+    # thing that it does is to hold the drawn image.
+    pen = type(visualizer)(name='panel', vis_backends=[], save_dir=None)
+    pen.dataset_meta = visualizer.dataset_meta
+
+    height, width = lr.shape[:2]
+    figure, axes = plt.subplots(
+        2,
+        1 + len(samples),
+        figsize=(_CELL * (1 + len(samples)), 2 * _CELL * height / width + .8),
+        layout='constrained')
+    _show(axes[0, 0], lr, f'LR, {width}x{height} (x{model.scale})')
+    _show(axes[1, 0], _draw(pen, hr, gt=True), 'ground truth')
+    for column, (view, sample) in zip(axes.T[1:], samples.items()):
+        title = view if view == 'bilinear' else view.upper()
+        if view != 'hr':
+            psnr = peak_signal_noise_ratio(
+                _to_uint8(hr.gt_img), _to_uint8(sample.pred_img))
+            title += f', PSNR {psnr:.2f} dB'
+        _show(column[0], _to_uint8(sample.pred_img), title)
+        _show(column[1], _draw(pen, sample), f'from {title.split(",")[0]}')
+    _add_legend(figure, visualizer.dataset_meta or {})
+    panel = _rasterize(figure)
+    return panel, osp.splitext(osp.basename(hr.get('img_path', 'image')))[0]
+
+
+def _draw(pen: Visualizer, sample, gt: bool = False) -> np.ndarray:
+    """Labels over the picture that they belong to, at the labels' size."""
+    image = sample.gt_img if gt else sample.pred_img
+    size = sample.get('ori_shape', image.shape[1:])[:2]
+    image = F.interpolate(image[None], size=tuple(size), mode='bilinear')[0]
+    pen.set_image(_to_uint8(image))
+    pen.add_datasample(
+        'panel', _to_uint8(image), sample.cpu(), draw_gt=gt, draw_pred=not gt)
+    return pen.get_image()
+
+
+def _show(axes: Axes, image: np.ndarray, title: str) -> None:
+    axes.imshow(image, interpolation='nearest')
+    axes.set_title(title, fontsize=10)
+    axes.axis('off')
+
+
+def _add_legend(figure: plt.Figure, dataset_meta: dict) -> None:
+    classes, palette = dataset_meta.get('classes'), dataset_meta.get('palette')
+    if classes and palette:
+        figure.legend(
+            handles=[
+                Patch(color=np.array(color) / 255, label=name)
+                for name, color in zip(classes, palette)
+            ],
+            loc='outside lower center',
+            ncols=min(len(classes), 11),
+            fontsize=8,
+            frameon=False)
+
+
+def _to_uint8(image: Tensor) -> np.ndarray:
+    """RGB in [0, 1], (3, h, w) -> RGB uint8, (h, w, 3)."""
+    image = image.detach().mul(255).round().clamp(0, 255).byte()
+    return image.permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def _rasterize(figure: plt.Figure) -> np.ndarray:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format='png', dpi=120)
+    plt.close(figure)
+    return np.array(Image.open(buffer).convert('RGB'))

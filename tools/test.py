@@ -1,0 +1,64 @@
+"""Test a model: ``python tools/test.py CONFIG CHECKPOINT``."""
+import argparse
+import os.path as osp
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from sr4ir_mm.cli import add_common_args, load_config
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Test (and evaluate) a model')
+    add_common_args(parser)
+    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--out', help='folder for the predictions, for offline evaluation')
+    parser.add_argument(
+        '--show', action='store_true', help='show panels in a window')
+    parser.add_argument(
+        '--show-dir', help='folder for panels: LR, SR, HR and predictions')
+    parser.add_argument(
+        '--wait-time',
+        type=float,
+        default=2,
+        help='seconds to show each panel')
+    parser.add_argument(
+        '--tta', action='store_true', help='test-time augmentation')
+    args = parser.parse_args()
+    if args.tta and (args.show or args.show_dir):
+        parser.error('panels show one image each: --tta and --show[-dir] '
+                     'exclude each other')
+    if not args.checkpoint.startswith(('http://', 'https://')) and \
+            not osp.isfile(args.checkpoint):
+        parser.error(f'there is no checkpoint {args.checkpoint!r}')
+    return args
+
+
+def apply_test_options(cfg: Config, args: argparse.Namespace) -> None:
+    cfg.load_from = args.checkpoint
+    if args.show or args.show_dir:
+        cfg.default_hooks.visualization.update(draw=True)
+        if args.show:
+            cfg.default_hooks.visualization.update(
+                show=True, wait_time=args.wait_time)
+        if args.show_dir:
+            cfg.visualizer.save_dir = args.show_dir
+    if args.tta:
+        cfg.tta_model.module = cfg.model
+        cfg.model = cfg.tta_model
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+    if args.out:
+        # the toolbox's metric knows its own format
+        cfg.test_evaluator[0].update(output_dir=args.out, keep_results=True)
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    apply_test_options(cfg, args)
+    Runner.from_cfg(cfg).test()
+
+
+if __name__ == '__main__':
+    main()

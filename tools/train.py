@@ -1,0 +1,59 @@
+"""Train a model: ``python tools/train.py CONFIG``."""
+import argparse
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.runner import Runner
+
+from sr4ir_mm.cli import add_common_args, load_config
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train a model')
+    add_common_args(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        help='go on from this checkpoint, or from the latest one in the '
+        'working directory if none is given')
+    parser.add_argument(
+        '--amp',
+        action='store_true',
+        help='train in automatic mixed precision')
+    parser.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help='scale the learning rates with the global batch size')
+    args = parser.parse_args()
+    if args.amp and get_device() == 'cpu':
+        parser.error('--amp needs a GPU')
+    return args
+
+
+def apply_training_options(cfg: Config, args: argparse.Namespace) -> None:
+    if args.amp:
+        for wrapper in cfg.optim_wrapper.values():
+            if isinstance(wrapper, dict):
+                wrapper.type = 'AmpOptimWrapper'
+                wrapper.setdefault('loss_scale', 'dynamic')
+    if args.auto_scale_lr:
+        if cfg.get('auto_scale_lr', {}).get('base_batch_size') is None:
+            raise ValueError('--auto-scale-lr needs auto_scale_lr=dict('
+                             'base_batch_size=...) in the config.')
+        cfg.auto_scale_lr.enable = True
+    if args.resume is not None:
+        cfg.resume = True
+        # with none given, the runner looks for the latest one
+        cfg.load_from = None if args.resume == 'auto' else args.resume
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    apply_training_options(cfg, args)
+    Runner.from_cfg(cfg).train()
+
+
+if __name__ == '__main__':
+    main()
