@@ -4,6 +4,9 @@ on today's NumPy and PyTorch.
 Each entry names the breakage and the version that needs it; delete it when
 the release that repairs it becomes the oldest that we support.
 """
+from pickle import UnpicklingError
+from typing import Callable
+
 import numpy as np
 import torch
 
@@ -38,5 +41,17 @@ def _allow_mmengine_checkpoints() -> None:
     dtypes = {type(np.dtype(kind)) for kind in '?bBhHiIlLqQfdeUS'}
     torch.serialization.add_safe_globals([
         HistoryBuffer, multiarray._reconstruct, multiarray.scalar, np.ndarray,
-        np.dtype, *dtypes
+        np.dtype, *dtypes,
+        # how pickle spells `HistoryBuffer.mean`; `getattr` itself is not safe
+        (_get_statistic, 'builtins.getattr'),
+        (_get_statistic, '__builtin__.getattr')
     ])
+
+
+def _get_statistic(owner: type, name: str) -> Callable:
+    from mmengine.logging.history_buffer import HistoryBuffer
+    if owner is not HistoryBuffer or name not in ('min', 'max', 'current',
+                                                  'mean'):
+        raise UnpicklingError(f'{owner!r}.{name} is not allowed in a '
+                              'checkpoint.')
+    return getattr(HistoryBuffer, name)

@@ -94,8 +94,9 @@ PYTHON
 
 check_cuda() {  # nvcc must be of the CUDA version of the torch wheel: $1
     local nvcc=${CUDA_HOME:+$CUDA_HOME/bin/}nvcc has ways
-    ways="or take SR4IR_STACK=torch2.1 (Python 3.8-3.11), which has prebuilt"
-    ways+=" CUDA operators, or SR4IR_CPU=1, without detectors on the GPU."
+    ways="or take SR4IR_CPU=1, without detectors on the GPU."
+    [[ $stack == torch2.1 ]] || ways="or take SR4IR_STACK=torch2.1 (Python\
+ 3.8-3.11), which has prebuilt CUDA operators, $ways"
     [[ ${FORCE_CUDA:-0} == 1 ]] || env -u CUDA_VISIBLE_DEVICES "$python" -c \
         'import torch; assert torch.cuda.is_available()' &>/dev/null ||
         fail "the NVIDIA driver is too old for CUDA $1, which $(pin torch)" \
@@ -113,7 +114,8 @@ install_mmcv() {
     if [[ $device == cuda ]]; then
         cuda=$("$python" -c 'import torch; print(torch.version.cuda)')
         kind=cuda$cuda-${TORCH_CUDA_ARCH_LIST:-$(nvidia-smi \
-            --query-gpu=compute_cap --format=csv,noheader | sort -u)}
+            --query-gpu=compute_cap --format=csv,noheader 2>/dev/null |
+            sort -u || echo all)}
     fi
     cache=${XDG_CACHE_HOME:-$HOME/.cache}/sr4ir_mm/wheels
     cache+=/$stack-cp${version/./}-${kind//[^a-z0-9.-]/_}

@@ -1,17 +1,9 @@
-# Reading a config applies sr4ir_mm/compat.py, so that the toolboxes' own
-# scripts and inferencers can load our checkpoints on PyTorch >= 2.6.
-custom_imports = dict(imports=['sr4ir_mm'])
+_base_ = './plugin.py'
 
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
-# Each phase leaves one network out.
-model_wrapper_cfg = dict(
-    type='MMDistributedDataParallel',
-    find_unused_parameters=True,
-    broadcast_buffers=False)
-
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),

@@ -38,10 +38,9 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
-CLASSES = ('background', 'horizontal', 'vertical', 'diagonal', 'checker',
-           'dots')
+CLASSES = ('background', 'horizontal', 'vertical', 'diagonal', 'checker')
 PALETTE = [[0, 0, 0], [230, 85, 70], [50, 130, 230], [245, 190, 40],
-           [60, 180, 100], [165, 95, 215]]
+           [60, 180, 100]]
 VOID = 255  # the thin border round each object, ignored as in VOC
 VOID_COLOR = [224, 224, 192]
 
@@ -267,8 +266,7 @@ def _texture(rng, size, name):
         horizontal=lambda: np.sin(v + phase_v),
         vertical=lambda: np.sin(u + phase_u),
         diagonal=lambda: np.sin(u + sign * v + phase_u),
-        checker=lambda: np.sin(u + phase_u) * np.sin(v + phase_v),
-        dots=lambda: (np.sin(u + phase_u) + np.sin(v + phase_v)) / 2)[name]()
+        checker=lambda: np.sin(u + phase_u) * np.sin(v + phase_v))[name]()
     return np.tanh(2.5 * wave)
 
 

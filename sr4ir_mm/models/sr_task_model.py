@@ -63,7 +63,7 @@ class SRTaskModel(BaseModel):
         check_views([view], 'model.view')
         require_package(self.toolbox, self.toolbox_package,
                         type(self).__name__)
-        task_model = dict(task_model)
+        task_model = copy.copy(task_model)
         task_model.setdefault('_scope_', self.toolbox)
         if data_preprocessor is not None:
             task_model.setdefault('data_preprocessor', data_preprocessor)
@@ -134,6 +134,23 @@ class SRTaskModel(BaseModel):
             for name in self.networks:
                 self._set_frozen(name, False)
 
+    def train_step(self, data: Views, optim_wrapper) -> Dict[str, Tensor]:
+        """One optimizer update on the current phase; called by the loop.
+
+        Raises:
+            RuntimeError: If another loop calls it, outside of any phase.
+        """
+        self._current_phase()
+        return super().train_step(data, optim_wrapper)
+
+    def _current_phase(self) -> Tuple[Phase, float]:
+        if self._current is None:
+            raise RuntimeError(
+                f'{type(self).__name__} is trained phase by phase: set '
+                "train_cfg.type to 'sr4ir_mm.AlternatingEpochTrainLoop' or "
+                "'sr4ir_mm.AlternatingIterTrainLoop'.")
+        return self._current
+
     @torch.no_grad()
     def rehearse(self, views: Views) -> None:
         """Compute every loss of every phase once, without a trace.
@@ -192,12 +209,7 @@ class SRTaskModel(BaseModel):
             RuntimeError: In mode ``loss``, if no phase is being trained.
         """
         if mode == 'loss':
-            if self._current is None:
-                raise RuntimeError(
-                    f'{type(self).__name__} is trained phase by phase: set '
-                    "train_cfg.type to 'sr4ir_mm.AlternatingEpochTrainLoop' "
-                    "or 'sr4ir_mm.AlternatingIterTrainLoop'.")
-            phase, progress = self._current
+            phase, progress = self._current_phase()
             return phase(self, inputs, progress)
         views = Views(self, inputs, data_samples)
         if mode == 'predict':

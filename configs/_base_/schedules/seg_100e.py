@@ -1,11 +1,7 @@
-# DeepLabV3 on PASCAL VOC 2012 with the paper's schedule, for any recipe.
-_base_ = [
-    './default_runtime.py', './datasets/voc_seg.py',
-    './task_models/deeplabv3_mobilenet-v3.py'
-]
-
+# The paper's schedule for segmentation, SR4IR: 100 epochs, batch 16, and
+# learning rates that restart where TDP sets in.
 max_epochs = 100
-tdp_begin = 10  # the learning rates restart where TDP sets in
+tdp_epoch = 10
 train_cfg = dict(
     type='sr4ir_mm.AlternatingEpochTrainLoop',
     max_epochs=max_epochs,
@@ -15,15 +11,17 @@ test_cfg = dict(type='TestLoop')
 
 sync_bn = 'torch'
 auto_scale_lr = dict(enable=False, base_batch_size=16)
-task_optim_wrapper = dict(
-    type='OptimWrapper',
-    optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-6),
-    paramwise_cfg=dict(custom_keys=dict(auxiliary_head=dict(lr_mult=10.))))
+optim_wrapper = dict(
+    constructor='mmagic.MultiOptimWrapperConstructor',
+    task_model=dict(
+        type='OptimWrapper',
+        optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-6),
+        paramwise_cfg=dict(
+            custom_keys=dict(auxiliary_head=dict(lr_mult=10.)))))
 cosine = dict(
     type='CosineRestartLR',
-    periods=[tdp_begin, max_epochs - tdp_begin],
+    periods=[tdp_epoch, max_epochs - tdp_epoch],
     restart_weights=[1, 1],
-    begin=0,
     end=max_epochs,
     by_epoch=True,
     convert_to_iter_based=True)

@@ -1,0 +1,226 @@
+import copy
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from tiny import JOINT, SR4IR, runner_cfg, segmentor_cfg
+
+EPOCH = dict(type='sr4ir_mm.AlternatingEpochTrainLoop', max_epochs=4)
+ITER = dict(type='sr4ir_mm.AlternatingIterTrainLoop', max_iters=8)
+
+
+class Recorder(Hook):
+    """What the loop shows to hooks."""
+
+    priority = 'LOWEST'
+
+    def __init__(self):
+        self.logs = []
+
+    def after_train_iter(self, runner, batch_idx, data_batch, outputs):
+        self.logs.append({k: float(v) for k, v in outputs.items()})
+
+
+class StepCounter(Hook):
+    """The iterations in which each optimizer stepped."""
+
+    def before_train(self, runner):
+        self.steps = {name: [] for name in runner.optim_wrapper.keys()}
+        for name, wrapper in runner.optim_wrapper.items():
+            wrapper.optimizer.register_step_post_hook(
+                lambda *_, name=name: self.steps[name].append(runner.iter))
+
+
+class Death(Exception):
+    pass
+
+
+class DieAt(Hook):
+    """Ends the training as a power cut would: nothing is cleaned up."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self.iteration:
+            raise Death
+
+
+def train(cfg, *hooks):
+    runner = Runner.from_cfg(Config(cfg))
+    for hook in hooks:
+        runner.register_hook(hook)
+    runner.train()
+    return runner
+
+
+@pytest.mark.parametrize('loop', [EPOCH, ITER])
+def test_each_network_steps_once_per_batch(tmp_path, toy_dataset, loop):
+    recorder = Recorder()
+    cfg = runner_cfg(tmp_path, toy_dataset, loop=loop)
+    counter = StepCounter()
+    runner = train(cfg, recorder, counter)
+    steps = counter.steps
+    iters = runner.max_iters
+    assert iters == (16 if 'max_epochs' in loop else 8)
+    assert steps == dict.fromkeys(steps, list(range(iters)))
+    assert len(recorder.logs) == iters
+    first, last = recorder.logs[0], recorder.logs[-1]
+    assert {'sr/loss', 'sr/loss_pixel', 'task/loss',
+            'task/cqmix.decode.loss_ce'} <= set(first)
+    assert 'sr/loss_tdp' not in first and 'sr/loss_tdp' in last
+    assert last['sr/loss_pixel'] < first['sr/loss_pixel']
+
+
+def test_task_phase_sees_the_updated_sr_network(tmp_path, toy_dataset,
+                                                monkeypatch):
+    from sr4ir_mm.models.losses import PixelLoss, TaskLoss
+    seen = {}
+
+    def spy(cls):
+        forward = cls.forward
+
+        def wrapper(self, model, views):
+            seen[cls] = views['sr'].detach().clone()
+            seen['lr'] = views['lr']
+            return forward(self, model, views)
+
+        monkeypatch.setattr(cls, 'forward', wrapper)
+
+    spy(PixelLoss)
+    spy(TaskLoss)
+    runner = train(
+        runner_cfg(tmp_path, toy_dataset, loop=dict(ITER, max_iters=1)))
+    assert not torch.equal(seen[PixelLoss], seen[TaskLoss])
+    with torch.no_grad():
+        updated = runner.model.sr_net(seen['lr'])
+    torch.testing.assert_close(updated, seen[TaskLoss])
+
+
+@pytest.mark.parametrize('loop,last', [
+    (EPOCH, 'epoch_4.pth'),
+    (ITER, 'iter_8.pth'),
+])
+@pytest.mark.parametrize('num_workers', [0, 1])
+def test_resumed_training_ends_bit_identical(tmp_path, toy_dataset, loop, last,
+                                             num_workers):
+    """Random crops, flips, CQMix masks and dropout included."""
+    cfg = runner_cfg(tmp_path / 'a', toy_dataset, loop=loop)
+    cfg['train_dataloader'].update(
+        num_workers=num_workers, persistent_workers=num_workers > 0)
+    expected = train(cfg).model.state_dict()
+
+    cfg = dict(cfg, work_dir=str(tmp_path / 'b'))
+    with pytest.raises(Death):
+        train(
+            dict(copy.deepcopy(cfg), experiment_name=f'{tmp_path.name}b'),
+            DieAt(6))
+    assert not (tmp_path / 'b' / last).exists()
+    resumed = train(
+        dict(cfg, resume=True, experiment_name=f'{tmp_path.name}c'))
+    assert resumed.iter == 16 if 'max_epochs' in loop else 8
+    for key, value in resumed.model.state_dict().items():
+        assert torch.equal(value, expected[key]), key
+
+
+def test_joint_phase_steps_both_networks(tmp_path, toy_dataset):
+    model = segmentor_cfg(phases=JOINT)
+    recorder, counter = Recorder(), StepCounter()
+    train(
+        runner_cfg(tmp_path, toy_dataset, model=model, loop=ITER), recorder,
+        counter)
+    assert set(recorder.logs[0]) == {
+        'joint/loss', 'joint/loss_pixel', 'joint/sr.decode.loss_ce',
+        'joint/sr.decode.acc_seg'
+    }
+    assert counter.steps == dict(
+        sr_net=list(range(8)), task_model=list(range(8)))
+
+
+def recipe(name):
+    path = f'configs/_base_/recipes/{name}.py'
+    return Config.fromfile(path).phases
+
+
+@pytest.mark.parametrize('name,trained', [
+    ('sr4ir', [{'sr', 'task'}] * 2),
+    ('h2t', [{'task'}] * 2),
+    ('l2t', [{'task'}] * 2),
+    ('s2t', [{'sr'}, {'task'}]),
+    ('t2s', [{'task'}, {'sr'}]),
+    ('joint', [{'joint'}] * 2),
+])
+def test_recipes_run_from_config_alone(tmp_path, toy_dataset, name, trained):
+    """Which phases run in the first and in the last iteration."""
+    recorder = Recorder()
+    model = segmentor_cfg(phases=recipe(name))
+    train(
+        runner_cfg(
+            tmp_path, toy_dataset, model=model, loop=dict(ITER, max_iters=4)),
+        recorder)
+    logs = recorder.logs[0], recorder.logs[-1]
+    assert [{k.split('/')[0] for k in log} for log in logs] == trained
+
+
+def test_accumulation_loses_no_gradient(tmp_path, toy_dataset):
+    """3 + 3 + 2 iterations: three steps each, the last one flushed."""
+    cfg = runner_cfg(tmp_path, toy_dataset, loop=ITER)
+    for name in ('sr_net', 'task_model'):
+        cfg['optim_wrapper'][name]['accumulative_counts'] = 3
+    counter = StepCounter()
+    train(cfg, counter)
+    assert counter.steps == dict.fromkeys(counter.steps, [2, 5, 7])
+
+
+def test_checkpoints_hold_both_networks_and_optimizers(tmp_path, toy_dataset):
+    train(runner_cfg(tmp_path, toy_dataset, loop=dict(ITER, max_iters=1)))
+    checkpoint = torch.load(tmp_path / 'iter_1.pth')  # safely
+    prefixes = {key.split('.')[0] for key in checkpoint['state_dict']}
+    assert prefixes == {'sr_net', 'task_model'}
+    assert set(checkpoint['optimizer']) == {'sr_net', 'task_model'}
+
+
+@pytest.mark.parametrize('change,message', [
+    (dict(model=segmentor_cfg(phases=[])), r'model\.phases is empty'),
+    (dict(model=segmentor_cfg(phases=[dict(SR4IR[1], begin=.5)])),
+     'none is active from 0 of'),
+    (dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=.1))),
+     'optim_wrapper needs one optimizer per network'),
+    (dict(
+        optim_wrapper=dict(
+            constructor='mmagic.MultiOptimWrapperConstructor',
+            sr_net=dict(optimizer=dict(type='SGD', lr=.1)))),
+     r"'task' trains task_model, but optim_wrapper\.task_model is not set"),
+    (dict(model=dict(type='ToyModel')), 'trains the phases of an SRTaskModel'),
+])
+def test_what_cannot_train_fails_before_training(tmp_path, toy_dataset, change,
+                                                 message):
+    from mmengine.model import BaseModel
+    from mmengine.registry import MODELS
+
+    @MODELS.register_module(name='ToyModel', force=True)
+    class ToyModel(BaseModel):
+
+        def __init__(self):
+            super().__init__()
+            self.sr_net = self.task_model = torch.nn.Linear(1, 1)
+
+        def forward(self, inputs, data_samples=None, mode='tensor'):
+            return dict()
+
+    cfg = runner_cfg(
+        tmp_path, toy_dataset, loop=dict(ITER, max_iters=1), **change)
+    recorder = Recorder()
+    with pytest.raises((TypeError, ValueError), match=message):
+        train(cfg, recorder)
+    assert not recorder.logs
+
+
+def test_plain_loop_is_refused(tmp_path, toy_dataset):
+    cfg = runner_cfg(
+        tmp_path, toy_dataset, loop=dict(type='IterBasedTrainLoop', max_iters=1))
+    with pytest.raises(RuntimeError, match='AlternatingEpochTrainLoop'):
+        train(cfg)

@@ -1,0 +1,59 @@
+"""The paper's networks, against torchvision's, which the authors use."""
+import pytest
+import torch
+import torchvision
+from mmengine.registry import init_default_scope
+
+from sr4ir_mm.models import DeepLabV3Head, TorchvisionMobileNetV3
+
+
+def test_backbone_is_torchvisions(tmp_path):
+    original = torchvision.models.mobilenet_v3_large(dilated=True).eval()
+    path = str(tmp_path / 'mobilenet_v3_large.pth')
+    torch.save(original.state_dict(), path)
+    backbone = TorchvisionMobileNetV3(
+        out_indices=(4, 16),
+        dilated=True,
+        init_cfg=dict(type='Pretrained', checkpoint=path)).eval()
+    backbone.init_weights()
+    x = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        c2, c5 = backbone(x)
+        torch.testing.assert_close(c2, original.features[:5](x))
+        torch.testing.assert_close(c5, original.features(x))
+    assert c2.shape == (1, 40, 8, 8)
+    assert c5.shape == (1, 960, 4, 4)  # output stride 16
+
+
+def test_frozen_stages():
+    backbone = TorchvisionMobileNetV3(frozen_stages=6).train()
+    for i, layer in enumerate(backbone.features):
+        assert all(p.requires_grad == (i > 6) for p in layer.parameters())
+        assert all(m.training == (i > 6) for m in layer.modules())
+
+
+def test_out_indices_out_of_range():
+    with pytest.raises(ValueError, match=r'out_indices=\(17,\).*0\.\.16'):
+        TorchvisionMobileNetV3(out_indices=(17, ))
+
+
+def test_head_has_torchvisions_parameters():
+    """torchvision: one 1x1, three 3x3 and the pooled branch; 1x1; 3x3."""
+    init_default_scope('mmseg')
+    head = DeepLabV3Head(
+        in_channels=960,
+        in_index=0,
+        channels=256,
+        dilations=(1, 12, 24, 36),
+        num_classes=21,
+        norm_cfg=dict(type='BN'))
+    original = torchvision.models.segmentation.deeplabv3.DeepLabHead(
+        960, 21, atrous_rates=(12, 24, 36))
+
+    def shapes(module):
+        return sorted(tuple(p.shape) for p in module.parameters())
+
+    assert shapes(head) == shapes(original)
+    dropouts = [m.p for m in head.modules() if isinstance(m, torch.nn.Dropout)]
+    assert dropouts == [.5]
+    assert head.eval()([torch.rand(2, 960, 4, 4)]).shape == (2, 21, 4, 4)
