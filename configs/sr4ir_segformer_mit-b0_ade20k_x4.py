@@ -9,6 +9,7 @@ model = dict(
     _delete_=True,
     type='sr4ir_mm.SRSegmentor',
     task_model=_base_.model,
+    decode_head=_base_.model.decode_head,  # for mmseg's get_flops
     sr_net=_base_.sr_net,
     scale=_base_.scale,
     phases=_base_.phases)

@@ -4,6 +4,7 @@ import os
 import os.path as osp
 from typing import Any
 
+import torch.distributed
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 
@@ -59,6 +60,10 @@ def _adapt_to_cpu(cfg: Config) -> None:
     cfg.env_cfg.setdefault('dist_cfg', ConfigDict()).backend = 'gloo'
     cfg.sync_bn = None
     _replace_sync_bn(cfg.model)
+    if cfg.launcher == 'pytorch':
+        # mmengine asks for a CUDA device, for gloo and the wrapper alike
+        torch.distributed.init_process_group('gloo')
+        cfg.merge_from_dict(dict(model_wrapper_cfg=dict(device_ids=None)))
 
 
 def _replace_sync_bn(node: Any) -> None:

@@ -44,18 +44,20 @@ PALETTE = [[0, 0, 0], [230, 85, 70], [50, 130, 230], [245, 190, 40],
 VOID = 255  # the thin border round each object, ignored as in VOC
 VOID_COLOR = [224, 224, 192]
 
-# Every axis of a texture has a period under 8 HR pixels, the shortest that
-# survives x4 downsampling; 4 is left out, as it would leave no trace at all.
-PERIOD = (5., 7.)
-TILT = np.deg2rad(5)  # textures are turned by up to this, either way
-CONTRAST = (.14, .24)
-NOISE = .012
-RADIUS = (13., 28.)
+VERSION = 1  # raise it with every change of the drawings: old ones are redone
+# Each axis of a texture has a period under 8 HR pixels, the shortest that x4
+# downsampling keeps: a longer, false one (13 to 20 pixels) shows in LR. A
+# period near 4 would leave no trace for a super-resolution network to read.
+PERIOD = (5., 6.)
+TILT = np.deg2rad(8)  # either way; the false textures are turned by far more
+CONTRAST = (.1, .2)
+NOISE = .02
+RADIUS = (13., 28.)  # of the circle round an object
 MARGIN = 3  # between an object and the image's edge: room for its void
 MIN_SIZE = 64  # the largest object with its margin on both sides
 CROP_SIZE = (64, 64)
 CROPS_PER_SCENE = 2
-MAX_HIDDEN = .1  # share of an object that later ones may cover
+MAX_HIDDEN = .1  # share of an object in view that each later one may cover
 CORNERS = (None, 3, 4, 5, 6)  # None: a disc or an ellipse
 
 FOLDERS = ('JPEGImages', 'SegmentationClass', 'Annotations', 'ImageSets',
@@ -113,14 +115,16 @@ def _check_args(num_train, num_val, size, seed):
         num_train=int(num_train),
         num_val=int(num_val),
         size=[int(side) for side in size],
-        seed=int(seed))
+        seed=int(seed),
+        version=VERSION)
 
 
 def _prepare(root, args):
     """Make the empty folders; return False if all is already written."""
     stamp = root / 'toy_scenes.json'
     if root.exists() and not root.is_dir():
-        raise NotADirectoryError(f'root must be a folder, but {root} is a file')
+        raise NotADirectoryError(
+            f'root must be a folder, but {root} is a file')
     if stamp.exists():
         if json.loads(stamp.read_text()) == dict(args, complete=True):
             return False
@@ -249,7 +253,8 @@ def _paint(rng, size, label):
     color = _color(rng, (.35, .65), (.5, .75))
     contrast = rng.uniform(*CONTRAST)
     # the colour's two shades lie as far above it as below: the mean stays
-    return color + contrast * _texture(rng, size, CLASSES[label + 1])[..., None]
+    texture = _texture(rng, size, CLASSES[label + 1])
+    return color + contrast * texture[..., None]
 
 
 def _texture(rng, size, name):

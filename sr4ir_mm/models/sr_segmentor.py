@@ -1,3 +1,5 @@
+from typing import Optional
+
 from sr4ir_mm.registry import MODELS
 from .sr_task_model import SRTaskModel
 
@@ -6,11 +8,17 @@ from .sr_task_model import SRTaskModel
 class SRSegmentor(SRTaskModel):
     """A super-resolution network in front of any mmseg segmentor.
 
-    Args: See :class:`SRTaskModel`.
+    Args:
+        decode_head (dict, optional): Ignored: mmseg's ``get_flops.py`` reads
+            ``model.decode_head.type`` in any config.
+        **kwargs: See :class:`SRTaskModel`.
     """
 
     toolbox = 'mmseg'
     toolbox_package = 'mmsegmentation'
+
+    def __init__(self, decode_head: Optional[dict] = None, **kwargs) -> None:
+        super().__init__(**kwargs)
 
     # mmseg's test-time augmentation and inferencer look for these.
 

@@ -6,6 +6,7 @@ loss_decode = dict(
     type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True)
 model = dict(
     type='sr4ir_mm.SRSegmentor',
+    decode_head=dict(type='sr4ir_mm.DeepLabV3Head'),  # for mmseg's get_flops
     task_model=dict(
         type='EncoderDecoder',
         data_preprocessor=dict(

@@ -8,6 +8,7 @@ _base_ = [
 scale = 4
 model = dict(
     type='sr4ir_mm.SRSegmentor',
+    decode_head=dict(type='FCNHead'),  # for mmseg's get_flops
     sr_net=dict(
         type='mmagic.EDSRNet',
         in_channels=3,
@@ -26,20 +27,21 @@ model = dict(
             pad_val=0,
             seg_pad_val=255),
         backbone=dict(
-            type='ResNet',
-            depth=18,
+            type='UNet',
             base_channels=16,
-            stem_channels=16,
-            num_stages=2,
-            strides=(1, 1),
-            dilations=(1, 2),
-            out_indices=(0, 1),
+            num_stages=3,
+            strides=(2, 1, 1),
+            enc_num_convs=(2, 2, 2),
+            dec_num_convs=(1, 1),
+            downsamples=(True, True),
+            enc_dilations=(1, 1, 1),
+            dec_dilations=(1, 1),
             norm_cfg=dict(type='BN')),
         decode_head=dict(
             type='FCNHead',
-            in_channels=32,
+            in_channels=16,
             in_index=-1,
-            channels=32,
+            channels=16,
             num_convs=1,
             concat_input=False,
             dropout_ratio=0,
@@ -64,12 +66,16 @@ optim_wrapper = dict(
     sr_net=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3)),
     task_model=dict(
         type='OptimWrapper', optimizer=dict(type='AdamW', lr=4e-3)))
-param_scheduler = dict(
-    type='CosineAnnealingLR',
-    T_max=max_epochs,
-    eta_min=1e-5,
-    end=max_epochs,
-    by_epoch=True,
-    convert_to_iter_based=True)
+schedule = dict(by_epoch=True, convert_to_iter_based=True)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, end=2, **schedule),
+    dict(
+        type='CosineAnnealingLR',
+        begin=2,
+        T_max=max_epochs - 2,
+        end=max_epochs,
+        eta_min=1e-5,
+        **schedule)
+]
 default_hooks = dict(
     logger=dict(interval=20), visualization=dict(draw=True, interval=10))

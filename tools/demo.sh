@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# The main job on a fresh machine: installs, writes a small data set, trains
+# SR4IR on it, tests and draws. Options go to tools/demo.py.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+PYTHON=$(bash tools/install.sh)
+exec "$PYTHON" -W ignore tools/demo.py configs/toy/sr4ir_unet_toy_x4.py "$@"
