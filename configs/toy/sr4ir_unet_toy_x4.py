@@ -28,20 +28,20 @@ model = dict(
             seg_pad_val=255),
         backbone=dict(
             type='UNet',
-            base_channels=16,
-            num_stages=3,
-            strides=(2, 1, 1),
-            enc_num_convs=(2, 2, 2),
-            dec_num_convs=(1, 1),
-            downsamples=(True, True),
-            enc_dilations=(1, 1, 1),
-            dec_dilations=(1, 1),
+            base_channels=32,
+            num_stages=2,
+            strides=(2, 1),
+            enc_num_convs=(2, 2),
+            dec_num_convs=(1, ),
+            downsamples=(True, ),
+            enc_dilations=(1, 1),
+            dec_dilations=(1, ),
             norm_cfg=dict(type='BN')),
         decode_head=dict(
             type='FCNHead',
-            in_channels=16,
+            in_channels=32,
             in_index=-1,
-            channels=16,
+            channels=32,
             num_convs=1,
             concat_input=False,
             dropout_ratio=0,
@@ -54,28 +54,30 @@ model = dict(
     scale=scale,
     phases=_base_.phases)
 
-max_epochs = 15
+max_iters = 600
 train_cfg = dict(
-    type='sr4ir_mm.AlternatingEpochTrainLoop',
-    max_epochs=max_epochs,
-    val_interval=5)
+    type='sr4ir_mm.AlternatingIterTrainLoop',
+    max_iters=max_iters,
+    val_interval=max_iters)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     constructor='mmagic.MultiOptimWrapperConstructor',
-    sr_net=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3)),
+    sr_net=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3)),
     task_model=dict(
         type='OptimWrapper', optimizer=dict(type='AdamW', lr=4e-3)))
-schedule = dict(by_epoch=True, convert_to_iter_based=True)
 param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, end=2, **schedule),
+    dict(type='LinearLR', start_factor=0.1, end=100, by_epoch=False),
     dict(
         type='CosineAnnealingLR',
-        begin=2,
-        T_max=max_epochs - 2,
-        end=max_epochs,
+        begin=100,
+        T_max=max_iters - 100,
+        end=max_iters,
         eta_min=1e-5,
-        **schedule)
+        by_epoch=False)
 ]
 default_hooks = dict(
-    logger=dict(interval=20), visualization=dict(draw=True, interval=10))
+    logger=dict(interval=50),
+    checkpoint=dict(by_epoch=False, interval=200),
+    visualization=dict(draw=True, interval=10))
+log_processor = dict(by_epoch=False)
