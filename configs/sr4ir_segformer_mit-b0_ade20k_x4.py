@@ -1,8 +1,9 @@
 # Any model of mmseg's zoo: SegFormer-B0, its data and its schedule unchanged.
 _base_ = [
     'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py',
-    './_base_/plugin.py', './_base_/sr_nets/edsr_x4.py',
-    './_base_/recipes/sr4ir.py'
+    './_base_/plugin.py',
+    './_base_/sr_nets/edsr_x4.py',
+    './_base_/recipes/sr4ir.py',
 ]
 
 model = dict(
@@ -12,12 +13,14 @@ model = dict(
     decode_head=_base_.model.decode_head,  # for mmseg's get_flops
     sr_net=_base_.sr_net,
     scale=_base_.scale,
-    phases=_base_.phases)
+    phases=_base_.phases,
+)
 optim_wrapper = dict(
     _delete_=True,
     constructor='mmagic.MultiOptimWrapperConstructor',
     sr_net=_base_.sr_optim_wrapper,
-    task_model=_base_.optim_wrapper)
+    task_model=_base_.optim_wrapper,
+)
 train_cfg = dict(type='sr4ir_mm.AlternatingIterTrainLoop')
 default_hooks = dict(visualization=dict(type='sr4ir_mm.SRVisualizationHook'))
 val_evaluator = [_base_.val_evaluator, dict(type='sr4ir_mm.SRPSNR')]

@@ -1,4 +1,5 @@
 """SR4IR: super-resolution for image recognition, as an OpenMMLab plugin."""
+
 from . import compat
 
 __version__ = '0.1.0'

@@ -1,4 +1,5 @@
 """What the scripts in ``tools/`` share: OpenMMLab's usual options."""
+
 import argparse
 import os
 import os.path as osp
@@ -14,19 +15,22 @@ def add_common_args(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file')
     parser.add_argument(
         '--work-dir',
-        help='where logs and results go (default: work_dirs/CONFIG)')
+        help='where logs and results go (default: work_dirs/CONFIG)',
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
         action=DictAction,
         default={},
         help='override settings of the config, e.g. '
-        'model.sr_net.init_cfg=None key="[a,b]"')
+        'model.sr_net.init_cfg=None key="[a,b]"',
+    )
     parser.add_argument(
         '--launcher',
         choices=['none', 'pytorch', 'slurm', 'mpi'],
         default='none',
-        help='job launcher')
+        help='job launcher',
+    )
     # Set by torch.distributed.launch.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 

@@ -4,6 +4,9 @@ on today's NumPy and PyTorch.
 Each entry names the breakage and the version that needs it; delete it when
 the release that repairs it becomes the oldest that we support.
 """
+
+import sys
+from functools import wraps
 from pickle import UnpicklingError
 from typing import Callable
 
@@ -15,6 +18,7 @@ def apply() -> None:
     """Apply every compatibility fix. Idempotent; called on import."""
     _restore_numpy_bool8()
     _allow_mmengine_checkpoints()
+    _let_mmseg_browse_data()
 
 
 def _restore_numpy_bool8() -> None:
@@ -37,21 +41,53 @@ def _allow_mmengine_checkpoints() -> None:
     if not hasattr(torch.serialization, 'add_safe_globals'):
         return
     from mmengine.logging.history_buffer import HistoryBuffer
+
     multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
     dtypes = {type(np.dtype(kind)) for kind in '?bBhHiIlLqQfdeUS'}
-    torch.serialization.add_safe_globals([
-        HistoryBuffer, multiarray._reconstruct, multiarray.scalar, np.ndarray,
-        np.dtype, *dtypes,
-        # how pickle spells `HistoryBuffer.mean`; `getattr` itself is not safe
-        (_get_statistic, 'builtins.getattr'),
-        (_get_statistic, '__builtin__.getattr')
-    ])
+    torch.serialization.add_safe_globals(
+        [
+            HistoryBuffer,
+            multiarray._reconstruct,
+            multiarray.scalar,
+            np.ndarray,
+            np.dtype,
+            *dtypes,
+            # how pickle spells `HistoryBuffer.mean`
+            (_get_statistic, 'builtins.getattr'),
+            (_get_statistic, '__builtin__.getattr'),
+        ]
+    )
 
 
 def _get_statistic(owner: type, name: str) -> Callable:
+    """What a checkpoint needs of ``getattr``, which itself is not safe."""
     from mmengine.logging.history_buffer import HistoryBuffer
-    if owner is not HistoryBuffer or name not in ('min', 'max', 'current',
-                                                  'mean'):
-        raise UnpicklingError(f'{owner!r}.{name} is not allowed in a '
-                              'checkpoint.')
+
+    if owner is not HistoryBuffer or name not in (
+        'min',
+        'max',
+        'current',
+        'mean',
+    ):
+        raise UnpicklingError(
+            f'{owner!r}.{name} is not allowed in a checkpoint.'
+        )
     return getattr(HistoryBuffer, name)
+
+
+def _let_mmseg_browse_data() -> None:
+    """mmseg 1.2.2's ``browse_dataset.py`` hands its visualizer an array whose
+    memory layout OpenCV refuses to draw on.
+    https://github.com/open-mmlab/mmsegmentation/issues/3405
+    """
+    if 'mmseg' not in sys.modules:  # then this is no script of mmseg's
+        return
+    from mmseg.visualization import SegLocalVisualizer
+
+    draw = SegLocalVisualizer._draw_sem_seg
+
+    @wraps(draw)
+    def draw_contiguous(self, image, *args, **kwargs):
+        return draw(self, np.ascontiguousarray(image), *args, **kwargs)
+
+    SegLocalVisualizer._draw_sem_seg = draw_contiguous

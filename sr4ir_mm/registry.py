@@ -1,9 +1,10 @@
 """Registries of sr4ir_mm.
 
 Each is a child of the mmengine registry of the same name and imports what it
-holds when something is first looked up in it. So ``type='sr4ir_mm.SRSegmentor'``
-works in any config, in any default scope, without ``custom_imports``.
+holds when something is first looked up in it. So
+``type='sr4ir_mm.SRSegmentor'`` works in any config and any default scope.
 """
+
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
@@ -14,10 +15,11 @@ from mmengine.registry import Registry
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, locations=['sr4ir_mm.engine'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['sr4ir_mm.engine'])
 MODELS = Registry(
-    'model', parent=MMENGINE_MODELS, locations=['sr4ir_mm.models'])
+    'model', parent=MMENGINE_MODELS, locations=['sr4ir_mm.models']
+)
 TRANSFORMS = Registry(
-    'transform',
-    parent=MMENGINE_TRANSFORMS,
-    locations=['sr4ir_mm.datasets'])
+    'transform', parent=MMENGINE_TRANSFORMS, locations=['sr4ir_mm.datasets']
+)
 METRICS = Registry(
-    'metric', parent=MMENGINE_METRICS, locations=['sr4ir_mm.evaluation'])
+    'metric', parent=MMENGINE_METRICS, locations=['sr4ir_mm.evaluation']
+)

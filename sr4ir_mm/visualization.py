@@ -17,11 +17,12 @@ from torch import Tensor
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 
-_CELL = 3.  # inches
+_CELL = 3.0  # inches
 
 
-def draw_panel(model: SRTaskModel, data_batch: dict,
-               visualizer: Visualizer) -> Tuple[np.ndarray, str]:
+def draw_panel(
+    model: SRTaskModel, data_batch: dict, visualizer: Visualizer
+) -> Tuple[np.ndarray, str]:
     """Draw a panel of the first image of a batch.
 
     The first row has the LR image as it is, enlarged bilinearly, the SR and
@@ -44,8 +45,9 @@ def draw_panel(model: SRTaskModel, data_batch: dict,
         samples = {}
         for view in ('bilinear', 'sr', 'hr'):
             if view != 'sr' or model.sr_net is not None:
-                one = Views(model, views.inputs,
-                            copy.deepcopy(views.data_samples))
+                one = Views(
+                    model, views.inputs, copy.deepcopy(views.data_samples)
+                )
                 samples[view] = model.predict(one, view)[0]
     lr = _to_uint8(views['lr'][0])
     hr = samples['hr']
@@ -59,15 +61,17 @@ def draw_panel(model: SRTaskModel, data_batch: dict,
     figure, axes = plt.subplots(
         2,
         1 + len(samples),
-        figsize=(_CELL * (1 + len(samples)), 2 * _CELL * height / width + .8),
-        layout='constrained')
+        figsize=(_CELL * (1 + len(samples)), 2 * _CELL * height / width + 0.8),
+        layout='constrained',
+    )
     _show(axes[0, 0], lr, f'LR, {width}x{height} (x{model.scale})')
     _show(axes[1, 0], _draw(pen, hr, gt=True), 'ground truth')
     for column, (view, sample) in zip(axes.T[1:], samples.items()):
         title = view if view == 'bilinear' else view.upper()
         if view != 'hr':
             psnr = peak_signal_noise_ratio(
-                _to_uint8(hr.gt_img), _to_uint8(sample.pred_img))
+                _to_uint8(hr.gt_img), _to_uint8(sample.pred_img)
+            )
             title += f', PSNR {psnr:.2f} dB'
         _show(column[0], _to_uint8(sample.pred_img), title)
         _show(column[1], _draw(pen, sample), f'from {title.split(",")[0]}')
@@ -83,7 +87,8 @@ def _draw(pen: Visualizer, sample, gt: bool = False) -> np.ndarray:
     image = F.interpolate(image[None], size=tuple(size), mode='bilinear')[0]
     pen.set_image(_to_uint8(image))
     pen.add_datasample(
-        'panel', _to_uint8(image), sample.cpu(), draw_gt=gt, draw_pred=not gt)
+        'panel', _to_uint8(image), sample.cpu(), draw_gt=gt, draw_pred=not gt
+    )
     return pen.get_image()
 
 
@@ -104,7 +109,8 @@ def _add_legend(figure: plt.Figure, dataset_meta: dict) -> None:
             loc='outside lower center',
             ncols=min(len(classes), 11),
             fontsize=8,
-            frameon=False)
+            frameon=False,
+        )
 
 
 def _to_uint8(image: Tensor) -> np.ndarray:

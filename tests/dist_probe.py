@@ -1,4 +1,5 @@
 """Imported by the processes that test_distributed.py launches."""
+
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
@@ -15,8 +16,9 @@ class SaveEachRank(Hook):
     def after_train(self, runner):
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        torch.save(model.state_dict(),
-                   f'{runner.work_dir}/rank{get_rank()}.pth')
+        torch.save(
+            model.state_dict(), f'{runner.work_dir}/rank{get_rank()}.pth'
+        )
 
 
 @TRANSFORMS.register_module()

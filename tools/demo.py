@@ -1,4 +1,5 @@
-"""SR4IR on toy scenes: write them, train, test, draw. See ``tools/demo.sh``."""
+"""SR4IR on toy scenes: write them, train, test, draw (``tools/demo.sh``)."""
+
 import argparse
 import glob
 import os.path as osp
@@ -34,17 +35,23 @@ def main() -> None:
         results[view] = runner.test()
     print_table(results)
     if 'sr/LPIPS' not in results['sr']:
-        print('LPIPS needs ImageNet weights: the log above says where to put '
-              'them.')
+        print(
+            'LPIPS needs ImageNet weights: the log above says where to put '
+            'them.'
+        )
     panels = sorted(
         glob.glob(
-            osp.join(runner.log_dir, 'vis_data', 'vis_image', 'test_*.png')),
-        key=osp.getmtime)
+            osp.join(runner.log_dir, 'vis_data', 'vis_image', 'test_*.png')
+        ),
+        key=osp.getmtime,
+    )
     print(f'Panels: {osp.abspath(panels[-1])} and {len(panels) - 1} more')
 
 
 def print_table(results: dict) -> None:
-    names = [name for name in results['sr'] if name not in ('data_time', 'time')]
+    names = [
+        name for name in results['sr'] if name not in ('data_time', 'time')
+    ]
     print('\n' + ' ' * 14 + ''.join(f'{n.split("/")[-1]:>9}' for n in names))
     for view, result in results.items():
         row = ''.join(f'{result.get(n, float("nan")):9.3f}' for n in names)

@@ -1,4 +1,5 @@
 """Test a model: ``python tools/test.py CONFIG CHECKPOINT``."""
+
 import argparse
 import os.path as osp
 
@@ -13,24 +14,29 @@ def parse_args() -> argparse.Namespace:
     add_common_args(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
-        '--out', help='folder for the predictions, for offline evaluation')
+        '--out', help='folder for the predictions, for offline evaluation'
+    )
     parser.add_argument(
-        '--show', action='store_true', help='show panels in a window')
+        '--show', action='store_true', help='show panels in a window'
+    )
     parser.add_argument(
-        '--show-dir', help='folder for panels: LR, SR, HR and predictions')
+        '--show-dir', help='folder for panels: LR, SR, HR and predictions'
+    )
     parser.add_argument(
-        '--wait-time',
-        type=float,
-        default=2,
-        help='seconds to show each panel')
+        '--wait-time', type=float, default=2, help='seconds to show each panel'
+    )
     parser.add_argument(
-        '--tta', action='store_true', help='test-time augmentation')
+        '--tta', action='store_true', help='test-time augmentation'
+    )
     args = parser.parse_args()
     if args.tta and (args.show or args.show_dir):
-        parser.error('panels show one image each: --tta and --show[-dir] '
-                     'exclude each other')
-    if not args.checkpoint.startswith(('http://', 'https://')) and \
-            not osp.isfile(args.checkpoint):
+        parser.error(
+            'panels show one image each: --tta and --show[-dir] '
+            'exclude each other'
+        )
+    if not args.checkpoint.startswith(
+        ('http://', 'https://')
+    ) and not osp.isfile(args.checkpoint):
         parser.error(f'there is no checkpoint {args.checkpoint!r}')
     return args
 
@@ -41,7 +47,8 @@ def apply_test_options(cfg: Config, args: argparse.Namespace) -> None:
         cfg.default_hooks.visualization.update(draw=True)
         if args.show:
             cfg.default_hooks.visualization.update(
-                show=True, wait_time=args.wait_time)
+                show=True, wait_time=args.wait_time
+            )
         if args.show_dir:
             cfg.visualizer.save_dir = args.show_dir
     if args.tta:

@@ -1,4 +1,5 @@
 """Train a model: ``python tools/train.py CONFIG``."""
+
 import argparse
 
 from mmengine.config import Config
@@ -16,15 +17,16 @@ def parse_args() -> argparse.Namespace:
         nargs='?',
         const='auto',
         help='go on from this checkpoint, or from the latest one in the '
-        'working directory if none is given')
+        'working directory if none is given',
+    )
     parser.add_argument(
-        '--amp',
-        action='store_true',
-        help='train in automatic mixed precision')
+        '--amp', action='store_true', help='train in automatic mixed precision'
+    )
     parser.add_argument(
         '--auto-scale-lr',
         action='store_true',
-        help='scale the learning rates with the global batch size')
+        help='scale the learning rates with the global batch size',
+    )
     args = parser.parse_args()
     if args.amp and get_device() == 'cpu':
         parser.error('--amp needs a GPU')
@@ -39,8 +41,10 @@ def apply_training_options(cfg: Config, args: argparse.Namespace) -> None:
                 wrapper.setdefault('loss_scale', 'dynamic')
     if args.auto_scale_lr:
         if cfg.get('auto_scale_lr', {}).get('base_batch_size') is None:
-            raise ValueError('--auto-scale-lr needs auto_scale_lr=dict('
-                             'base_batch_size=...) in the config.')
+            raise ValueError(
+                '--auto-scale-lr needs auto_scale_lr=dict('
+                'base_batch_size=...) in the config.'
+            )
         cfg.auto_scale_lr.enable = True
     if args.resume is not None:
         cfg.resume = True

@@ -3,7 +3,8 @@ _base_ = './plugin.py'
 env_cfg = dict(
     cudnn_benchmark=False,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'))
+    dist_cfg=dict(backend='nccl'),
+)
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
@@ -11,7 +12,8 @@ default_hooks = dict(
     # Two, because the older one is deleted before the newer one is written.
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    visualization=dict(type='sr4ir_mm.SRVisualizationHook'))
+    visualization=dict(type='sr4ir_mm.SRVisualizationHook'),
+)
 vis_backends = [dict(type='LocalVisBackend')]
 log_processor = dict(by_epoch=True)
 log_level = 'INFO'

@@ -8,4 +8,5 @@ custom_imports = dict(imports=['sr4ir_mm'])
 model_wrapper_cfg = dict(
     type='MMDistributedDataParallel',
     find_unused_parameters=True,
-    broadcast_buffers=False)
+    broadcast_buffers=False,
+)

@@ -1,8 +1,9 @@
 # SR4IR on toy scenes with networks that a laptop trains in two minutes: the
 # README's demo.
 _base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/toy_scenes_seg.py',
-    '../_base_/recipes/sr4ir.py'
+    '../_base_/default_runtime.py',
+    '../_base_/datasets/toy_scenes_seg.py',
+    '../_base_/recipes/sr4ir.py',
 ]
 
 scale = 4
@@ -15,7 +16,8 @@ model = dict(
         out_channels=3,
         mid_channels=16,
         num_blocks=4,
-        upscale_factor=scale),
+        upscale_factor=scale,
+    ),
     task_model=dict(
         type='EncoderDecoder',
         data_preprocessor=dict(
@@ -25,18 +27,20 @@ model = dict(
             bgr_to_rgb=True,
             size_divisor=1,
             pad_val=0,
-            seg_pad_val=255),
+            seg_pad_val=255,
+        ),
         backbone=dict(
             type='UNet',
             base_channels=32,
             num_stages=2,
             strides=(2, 1),
             enc_num_convs=(2, 2),
-            dec_num_convs=(1, ),
-            downsamples=(True, ),
+            dec_num_convs=(1,),
+            downsamples=(True,),
             enc_dilations=(1, 1),
-            dec_dilations=(1, ),
-            norm_cfg=dict(type='BN')),
+            dec_dilations=(1,),
+            norm_cfg=dict(type='BN'),
+        ),
         decode_head=dict(
             type='FCNHead',
             in_channels=32,
@@ -48,24 +52,30 @@ model = dict(
             num_classes=5,
             norm_cfg=dict(type='BN'),
             align_corners=False,
-            loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+            loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True),
+        ),
         train_cfg=dict(),
-        test_cfg=dict(mode='whole')),
+        test_cfg=dict(mode='whole'),
+    ),
     scale=scale,
-    phases=_base_.phases)
+    phases=_base_.phases,
+)
 
 max_iters = 600
 train_cfg = dict(
     type='sr4ir_mm.AlternatingIterTrainLoop',
     max_iters=max_iters,
-    val_interval=max_iters)
+    val_interval=max_iters,
+)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
     constructor='mmagic.MultiOptimWrapperConstructor',
     sr_net=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3)),
     task_model=dict(
-        type='OptimWrapper', optimizer=dict(type='AdamW', lr=4e-3)))
+        type='OptimWrapper', optimizer=dict(type='AdamW', lr=4e-3)
+    ),
+)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, end=100, by_epoch=False),
     dict(
@@ -74,10 +84,12 @@ param_scheduler = [
         T_max=max_iters - 100,
         end=max_iters,
         eta_min=1e-5,
-        by_epoch=False)
+        by_epoch=False,
+    ),
 ]
 default_hooks = dict(
     logger=dict(interval=50),
     checkpoint=dict(by_epoch=False, interval=200),
-    visualization=dict(draw=True, interval=10))
+    visualization=dict(draw=True, interval=10),
+)
 log_processor = dict(by_epoch=False)

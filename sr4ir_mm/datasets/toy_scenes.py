@@ -28,6 +28,7 @@ From the command line:
 
     python -m sr4ir_mm.datasets.toy_scenes data/toy_scenes
 """
+
 import argparse
 import colorsys
 import json
@@ -39,8 +40,13 @@ import numpy as np
 from PIL import Image
 
 CLASSES = ('background', 'horizontal', 'vertical', 'diagonal', 'checker')
-PALETTE = [[0, 0, 0], [230, 85, 70], [50, 130, 230], [245, 190, 40],
-           [60, 180, 100]]
+PALETTE = [
+    [0, 0, 0],
+    [230, 85, 70],
+    [50, 130, 230],
+    [245, 190, 40],
+    [60, 180, 100],
+]
 VOID = 255  # the thin border round each object, ignored as in VOC
 VOID_COLOR = [224, 224, 192]
 
@@ -48,24 +54,28 @@ VERSION = 1  # raise it with every change of the drawings: old ones are redone
 # Each axis of a texture has a period under 8 HR pixels, the shortest that x4
 # downsampling keeps: a longer, false one (13 to 20 pixels) shows in LR. A
 # period near 4 would leave no trace for a super-resolution network to read.
-PERIOD = (5., 6.)
+PERIOD = (5.0, 6.0)
 TILT = np.deg2rad(8)  # either way; the false textures are turned by far more
-CONTRAST = (.1, .2)
-NOISE = .02
-RADIUS = (13., 28.)  # of the circle round an object
+CONTRAST = (0.1, 0.2)
+NOISE = 0.02
+RADIUS = (13.0, 28.0)  # of the circle round an object
 MARGIN = 3  # between an object and the image's edge: room for its void
 MIN_SIZE = 64  # the largest object with its margin on both sides
 CROP_SIZE = (64, 64)
 CROPS_PER_SCENE = 2
-MAX_HIDDEN = .1  # share of an object in view that each later one may cover
+MAX_HIDDEN = 0.1  # share of an object in view that each later one may cover
 CORNERS = (None, 3, 4, 5, 6)  # None: a disc or an ellipse
 
-FOLDERS = ('JPEGImages', 'SegmentationClass', 'Annotations', 'ImageSets',
-           'Classification')
+FOLDERS = (
+    'JPEGImages',
+    'SegmentationClass',
+    'Annotations',
+    'ImageSets',
+    'Classification',
+)
 
 
-def write_toy_scenes(root, num_train=160, num_val=40, size=(128, 128),
-                     seed=0):
+def write_toy_scenes(root, num_train=160, num_val=40, size=(128, 128), seed=0):
     """Write the toy data set, unless the same one is already there.
 
     A toy data set that other arguments made is replaced. Image ``k`` of a
@@ -104,19 +114,22 @@ def write_toy_scenes(root, num_train=160, num_val=40, size=(128, 128),
 def _check_args(num_train, num_val, size, seed):
     """Check the arguments and return them as json would."""
     for key, value in dict(
-            num_train=num_train, num_val=num_val, seed=seed).items():
+        num_train=num_train, num_val=num_val, seed=seed
+    ).items():
         if value < 0:
             raise ValueError(f'{key} must not be negative, but got {value}')
     if len(size) != 2 or min(size) < MIN_SIZE:
         raise ValueError(
             f'size must be (height, width), each at least {MIN_SIZE} to hold '
-            f'the largest object, but got {tuple(size)}')
+            f'the largest object, but got {tuple(size)}'
+        )
     return dict(
         num_train=int(num_train),
         num_val=int(num_val),
         size=[int(side) for side in size],
         seed=int(seed),
-        version=VERSION)
+        version=VERSION,
+    )
 
 
 def _prepare(root, args):
@@ -124,7 +137,8 @@ def _prepare(root, args):
     stamp = root / 'toy_scenes.json'
     if root.exists() and not root.is_dir():
         raise NotADirectoryError(
-            f'root must be a folder, but {root} is a file')
+            f'root must be a folder, but {root} is a file'
+        )
     if stamp.exists():
         if json.loads(stamp.read_text()) == dict(args, complete=True):
             return False
@@ -134,7 +148,8 @@ def _prepare(root, args):
         # it may be the real PASCAL VOC: never mix the two
         raise FileExistsError(
             f'root {root} holds files that write_toy_scenes did not write; '
-            'name an empty or a new folder')
+            'name an empty or a new folder'
+        )
     root.mkdir(parents=True, exist_ok=True)
     # from here on the folder is ours, even if the writing is interrupted
     _stamp(root, args, complete=False)
@@ -170,15 +185,15 @@ def draw_scene(rng, size, first, num_objects=None):
     """
     num_textures = len(CLASSES) - 1
     others = rng.permutation([k for k in range(num_textures) if k != first])
-    labels = [first, *others][:num_objects or rng.integers(2, 5)]
+    labels = [first, *others][: num_objects or rng.integers(2, 5)]
     image = _background(rng, size)
     owner = np.zeros(size, int)  # 0, VOID, or which object (from 1) is seen
     for number, label in enumerate(labels, start=1):
         distance = _place(rng, owner)
         if distance is None:
-            labels = labels[:number - 1]
+            labels = labels[: number - 1]
             break
-        alpha = np.clip(.5 - distance, 0, 1)[..., None]
+        alpha = np.clip(0.5 - distance, 0, 1)[..., None]
         image += alpha * (_paint(rng, size, label) - image)
         owner[distance < 1.5] = VOID
         owner[distance <= 0] = number
@@ -198,19 +213,21 @@ def draw_scene(rng, size, first, num_objects=None):
 def _color(rng, saturation, value):
     """A random colour, RGB [0,1], whatever the class."""
     return np.array(
-        colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(*saturation),
-                            rng.uniform(*value)))
+        colorsys.hsv_to_rgb(
+            rng.uniform(), rng.uniform(*saturation), rng.uniform(*value)
+        )
+    )
 
 
 def _background(rng, size):
     """A smooth blend of two soft colours, RGB [0,1] of shape (H, W, 3)."""
-    y, x = np.mgrid[:size[0], :size[1]] / max(size)
+    y, x = np.mgrid[: size[0], : size[1]] / max(size)
     blend = np.zeros(size)
     for _ in range(3):
         fx, fy = rng.uniform(-1, 1, 2)
         blend += np.sin(2 * np.pi * (fx * x + fy * y + rng.uniform()))
-    blend = (blend / 6 + .5)[..., None]
-    ends = [_color(rng, (.1, .35), (.6, .9)) for _ in range(2)]
+    blend = (blend / 6 + 0.5)[..., None]
+    ends = [_color(rng, (0.1, 0.35), (0.6, 0.9)) for _ in range(2)]
     return ends[0] + blend * (ends[1] - ends[0])
 
 
@@ -221,15 +238,14 @@ def _place(rng, owner, tries=30):
         np.ndarray | None: Signed distance in pixels to the shape's outline,
         of shape (H, W), negative inside. None if no free place was found.
     """
-    y, x = np.mgrid[:owner.shape[0], :owner.shape[1]]
+    y, x = np.mgrid[: owner.shape[0], : owner.shape[1]]
     visible = np.bincount(owner.ravel(), minlength=VOID)[1:VOID]
     for _ in range(tries):
         radius = rng.uniform(*RADIUS)
         reach = radius + MARGIN
         cy, cx = (rng.uniform(reach, side - 1 - reach) for side in owner.shape)
         distance = _shape(rng, x - cx, y - cy, radius)
-        hidden = np.bincount(
-            owner[distance < 1.5], minlength=VOID + 1)[1:VOID]
+        hidden = np.bincount(owner[distance < 1.5], minlength=VOID + 1)[1:VOID]
         if (hidden <= MAX_HIDDEN * visible).all():
             return distance
     return None
@@ -238,7 +254,7 @@ def _place(rng, owner, tries=30):
 def _shape(rng, x, y, radius):
     """Signed distance to a random shape within a circle of this radius."""
     corners = CORNERS[rng.integers(len(CORNERS))]
-    turn, stretch = rng.uniform(0, 2 * np.pi), rng.uniform(.75, 1)
+    turn, stretch = rng.uniform(0, 2 * np.pi), rng.uniform(0.75, 1)
     u = np.cos(turn) * x + np.sin(turn) * y
     v = (np.cos(turn) * y - np.sin(turn) * x) / stretch
     if corners is None:
@@ -250,7 +266,7 @@ def _shape(rng, x, y, radius):
 
 def _paint(rng, size, label):
     """A plane of one texture, RGB [0,1] of shape (H, W, 3)."""
-    color = _color(rng, (.35, .65), (.5, .75))
+    color = _color(rng, (0.35, 0.65), (0.5, 0.75))
     contrast = rng.uniform(*CONTRAST)
     # the colour's two shades lie as far above it as below: the mean stays
     texture = _texture(rng, size, CLASSES[label + 1])
@@ -259,7 +275,7 @@ def _paint(rng, size, label):
 
 def _texture(rng, size, name):
     """The class's pattern: in [-1, 1], mean 0, of shape (H, W)."""
-    y, x = np.mgrid[:size[0], :size[1]]
+    y, x = np.mgrid[: size[0], : size[1]]
     tilt = rng.uniform(-TILT, TILT)
     frequency = 2 * np.pi / rng.uniform(*PERIOD)
     u = frequency * (np.cos(tilt) * x + np.sin(tilt) * y)
@@ -271,7 +287,8 @@ def _texture(rng, size, name):
         horizontal=lambda: np.sin(v + phase_v),
         vertical=lambda: np.sin(u + phase_u),
         diagonal=lambda: np.sin(u + sign * v + phase_u),
-        checker=lambda: np.sin(u + phase_u) * np.sin(v + phase_v))[name]()
+        checker=lambda: np.sin(u + phase_u) * np.sin(v + phase_v),
+    )[name]()
     return np.tanh(2.5 * wave)
 
 
@@ -279,12 +296,13 @@ def _write_scene(root, stem, image, mask, objects):
     _save_jpeg(image, root / 'JPEGImages' / f'{stem}.jpg')
     indexed = Image.fromarray(mask)
     palette = np.zeros((256, 3), np.uint8)
-    palette[:len(PALETTE)] = PALETTE
+    palette[: len(PALETTE)] = PALETTE
     palette[VOID] = VOID_COLOR
     indexed.putpalette(palette.ravel().tolist())
     indexed.save(root / 'SegmentationClass' / f'{stem}.png')
     _annotation(stem, image.shape, objects).write(
-        str(root / 'Annotations' / f'{stem}.xml'))
+        str(root / 'Annotations' / f'{stem}.xml')
+    )
 
 
 def _write_crop(folder, index, rng):
@@ -308,27 +326,37 @@ def _annotation(stem, shape, objects):
 
     add(root, folder='toy_scenes', filename=f'{stem}.jpg')
     height, width, depth = shape
-    add(ElementTree.SubElement(root, 'size'),
-        width=width, height=height, depth=depth)
+    add(
+        ElementTree.SubElement(root, 'size'),
+        width=width,
+        height=height,
+        depth=depth,
+    )
     add(root, segmented=1)
     for name, box in objects:
         item = ElementTree.SubElement(root, 'object')
         add(item, name=name, pose='Unspecified', truncated=0, difficult=0)
-        add(ElementTree.SubElement(item, 'bndbox'),
-            **{key: value + 1
-               for key, value in zip(('xmin', 'ymin', 'xmax', 'ymax'), box)})
+        add(
+            ElementTree.SubElement(item, 'bndbox'),
+            **{
+                key: value + 1
+                for key, value in zip(('xmin', 'ymin', 'xmax', 'ymax'), box)
+            },
+        )
     return ElementTree.ElementTree(root)
 
 
 def parse_args():
     parser = argparse.ArgumentParser(
         description='Write the toy scenes: a small VOC-layout data set whose '
-        'classes differ only in fine texture')
+        'classes differ only in fine texture'
+    )
     parser.add_argument('root', help='folder to write to')
     parser.add_argument('--num-train', type=int, default=160)
     parser.add_argument('--num-val', type=int, default=40)
     parser.add_argument(
-        '--size', type=int, nargs=2, default=(128, 128), metavar=('H', 'W'))
+        '--size', type=int, nargs=2, default=(128, 128), metavar=('H', 'W')
+    )
     parser.add_argument('--seed', type=int, default=0)
     return parser.parse_args()
 

@@ -32,10 +32,9 @@ class CQMix:
         probs = sr.new_full((len(sr), 1, self.grid, self.grid), self.sr_prob)
         return torch.bernoulli(probs).bool()
 
-    def __call__(self,
-                 sr: Tensor,
-                 hr: Tensor,
-                 mask: Optional[Tensor] = None) -> Tensor:
+    def __call__(
+        self, sr: Tensor, hr: Tensor, mask: Optional[Tensor] = None
+    ) -> Tensor:
         """
         Args:
             sr (Tensor): RGB in [0, 1], (N, 3, H, W).

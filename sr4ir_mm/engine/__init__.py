@@ -3,6 +3,8 @@ from .loops import AlternatingEpochTrainLoop, AlternatingIterTrainLoop
 from .optim import JointOptimWrapper
 
 __all__ = [
-    'AlternatingEpochTrainLoop', 'AlternatingIterTrainLoop',
-    'JointOptimWrapper', 'SRVisualizationHook'
+    'AlternatingEpochTrainLoop',
+    'AlternatingIterTrainLoop',
+    'JointOptimWrapper',
+    'SRVisualizationHook',
 ]

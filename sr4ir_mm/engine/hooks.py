@@ -27,31 +27,38 @@ class SRVisualizationHook(Hook):
         wait_time (float): Seconds to show a panel. Defaults to 0.
     """
 
-    def __init__(self,
-                 draw: bool = False,
-                 interval: int = 50,
-                 show: bool = False,
-                 wait_time: float = 0.) -> None:
+    def __init__(
+        self,
+        draw: bool = False,
+        interval: int = 50,
+        show: bool = False,
+        wait_time: float = 0.0,
+    ) -> None:
         self.draw = draw
         self.interval = interval
         self.show = show
         self.wait_time = wait_time
 
     @master_only
-    def _after_iter(self,
-                    runner: Runner,
-                    batch_idx: int,
-                    data_batch: Optional[dict] = None,
-                    outputs: Optional[Sequence] = None,
-                    mode: str = 'train') -> None:
+    def _after_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Optional[dict] = None,
+        outputs: Optional[Sequence] = None,
+        mode: str = 'train',
+    ) -> None:
         if not self.draw or mode == 'train' or batch_idx % self.interval:
             return
         model = runner.model
         panel, name = draw_panel(
-            model.module if is_model_wrapper(model) else model, data_batch,
-            runner.visualizer)
+            model.module if is_model_wrapper(model) else model,
+            data_batch,
+            runner.visualizer,
+        )
         if self.show:
             runner.visualizer.show(panel, name, wait_time=self.wait_time)
         else:
             runner.visualizer.add_image(
-                f'{mode}_{name}', panel, step=runner.iter)
+                f'{mode}_{name}', panel, step=runner.iter
+            )

@@ -7,13 +7,17 @@ from mmengine.dataset import worker_init_fn
 from mmengine.dist import get_rank
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.optim import OptimWrapperDict
-from mmengine.runner import (EpochBasedTrainLoop, IterBasedTrainLoop,
-                             set_random_seed)
+from mmengine.runner import (
+    EpochBasedTrainLoop,
+    IterBasedTrainLoop,
+    set_random_seed,
+)
 from torch.utils.data import DataLoader
 
 from sr4ir_mm.models.phase import Phase, Span
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import LOOPS
+
 from .optim import JointOptimWrapper
 
 
@@ -45,13 +49,15 @@ class _AlternatingLoop:
 
     def _run_iter(self, batch_idx: int, data_batch: dict) -> None:
         self.runner.call_hook(
-            'before_train_iter', batch_idx=batch_idx, data_batch=data_batch)
+            'before_train_iter', batch_idx=batch_idx, data_batch=data_batch
+        )
         outputs = self._run_phases(data_batch)
         self.runner.call_hook(
             'after_train_iter',
             batch_idx=batch_idx,
             data_batch=data_batch,
-            outputs=outputs)
+            outputs=outputs,
+        )
         self._iter += 1
 
     def _run_phases(self, data_batch: dict) -> dict:
@@ -65,11 +71,14 @@ class _AlternatingLoop:
             if progress in phase.span:
                 with self._model.in_phase(phase, views, progress):
                     log_vars = self.runner.model.train_step(
-                        views, optim_wrapper=self._updates[phase.name])
-                outputs.update({
-                    f'{phase.name}/{key}': value
-                    for key, value in log_vars.items()
-                })
+                        views, optim_wrapper=self._updates[phase.name]
+                    )
+                outputs.update(
+                    {
+                        f'{phase.name}/{key}': value
+                        for key, value in log_vars.items()
+                    }
+                )
         return outputs
 
     def _seed(self, step: int) -> int:
@@ -82,54 +91,71 @@ class _AlternatingLoop:
 
     def _build_update(self, phase: Phase):
         wrappers = [self.runner.optim_wrapper[name] for name in phase.trains]
-        return wrappers[0] if len(wrappers) == 1 else JointOptimWrapper(
-            wrappers)
+        return (
+            wrappers[0] if len(wrappers) == 1 else JointOptimWrapper(wrappers)
+        )
 
     def _init_accumulation(self) -> None:
         """Tell each optimizer in how many iterations it takes part, so that
         gradient accumulation loses none at the end."""
 
         def steps(phases, until):
-            return sum(i / self._max_iters in phase.span for phase in phases
-                       for i in range(until))
+            return sum(
+                i / self._max_iters in phase.span
+                for phase in phases
+                for i in range(until)
+            )
 
         for name, wrapper in self.runner.optim_wrapper.items():
             phases = [p for p in self._model.phases if name == p.trains[0]]
             wrapper.initialize_count_status(
-                self.runner.model, steps(phases, self._iter),
-                steps(phases, self._max_iters))
+                self.runner.model,
+                steps(phases, self._iter),
+                steps(phases, self._max_iters),
+            )
 
     def _check(self) -> None:
         """Raise TypeError or ValueError for what cannot train as meant."""
         kind = type(self).__name__
         model, optim_wrapper = self.runner.model, self.runner.optim_wrapper
         if not isinstance(self._model, SRTaskModel):
-            raise TypeError(f'{kind} trains the phases of an SRTaskModel, but '
-                            f'model.type is {type(self._model).__name__}.')
+            raise TypeError(
+                f'{kind} trains the phases of an SRTaskModel, but '
+                f'model.type is {type(self._model).__name__}.'
+            )
         if not len(self._model.phases):
-            raise ValueError('model.phases is empty: nothing to train. See '
-                             'configs/_base_/recipes/.')
+            raise ValueError(
+                'model.phases is empty: nothing to train. See '
+                'configs/_base_/recipes/.'
+            )
         gap = Span().first_gap([phase.span for phase in self._model.phases])
         if gap is not None:
-            raise ValueError(f'model.phases: none is active from {gap:g} of '
-                             'the training on.')
+            raise ValueError(
+                f'model.phases: none is active from {gap:g} of '
+                'the training on.'
+            )
         if not isinstance(optim_wrapper, OptimWrapperDict):
             raise TypeError(
                 'optim_wrapper needs one optimizer per network: dict('
                 "constructor='mmagic.MultiOptimWrapperConstructor', "
-                'sr_net=dict(...), task_model=dict(...)).')
+                'sr_net=dict(...), task_model=dict(...)).'
+            )
         for phase in self._model.phases:
             for name in phase.trains:
                 if name not in optim_wrapper:
-                    raise ValueError(f'Phase {phase.name!r} trains {name}, but'
-                                     f' optim_wrapper.{name} is not set.')
+                    raise ValueError(
+                        f'Phase {phase.name!r} trains {name}, but'
+                        f' optim_wrapper.{name} is not set.'
+                    )
         if is_model_wrapper(model) and not (
-                isinstance(model, MMDistributedDataParallel)
-                and model.find_unused_parameters):
+            isinstance(model, MMDistributedDataParallel)
+            and model.find_unused_parameters
+        ):
             raise ValueError(
                 'Each phase leaves a network out, so distributed training '
                 "needs model_wrapper_cfg=dict(type='MMDistributedDataParallel'"
-                ', find_unused_parameters=True, broadcast_buffers=False).')
+                ', find_unused_parameters=True, broadcast_buffers=False).'
+            )
 
 
 @LOOPS.register_module()
@@ -144,8 +170,9 @@ class AlternatingEpochTrainLoop(_AlternatingLoop, EpochBasedTrainLoop):
     Args: See :class:`mmengine.runner.EpochBasedTrainLoop`.
     """
 
-    def __init__(self, runner, dataloader: Union[DataLoader, Dict],
-                 **kwargs) -> None:
+    def __init__(
+        self, runner, dataloader: Union[DataLoader, Dict], **kwargs
+    ) -> None:
         if isinstance(dataloader, dict):
             dataloader = dict(dataloader, persistent_workers=False)
         super().__init__(runner, dataloader, **kwargs)

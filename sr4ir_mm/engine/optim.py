@@ -28,7 +28,8 @@ class JointOptimWrapper:
             raise ValueError(
                 'Networks that one phase trains jointly need the same '
                 '`type` and `accumulative_counts` in `optim_wrapper`, got '
-                f'{sorted(kinds)}.')
+                f'{sorted(kinds)}.'
+            )
 
     def optim_context(self, model: nn.Module) -> ContextManager[None]:
         """See :meth:`mmengine.optim.OptimWrapper.optim_context`."""
@@ -48,9 +49,8 @@ class JointOptimWrapper:
             wrapper.zero_grad()
 
     def _step_amp(self) -> None:
-        """Several optimizers, one scaler, one update of its scale: see "Working
-        with Multiple Models, Losses, and Optimizers" in PyTorch's AMP
-        examples."""
+        """Several optimizers, one scaler, one update of its scale: "Multiple
+        Models, Losses, and Optimizers" in PyTorch's AMP examples."""
         scaler = self.lead.loss_scaler
         for wrapper in self.wrappers:
             if wrapper.clip_grad_kwargs:

@@ -31,10 +31,9 @@ class _ImageMetric(BaseMetric):
     default_prefix = 'sr'
     name: str
 
-    def __init__(self,
-                 crop_border: int = 8,
-                 quantize: bool = True,
-                 **kwargs) -> None:
+    def __init__(
+        self, crop_border: int = 8, quantize: bool = True, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
         self.crop_border = crop_border
         self.quantize = quantize
@@ -62,19 +61,22 @@ class _ImageMetric(BaseMetric):
     def _images(self, sample: dict) -> Tuple[Tensor, Tensor]:
         if 'gt_img' not in sample:
             raise ValueError(
-                f'{type(self).__name__}: no HR image to compare with. It works '
-                'with the models of sr4ir_mm, evaluated on HR images.')
+                f'{type(self).__name__}: no HR image to compare with. It '
+                'works with the models of sr4ir_mm, evaluated on HR images.'
+            )
         pred, gt = sample['pred_img'], sample['gt_img']
         border = self.crop_border
         if min(gt.shape[-2:]) <= 2 * border:
             raise ValueError(
                 f'{type(self).__name__}: an image of {tuple(gt.shape[-2:])} '
                 f'pixels has nothing inside crop_border={border}. '
-                f'{sample.get("img_path", "")}')
+                f'{sample.get("img_path", "")}'
+            )
         if border:
             pred, gt = (
                 image[:, border:-border, border:-border]
-                for image in (pred, gt))
+                for image in (pred, gt)
+            )
         return quantize(pred) if self.quantize else pred, quantize(gt)
 
 
@@ -90,8 +92,10 @@ class _ArrayMetric(_ImageMetric):
     def __init__(self, color_space: str = 'rgb', **kwargs) -> None:
         super().__init__(**kwargs)
         if color_space not in ('rgb', 'y'):
-            raise ValueError(f'{type(self).__name__}: color_space='
-                             f'{color_space!r}: expected rgb or y.')
+            raise ValueError(
+                f'{type(self).__name__}: color_space='
+                f'{color_space!r}: expected rgb or y.'
+            )
         self.color_space = color_space
 
     def _array(self, image: Tensor) -> np.ndarray:
@@ -115,7 +119,8 @@ class SRPSNR(_ArrayMetric):
         """See :class:`_ImageMetric`."""
         with np.errstate(divide='ignore'):
             return peak_signal_noise_ratio(
-                self._array(gt), self._array(pred), data_range=255)
+                self._array(gt), self._array(pred), data_range=255
+            )
 
 
 @METRICS.register_module()
@@ -137,7 +142,8 @@ class SRSSIM(_ArrayMetric):
             channel_axis=2,
             gaussian_weights=True,
             sigma=1.5,
-            use_sample_covariance=False)
+            use_sample_covariance=False,
+        )
 
 
 @METRICS.register_module()
@@ -155,10 +161,9 @@ class SRLPIPS(_ImageMetric):
 
     name = 'LPIPS'
 
-    def __init__(self,
-                 net: str = 'vgg',
-                 required: bool = True,
-                 **kwargs) -> None:
+    def __init__(
+        self, net: str = 'vgg', required: bool = True, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
         self.lpips: Optional[LPIPS] = None
         try:
@@ -168,7 +173,8 @@ class SRLPIPS(_ImageMetric):
                 f'SRLPIPS: no ImageNet weights of {net!r} ({error}). '
                 "Download torchvision's file on a machine that is online and "
                 'put it into '
-                f'{osp.join(torch.hub.get_dir(), "checkpoints")}.')
+                f'{osp.join(torch.hub.get_dir(), "checkpoints")}.'
+            )
             if required:
                 raise RuntimeError(message) from error
             print_log(f'LPIPS is left out. {message}', 'current')
@@ -186,4 +192,5 @@ class SRLPIPS(_ImageMetric):
     def score(self, pred: Tensor, gt: Tensor) -> float:
         """See :class:`_ImageMetric`."""
         return self.lpips(
-            pred[None].float(), gt[None].float(), normalize=True).item()
+            pred[None].float(), gt[None].float(), normalize=True
+        ).item()

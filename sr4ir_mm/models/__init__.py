@@ -7,12 +7,18 @@ from .sr_task_model import SRTaskModel
 from .torchvision_mobilenet_v3 import TorchvisionMobileNetV3
 
 __all__ = [
-    'Bicubic', 'PixelLoss', 'SRSegmentor', 'SRTaskModel', 'TDPLoss',
-    'TaskLoss', 'TorchvisionMobileNetV3'
+    'Bicubic',
+    'PixelLoss',
+    'SRSegmentor',
+    'SRTaskModel',
+    'TDPLoss',
+    'TaskLoss',
+    'TorchvisionMobileNetV3',
 ]
 
 # The paper's head is a variation of mmseg's own; without mmseg, SRSegmentor
 # says what to install.
 if find_spec('mmseg'):
     from .deeplabv3_head import DeepLabV3Head
+
     __all__ += ['DeepLabV3Head']

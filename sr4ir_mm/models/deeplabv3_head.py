@@ -22,9 +22,11 @@ class DeepLabV3Head(ASPPHead):
         layer = dict(
             conv_cfg=self.conv_cfg,
             norm_cfg=self.norm_cfg,
-            act_cfg=self.act_cfg)
+            act_cfg=self.act_cfg,
+        )
         branches = (len(self.dilations) + 1) * self.channels
         self.bottleneck = nn.Sequential(
             ConvModule(branches, self.channels, 1, **layer),
             nn.Dropout(aspp_dropout),
-            ConvModule(self.channels, self.channels, 3, padding=1, **layer))
+            ConvModule(self.channels, self.channels, 3, padding=1, **layer),
+        )

@@ -44,4 +44,6 @@ class Bicubic(nn.Module):
                 scale_factor=1 / self.scale,
                 mode='bicubic',
                 align_corners=False,
-                antialias=self.antialias))
+                antialias=self.antialias,
+            )
+        )

@@ -25,9 +25,9 @@ class ImageSpace(nn.Module):
         self.data_preprocessor = data_preprocessor
         self.is_rgb = is_rgb
 
-    def forward(self,
-                data: Union[dict, Views],
-                training: bool = False) -> dict:
+    def forward(
+        self, data: Union[dict, Views], training: bool = False
+    ) -> dict:
         """Preprocess a batch as the task model does.
 
         The phases of an iteration share one batch: its :class:`Views` pass

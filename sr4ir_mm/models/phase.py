@@ -18,10 +18,12 @@ class Span:
         end (float): Defaults to 1.
     """
 
-    def __init__(self, begin: float = 0., end: float = 1.) -> None:
+    def __init__(self, begin: float = 0.0, end: float = 1.0) -> None:
         if not 0 <= begin < end <= 1:
-            raise ValueError(f'begin={begin}, end={end}: expected 0 <= begin '
-                             '< end <= 1, in fractions of the training.')
+            raise ValueError(
+                f'begin={begin}, end={end}: expected 0 <= begin '
+                '< end <= 1, in fractions of the training.'
+            )
         self.begin = begin
         self.end = end
 
@@ -47,12 +49,13 @@ class Loss(nn.Module):
         end (float): Fraction of the training at which it ends. Defaults to 1.
     """
 
-    def __init__(self, begin: float = 0., end: float = 1.) -> None:
+    def __init__(self, begin: float = 0.0, end: float = 1.0) -> None:
         super().__init__()
         self.span = Span(begin, end)
 
-    def forward(self, model: 'SRTaskModel',
-                views: 'Views') -> Dict[str, Tensor]:
+    def forward(
+        self, model: 'SRTaskModel', views: 'Views'
+    ) -> Dict[str, Tensor]:
         """
         Args:
             model (SRTaskModel): The networks.
@@ -79,34 +82,41 @@ class Phase(nn.Module):
         end (float): Fraction of the training at which it ends. Defaults to 1.
     """
 
-    def __init__(self,
-                 name: str,
-                 trains: Union[str, Sequence[str]],
-                 losses: Sequence[dict],
-                 begin: float = 0.,
-                 end: float = 1.) -> None:
+    def __init__(
+        self,
+        name: str,
+        trains: Union[str, Sequence[str]],
+        losses: Sequence[dict],
+        begin: float = 0.0,
+        end: float = 1.0,
+    ) -> None:
         super().__init__()
         self.name = name
-        self.trains: Tuple[str, ...] = (trains, ) if isinstance(
-            trains, str) else tuple(trains)
+        self.trains: Tuple[str, ...] = (
+            (trains,) if isinstance(trains, str) else tuple(trains)
+        )
         self.losses = nn.ModuleList(MODELS.build(loss) for loss in losses)
         self.span = Span(begin, end)
         gap = self.span.first_gap([loss.span for loss in self.losses])
         if gap is not None:
             raise ValueError(
                 f'Phase {name!r} has no loss from {gap:g} of the training on. '
-                'Let a loss begin or end elsewhere, or the phase.')
+                'Let a loss begin or end elsewhere, or the phase.'
+            )
 
-    def forward(self, model: 'SRTaskModel', views: 'Views',
-                progress: float) -> Dict[str, Tensor]:
+    def forward(
+        self, model: 'SRTaskModel', views: 'Views', progress: float
+    ) -> Dict[str, Tensor]:
         """The losses that are active at ``progress``, see :class:`Loss`."""
         merged = {}
         for loss in self.losses:
             if progress in loss.span:
                 for key, value in loss(model, views).items():
                     if key in merged:
-                        raise ValueError(f'Two losses of phase {self.name!r} '
-                                         f'report {key!r}.')
+                        raise ValueError(
+                            f'Two losses of phase {self.name!r} '
+                            f'report {key!r}.'
+                        )
                     merged[key] = value
         return merged
 
@@ -120,10 +130,15 @@ def build_phases(cfgs: Sequence[dict]) -> List[Phase]:
         wrong = sorted(set(cfg) - set(_PHASE_KEYS))
         missing = sorted(set(_PHASE_KEYS[:3]) - set(cfg))
         if wrong or missing:
-            problem = f'unknown key {wrong[0]!r}' if wrong else \
-                f'missing key {missing[0]!r}'
-            raise ValueError(f'model.phases[{i}]: {problem}. A phase has '
-                             f'{", ".join(_PHASE_KEYS)}.')
+            problem = (
+                f'unknown key {wrong[0]!r}'
+                if wrong
+                else f'missing key {missing[0]!r}'
+            )
+            raise ValueError(
+                f'model.phases[{i}]: {problem}. A phase has '
+                f'{", ".join(_PHASE_KEYS)}.'
+            )
     phases = [Phase(**cfg) for cfg in cfgs]
     names = [phase.name for phase in phases]
     if len(set(names)) < len(names):

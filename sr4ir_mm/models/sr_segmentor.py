@@ -1,6 +1,7 @@
 from typing import Optional
 
 from sr4ir_mm.registry import MODELS
+
 from .sr_task_model import SRTaskModel
 
 

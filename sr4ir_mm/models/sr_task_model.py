@@ -9,6 +9,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from sr4ir_mm.registry import MODELS, TRANSFORMS
+
 from .image_space import ImageSpace
 from .phase import Phase, build_phases
 from .views import Views, check_views
@@ -48,21 +49,24 @@ class SRTaskModel(BaseModel):
     toolbox: str
     toolbox_package: str
 
-    def __init__(self,
-                 task_model: dict,
-                 sr_net: Optional[dict] = None,
-                 scale: int = 4,
-                 phases: Sequence[dict] = (),
-                 view: str = 'sr',
-                 degradation: dict = dict(type='sr4ir_mm.Bicubic'),
-                 cqmix: dict = dict(type='sr4ir_mm.CQMix'),
-                 data_preprocessor: Optional[dict] = None,
-                 init_cfg: Optional[dict] = None,
-                 pretrained: None = None,
-                 train_cfg: None = None) -> None:
+    def __init__(
+        self,
+        task_model: dict,
+        sr_net: Optional[dict] = None,
+        scale: int = 4,
+        phases: Sequence[dict] = (),
+        view: str = 'sr',
+        degradation: dict = dict(type='sr4ir_mm.Bicubic'),
+        cqmix: dict = dict(type='sr4ir_mm.CQMix'),
+        data_preprocessor: Optional[dict] = None,
+        init_cfg: Optional[dict] = None,
+        pretrained: None = None,
+        train_cfg: None = None,
+    ) -> None:
         check_views([view], 'model.view')
-        require_package(self.toolbox, self.toolbox_package,
-                        type(self).__name__)
+        require_package(
+            self.toolbox, self.toolbox_package, type(self).__name__
+        )
         task_model = copy.copy(task_model)
         task_model.setdefault('_scope_', self.toolbox)
         if data_preprocessor is not None:
@@ -74,14 +78,17 @@ class SRTaskModel(BaseModel):
             ImageSpace(
                 task_model_.data_preprocessor,
                 is_rgb=preprocessor_cfg.get('bgr_to_rgb', False)
-                or preprocessor_cfg.get('to_rgb', False)),
-            init_cfg)
+                or preprocessor_cfg.get('to_rgb', False),
+            ),
+            init_cfg,
+        )
         self.sr_net = build_sr_net(sr_net)
         self.task_model = task_model_
         self.scale = scale
         self.view = view
         self.degradation = MODELS.build(
-            degradation, default_args=dict(scale=scale))
+            degradation, default_args=dict(scale=scale)
+        )
         self.cqmix = TRANSFORMS.build(cqmix)
         self.phases = nn.ModuleList(build_phases(phases))
         self._check_phases()
@@ -101,7 +108,8 @@ class SRTaskModel(BaseModel):
         """The networks by the name that phases and optimizers use."""
         return {
             name: getattr(self, name)
-            for name in NETWORKS if getattr(self, name) is not None
+            for name in NETWORKS
+            if getattr(self, name) is not None
         }
 
     @property
@@ -117,8 +125,9 @@ class SRTaskModel(BaseModel):
         return Views(self, **self.data_preprocessor(data_batch, True))
 
     @contextmanager
-    def in_phase(self, phase: Phase, views: Views,
-                 progress: float) -> Iterator[None]:
+    def in_phase(
+        self, phase: Phase, views: Views, progress: float
+    ) -> Iterator[None]:
         """Inside, ``forward(views, mode='loss')`` computes the losses of
         ``phase`` at ``progress``, and only the networks that it trains can
         move: the others have no gradient and are in eval mode."""
@@ -148,7 +157,8 @@ class SRTaskModel(BaseModel):
             raise RuntimeError(
                 f'{type(self).__name__} is trained phase by phase: set '
                 "train_cfg.type to 'sr4ir_mm.AlternatingEpochTrainLoop' or "
-                "'sr4ir_mm.AlternatingIterTrainLoop'.")
+                "'sr4ir_mm.AlternatingIterTrainLoop'."
+            )
         return self._current
 
     @torch.no_grad()
@@ -177,21 +187,27 @@ class SRTaskModel(BaseModel):
             for name in phase.trains or ['nothing']:
                 where = f'model.phases: phase {phase.name!r} trains {name!r}'
                 if name not in NETWORKS:
-                    raise ValueError(f'{where}: expected one or more of '
-                                     f'{", ".join(NETWORKS)}.')
+                    raise ValueError(
+                        f'{where}: expected one or more of '
+                        f'{", ".join(NETWORKS)}.'
+                    )
                 network = self.networks.get(name)
                 if network is None:
                     raise ValueError(f'{where}, but model.{name} is not set.')
                 if not any(p.requires_grad for p in network.parameters()):
-                    raise ValueError(f'{where}, which has no trainable '
-                                     'parameter (are all its stages frozen?).')
+                    raise ValueError(
+                        f'{where}, which has no trainable '
+                        'parameter (are all its stages frozen?).'
+                    )
 
     # -------------------------------------------------------------- forward
 
-    def forward(self,
-                inputs: Union[Tensor, Views],
-                data_samples: Optional[list] = None,
-                mode: str = 'tensor') -> Union[Dict[str, Tensor], list]:
+    def forward(
+        self,
+        inputs: Union[Tensor, Views],
+        data_samples: Optional[list] = None,
+        mode: str = 'tensor',
+    ) -> Union[Dict[str, Tensor], list]:
         """
         Args:
             inputs (Tensor | Views): HR batch, task-normalised, (N, 3, H, W).
@@ -215,7 +231,8 @@ class SRTaskModel(BaseModel):
         if mode == 'predict':
             return self.predict(views, self.view)
         return self.task_model(
-            views.task_input(self.view), data_samples, mode=mode)
+            views.task_input(self.view), data_samples, mode=mode
+        )
 
     def predict(self, views: Views, view: str) -> list:
         """Let the task model predict from a view of the batch.
@@ -225,13 +242,16 @@ class SRTaskModel(BaseModel):
         ``gt_img``, RGB in [0, 1], (3, h, w), without padding.
         """
         samples = self.task_model.predict(
-            views.task_input(view), views.data_samples)
+            views.task_input(view), views.data_samples
+        )
         for i, sample in enumerate(samples):
             h, w = sample.metainfo.get('img_shape', views['hr'].shape[2:])[:2]
             sample.set_data(
                 dict(
                     pred_img=views[view][i, :, :h, :w],
-                    gt_img=views['hr'][i, :, :h, :w]))
+                    gt_img=views['hr'][i, :, :h, :w],
+                )
+            )
         return samples
 
     def task_loss(self, views: Views, view: str) -> Dict[str, Tensor]:
@@ -259,21 +279,26 @@ class SRTaskModel(BaseModel):
         try:
             super().init_weights()
         except OSError as error:
-            wanted = '\n'.join(f'  model.{name}.init_cfg: {checkpoint}'
-                               for name, checkpoint in self._pretrained())
+            wanted = '\n'.join(
+                f'  model.{name}.init_cfg: {checkpoint}'
+                for name, checkpoint in self._pretrained()
+            )
             raise RuntimeError(
                 f'Cannot load pre-trained weights ({error}). Of these, one is '
                 f'out of reach:\n{wanted}\nEither point its '
                 '`init_cfg.checkpoint` to a local file, or start from random '
                 'weights with `init_cfg=None`, in the config or by '
-                '--cfg-options.') from error
+                '--cfg-options.'
+            ) from error
 
     def _pretrained(self) -> List[Tuple[str, str]]:
         found = []
         for name, module in self.named_modules():
             init_cfg = getattr(module, 'init_cfg', None)
-            if isinstance(init_cfg, dict) and \
-                    init_cfg.get('type') == 'Pretrained':
+            if (
+                isinstance(init_cfg, dict)
+                and init_cfg.get('type') == 'Pretrained'
+            ):
                 found.append((name, init_cfg['checkpoint']))
         return found
 
@@ -296,6 +321,8 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
 def require_package(module: str, package: str, what: str) -> None:
     """Raise ImportError saying what to install for ``what``."""
     if find_spec(module) is None:
-        raise ImportError(f'{what} needs {package}, which is not installed: '
-                          f'`mim install {package}` (see '
-                          'docs/en/get_started.md for versions).')
+        raise ImportError(
+            f'{what} needs {package}, which is not installed: '
+            f'`mim install {package}` (see '
+            'docs/en/get_started.md for versions).'
+        )

@@ -27,17 +27,22 @@ class TorchvisionMobileNetV3(BaseModule):
         init_cfg (dict, optional): Initialization config.
     """
 
-    def __init__(self,
-                 out_indices: Sequence[int] = (16, ),
-                 dilated: bool = False,
-                 frozen_stages: int = -1,
-                 init_cfg: Optional[dict] = None) -> None:
+    def __init__(
+        self,
+        out_indices: Sequence[int] = (16,),
+        dilated: bool = False,
+        frozen_stages: int = -1,
+        init_cfg: Optional[dict] = None,
+    ) -> None:
         super().__init__(init_cfg)
         self.features = torchvision.models.mobilenet_v3_large(
-            dilated=dilated).features
+            dilated=dilated
+        ).features
         if not all(0 <= i < len(self.features) for i in out_indices):
-            raise ValueError(f'out_indices={tuple(out_indices)} must be within'
-                             f' 0..{len(self.features) - 1}.')
+            raise ValueError(
+                f'out_indices={tuple(out_indices)} must be within'
+                f' 0..{len(self.features) - 1}.'
+            )
         self.out_indices = out_indices
         self.frozen_stages = frozen_stages
         self._freeze_stages()
@@ -63,5 +68,5 @@ class TorchvisionMobileNetV3(BaseModule):
         return self
 
     def _freeze_stages(self) -> None:
-        for layer in self.features[:self.frozen_stages + 1]:
+        for layer in self.features[: self.frozen_stages + 1]:
             layer.eval().requires_grad_(False)

@@ -15,8 +15,10 @@ def check_views(names: Iterable[str], where: str) -> None:
     """Raise ValueError if one of ``names`` is not a view."""
     unknown = [name for name in names if name not in VIEWS]
     if unknown:
-        raise ValueError(f'{where}: unknown view {unknown[0]!r}. A view is one '
-                         f'of {", ".join(VIEWS)}.')
+        raise ValueError(
+            f'{where}: unknown view {unknown[0]!r}. A view is '
+            f'one of {", ".join(VIEWS)}.'
+        )
 
 
 class Views:
@@ -37,10 +39,12 @@ class Views:
         data_samples (list, optional): Labels and meta information.
     """
 
-    def __init__(self,
-                 model: 'SRTaskModel',
-                 inputs: Tensor,
-                 data_samples: Optional[list] = None) -> None:
+    def __init__(
+        self,
+        model: 'SRTaskModel',
+        inputs: Tensor,
+        data_samples: Optional[list] = None,
+    ) -> None:
         self.model = model
         self.inputs = inputs
         self.data_samples = data_samples
@@ -76,10 +80,13 @@ class Views:
             raise ValueError(
                 f'An image of {width}x{height} pixels is smaller than '
                 f'model.scale={scale}: leave it out or resize it in the '
-                f'pipeline. Batch: {files}')
+                f'pipeline. Batch: {files}'
+            )
         padded = F.pad(
-            self['hr'], (0, -width % scale, 0, -height % scale),
-            mode='replicate')
+            self['hr'],
+            (0, -width % scale, 0, -height % scale),
+            mode='replicate',
+        )
         return self.model.degradation(padded)
 
     def _make_bilinear(self) -> Tensor:
@@ -89,19 +96,23 @@ class Views:
                 self['lr'],
                 scale_factor=self.model.scale,
                 mode='bilinear',
-                align_corners=True))
+                align_corners=True,
+            )
+        )
 
     def _make_sr(self) -> Tensor:
         if self.model.sr_net is None:
-            raise ValueError("View 'sr' is asked for, but model.sr_net is not "
-                             'set.')
+            raise ValueError(
+                "View 'sr' is asked for, but model.sr_net is not set."
+            )
         sr = self.model.sr_net(self['lr'])
         expected = [side * self.model.scale for side in self['lr'].shape[2:]]
         if list(sr.shape[2:]) != expected:
             raise ValueError(
-                f"model.sr_net turns {tuple(self['lr'].shape)} into "
+                f'model.sr_net turns {tuple(self["lr"].shape)} into '
                 f'{tuple(sr.shape)}: its factor is not model.scale='
-                f'{self.model.scale}.')
+                f'{self.model.scale}.'
+            )
         return self._like_hr(sr)
 
     def _make_cqmix(self) -> Tensor:

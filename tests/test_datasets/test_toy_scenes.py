@@ -30,18 +30,24 @@ def root(tmp_path_factory):
 def _contents(root):
     return {
         path.relative_to(root): path.read_bytes()
-        for path in root.rglob('*') if path.is_file()
+        for path in root.rglob('*')
+        if path.is_file()
     }
 
 
 def _boxes(root, stem):
     """List of (class name, (xmin, ymin, xmax, ymax)), 0-based."""
     tree = ElementTree.parse(str(root / 'Annotations' / f'{stem}.xml'))
-    return [(item.findtext('name'),
-             tuple(
-                 int(item.findtext(f'bndbox/{key}')) - 1
-                 for key in ('xmin', 'ymin', 'xmax', 'ymax')))
-            for item in tree.iter('object')]
+    return [
+        (
+            item.findtext('name'),
+            tuple(
+                int(item.findtext(f'bndbox/{key}')) - 1
+                for key in ('xmin', 'ymin', 'xmax', 'ymax')
+            ),
+        )
+        for item in tree.iter('object')
+    ]
 
 
 def _stems(root, split, task='Segmentation'):
@@ -59,7 +65,7 @@ def test_layout(root, split, num):
         assert (image.mode, mask.mode) == ('RGB', 'P')
         assert image.size == mask.size == (128, 96)
         palette = np.array(mask.getpalette()).reshape(-1, 3)
-        assert palette[:len(PALETTE)].tolist() == PALETTE
+        assert palette[: len(PALETTE)].tolist() == PALETTE
         tree = ElementTree.parse(str(root / f'Annotations/{stem}.xml'))
         assert tree.findtext('filename') == f'{stem}.jpg'
         assert tree.findtext('size/width') == '128'
@@ -106,6 +112,7 @@ def test_second_call_writes_nothing(root):
 
 def test_interrupted_writing_is_redone(root, tmp_path, monkeypatch):
     import sr4ir_mm.datasets.toy_scenes as module
+
     with monkeypatch.context() as patch:
         patch.setattr(module, '_write_crop', lambda *args: 1 / 0)
         with pytest.raises(ZeroDivisionError):
@@ -134,14 +141,17 @@ def test_void_is_a_thin_border(root):
         mask = np.array(Image.open(root / f'SegmentationClass/{stem}.png'))
         padded = np.pad(mask, 2)  # no object touches the image's edge
         height, width = mask.shape
-        near = np.stack([
-            padded[y:y + height, x:x + width] for y in range(5)
-            for x in range(5)
-        ])
+        near = np.stack(
+            [
+                padded[y : y + height, x : x + width]
+                for y in range(5)
+                for x in range(5)
+            ]
+        )
         near_object = ((near > 0) & (near < VOID)).any(0)
         # sharp corners are mitred
-        assert near_object[mask == VOID].mean() > .95
-        assert .02 < (mask == VOID).mean() < .15
+        assert near_object[mask == VOID].mean() > 0.95
+        assert 0.02 < (mask == VOID).mean() < 0.15
         # an object and the background never meet
         beside = near.reshape(5, 5, height, width)[1:4, 1:4]
         inner = (mask > 0) & (mask < VOID)
@@ -151,8 +161,8 @@ def test_void_is_a_thin_border(root):
 @pytest.mark.parametrize('split', ['train', 'val'])
 def test_classes_are_balanced(root, split):
     count = Counter(
-        name for stem in _stems(root, split)
-        for name, _ in _boxes(root, stem))
+        name for stem in _stems(root, split) for name, _ in _boxes(root, stem)
+    )
     assert set(count) == set(CLASSES[1:])
     crops = [
         len(list((root / 'Classification' / split / name).iterdir()))
@@ -163,27 +173,33 @@ def test_classes_are_balanced(root, split):
 
 def test_classes_are_balanced_in_the_long_run():
     count = Counter(
-        name for index in range(80)
+        name
+        for index in range(80)
         for name, _ in draw_scene(
-            np.random.default_rng(index), (128, 128), index % 4)[2])
+            np.random.default_rng(index), (128, 128), index % 4
+        )[2]
+    )
     assert 160 < sum(count.values()) <= 320
     assert max(count.values()) < 1.3 * min(count.values())
 
 
 def test_only_texture_tells_the_classes_apart():
     planes = [
-        np.stack([
-            _paint(np.random.default_rng(seed), (60, 60), label)
-            for seed in range(40)
-        ]) for label in range(len(CLASSES) - 1)
+        np.stack(
+            [
+                _paint(np.random.default_rng(seed), (60, 60), label)
+                for seed in range(40)
+            ]
+        )
+        for label in range(len(CLASSES) - 1)
     ]
     # the same random state gives the same colour and contrast to each class
     means = np.array([plane.mean((1, 2)) for plane in planes])
     spreads = np.array([plane.std((1, 2)).mean() for plane in planes])
-    assert np.abs(means - means[0]).max() < .03
-    assert np.abs(means.mean(1) - means[0].mean(0)).max() < .005
+    assert np.abs(means - means[0]).max() < 0.03
+    assert np.abs(means.mean(1) - means[0].mean(0)).max() < 0.005
     assert spreads.max() < 1.3 * spreads.min()
-    assert np.abs(planes[0] - planes[1]).mean() > .05
+    assert np.abs(planes[0] - planes[1]).mean() > 0.05
 
 
 def test_loads_in_mmseg(root):
@@ -194,8 +210,10 @@ def test_loads_in_mmseg(root):
         data_root=str(root),
         metainfo=dict(classes=CLASSES, palette=PALETTE),
         data_prefix=dict(
-            img_path='JPEGImages', seg_map_path='SegmentationClass'),
-        pipeline=[])
+            img_path='JPEGImages', seg_map_path='SegmentationClass'
+        ),
+        pipeline=[],
+    )
     assert len(dataset) == 6
     results = datasets.LoadAnnotations()(dataset[2])
     mask = np.array(Image.open(root / 'SegmentationClass/train_0002.png'))
@@ -209,11 +227,14 @@ def test_loads_in_mmdet(root):
         data_root=str(root),
         metainfo=dict(classes=CLASSES[1:], palette=PALETTE[1:]),
         data_prefix=dict(sub_data_root=''),
-        pipeline=[])
+        pipeline=[],
+    )
     for index, stem in enumerate(_stems(root, 'val')):
         instances = dataset[index]['instances']
-        assert [(CLASSES[1:][one['bbox_label']], tuple(one['bbox']))
-                for one in instances] == _boxes(root, stem)
+        assert [
+            (CLASSES[1:][one['bbox_label']], tuple(one['bbox']))
+            for one in instances
+        ] == _boxes(root, stem)
 
 
 def test_loads_in_mmpretrain(root):
@@ -222,18 +243,22 @@ def test_loads_in_mmpretrain(root):
         data_root=str(root / 'Classification'),
         data_prefix='val',
         classes=CLASSES[1:],
-        pipeline=[])
+        pipeline=[],
+    )
     assert len(dataset) == 8
     assert set(dataset.get_gt_labels().tolist()) == {0, 1, 2, 3}
 
 
-@pytest.mark.parametrize('bad, error, match', [
-    (dict(num_train=-1), ValueError, 'num_train'),
-    (dict(num_val=-1), ValueError, 'num_val'),
-    (dict(seed=-1), ValueError, 'seed'),
-    (dict(size=(128, 48)), ValueError, 'at least 64'),
-    (dict(size=(128, )), ValueError, 'size must be'),
-])
+@pytest.mark.parametrize(
+    'bad, error, match',
+    [
+        (dict(num_train=-1), ValueError, 'num_train'),
+        (dict(num_val=-1), ValueError, 'num_val'),
+        (dict(seed=-1), ValueError, 'seed'),
+        (dict(size=(128, 48)), ValueError, 'at least 64'),
+        (dict(size=(128,)), ValueError, 'size must be'),
+    ],
+)
 def test_bad_arguments(tmp_path, bad, error, match):
     with pytest.raises(error, match=match):
         write_toy_scenes(tmp_path / 'new', **bad)
@@ -256,9 +281,20 @@ def test_never_mixes_with_other_files(tmp_path):
 
 
 def test_command_line(root, tmp_path):
-    subprocess.run([
-        sys.executable, '-m', 'sr4ir_mm.datasets.toy_scenes',
-        str(tmp_path), '--num-train', '6', '--num-val', '4', '--size', '96',
-        '128'
-    ], check=True)
+    subprocess.run(
+        [
+            sys.executable,
+            '-m',
+            'sr4ir_mm.datasets.toy_scenes',
+            str(tmp_path),
+            '--num-train',
+            '6',
+            '--num-val',
+            '4',
+            '--size',
+            '96',
+            '128',
+        ],
+        check=True,
+    )
     assert _contents(tmp_path) == _contents(root)

@@ -12,13 +12,14 @@ def images():
 
 def test_given_mask_is_reproduced_cell_by_cell(images):
     sr, hr = images
-    mask = torch.rand(3, 1, 2, 2) < .5
+    mask = torch.rand(3, 1, 2, 2) < 0.5
     mixed = CQMix(grid=2)(sr, hr, mask)
     for i in range(3):
         for row in range(2):
             for col in range(2):
-                cell = mixed[i, :, 12 * row:12 * row + 12,
-                             20 * col:20 * col + 20]
+                cell = mixed[
+                    i, :, 12 * row : 12 * row + 12, 20 * col : 20 * col + 20
+                ]
                 # SR is black, HR is white
                 assert (cell == float(not mask[i, 0, row, col])).all()
 
@@ -27,7 +28,7 @@ def test_sides_that_the_grid_does_not_divide():
     sr, hr = torch.zeros(1, 3, 30, 37), torch.ones(1, 3, 30, 37)
     mixed = CQMix(grid=8)(sr, hr)
     assert mixed.shape == sr.shape
-    assert set(mixed.unique().tolist()) <= {0., 1.}
+    assert set(mixed.unique().tolist()) <= {0.0, 1.0}
 
 
 def test_each_image_has_its_own_random_mask():
@@ -35,10 +36,10 @@ def test_each_image_has_its_own_random_mask():
     masks = CQMix().draw_mask(torch.zeros(200, 3, 8, 8))
     assert masks.shape == (200, 1, 8, 8)
     assert len({m.numpy().tobytes() for m in masks}) == 200
-    assert .48 < masks.float().mean() < .52
+    assert 0.48 < masks.float().mean() < 0.52
 
 
-@pytest.mark.parametrize('prob', [0., 1.])
+@pytest.mark.parametrize('prob', [0.0, 1.0])
 def test_probability_of_an_sr_patch(images, prob):
     sr, hr = images
     assert torch.equal(CQMix(sr_prob=prob)(sr, hr), sr if prob else hr)
@@ -46,7 +47,8 @@ def test_probability_of_an_sr_patch(images, prob):
 
 def test_evaluation_at_input_size():
     results = dict(
-        ori_shape=(50, 60), img_shape=(25, 30), gt_seg_map=np.zeros((25, 30)))
+        ori_shape=(50, 60), img_shape=(25, 30), gt_seg_map=np.zeros((25, 30))
+    )
     assert EvaluateAtInputSize()(results)['ori_shape'] == (25, 30)
 
 

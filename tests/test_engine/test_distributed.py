@@ -6,7 +6,6 @@ import sys
 import pytest
 import torch
 from mmengine.config import Config
-
 from tiny import SEGMENTOR, runner_cfg, segmentor_cfg
 
 
@@ -19,14 +18,16 @@ def cfg(tmp_path, toy_dataset):
     task_model['decode_head'].update(
         norm_cfg=None,
         dropout_ratio=0,
-        loss_decode=dict(type='CrossEntropyLoss'))
+        loss_decode=dict(type='CrossEntropyLoss'),
+    )
     model = segmentor_cfg(
-        task_model=task_model, cqmix=dict(type='CQMixByContent', grid=2))
+        task_model=task_model, cqmix=dict(type='CQMixByContent', grid=2)
+    )
     dataset = copy.deepcopy(toy_dataset)
     dataset['pipeline'] = [
         t for t in dataset['pipeline'] if not t['type'].startswith('Random')
     ]
-    sgd = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=.05))
+    sgd = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.05))
     cfg = runner_cfg(
         tmp_path,
         dataset,
@@ -34,7 +35,8 @@ def cfg(tmp_path, toy_dataset):
         custom_imports=dict(imports=['dist_probe']),
         custom_hooks=[dict(type='SaveEachRank')],
         sync_bn='torch',
-        env_cfg=dict(dist_cfg=dict(backend='nccl')))
+        env_cfg=dict(dist_cfg=dict(backend='nccl')),
+    )
     cfg['train_dataloader']['sampler']['shuffle'] = False
     cfg['optim_wrapper'].update(sr_net=sgd, task_model=sgd)
     return Config(cfg)
@@ -46,12 +48,25 @@ def launch(cfg, tmp_path, name, command, batch_size):
     cfg = copy.deepcopy(cfg)
     cfg.train_dataloader.batch_size = batch_size
     cfg.dump(tmp_path / f'{name}.py')
-    env = dict(os.environ, PYTHON=sys.executable, PYTHONPATH='tests:.',
-               PORT='29517', OMP_NUM_THREADS='1')
-    done = subprocess.run([
-        *command[:2], str(tmp_path / f'{name}.py'), *command[2:], '--work-dir',
-        str(work_dir)
-    ], env=env, capture_output=True, text=True)
+    env = dict(
+        os.environ,
+        PYTHON=sys.executable,
+        PYTHONPATH='tests:.',
+        PORT='29517',
+        OMP_NUM_THREADS='1',
+    )
+    done = subprocess.run(
+        [
+            *command[:2],
+            str(tmp_path / f'{name}.py'),
+            *command[2:],
+            '--work-dir',
+            str(work_dir),
+        ],
+        env=env,
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return [torch.load(path) for path in sorted(work_dir.glob('rank*.pth'))]
 
@@ -59,10 +74,12 @@ def launch(cfg, tmp_path, name, command, batch_size):
 def test_two_processes_are_one(cfg, tmp_path):
     """8 images, 2 epochs: 4 steps on the same global batch of 4. The config
     asks for NCCL and SyncBN, which the script replaces without a GPU."""
-    first, second = launch(cfg, tmp_path, 'two',
-                           ['bash', 'tools/dist_train.sh', '2'], 2)
-    single, = launch(cfg, tmp_path, 'one', [sys.executable, 'tools/train.py'],
-                     4)
+    first, second = launch(
+        cfg, tmp_path, 'two', ['bash', 'tools/dist_train.sh', '2'], 2
+    )
+    (single,) = launch(
+        cfg, tmp_path, 'one', [sys.executable, 'tools/train.py'], 4
+    )
     for key, value in single.items():
         assert torch.equal(first[key], second[key]), key
         torch.testing.assert_close(first[key], value, rtol=1e-4, atol=1e-6)
@@ -71,6 +88,7 @@ def test_two_processes_are_one(cfg, tmp_path):
 def test_training_moved_both_networks(cfg, tmp_path):
     """So that the above does not compare what never moved."""
     from mmengine.runner import Runner
+
     cfg.train_cfg.max_epochs = 1
     cfg.custom_imports = None
     cfg.model.cqmix = dict(type='sr4ir_mm.CQMix', grid=2)
@@ -84,7 +102,8 @@ def test_training_moved_both_networks(cfg, tmp_path):
         assert any(
             not torch.equal(v, before[k])
             for k, v in runner.model.state_dict().items()
-            if k.startswith(prefix)), prefix
+            if k.startswith(prefix)
+        ), prefix
 
 
 def test_without_find_unused_parameters(cfg, tmp_path):

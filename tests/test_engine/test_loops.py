@@ -5,7 +5,6 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-
 from tiny import JOINT, SR4IR, runner_cfg, segmentor_cfg
 
 EPOCH = dict(type='sr4ir_mm.AlternatingEpochTrainLoop', max_epochs=4)
@@ -31,7 +30,8 @@ class StepCounter(Hook):
         self.steps = {name: [] for name in runner.optim_wrapper.keys()}
         for name, wrapper in runner.optim_wrapper.items():
             wrapper.optimizer.register_step_post_hook(
-                lambda *_, name=name: self.steps[name].append(runner.iter))
+                lambda *_, name=name: self.steps[name].append(runner.iter)
+            )
 
 
 class Death(Exception):
@@ -69,15 +69,21 @@ def test_each_network_steps_once_per_batch(tmp_path, toy_dataset, loop):
     assert steps == dict.fromkeys(steps, list(range(iters)))
     assert len(recorder.logs) == iters
     first, last = recorder.logs[0], recorder.logs[-1]
-    assert {'sr/loss', 'sr/loss_pixel', 'task/loss',
-            'task/cqmix.decode.loss_ce'} <= set(first)
+    assert {
+        'sr/loss',
+        'sr/loss_pixel',
+        'task/loss',
+        'task/cqmix.decode.loss_ce',
+    } <= set(first)
     assert 'sr/loss_tdp' not in first and 'sr/loss_tdp' in last
     assert last['sr/loss_pixel'] < first['sr/loss_pixel']
 
 
-def test_task_phase_sees_the_updated_sr_network(tmp_path, toy_dataset,
-                                                monkeypatch):
+def test_task_phase_sees_the_updated_sr_network(
+    tmp_path, toy_dataset, monkeypatch
+):
     from sr4ir_mm.models.losses import PixelLoss, TaskLoss
+
     seen = {}
 
     def spy(cls):
@@ -93,34 +99,42 @@ def test_task_phase_sees_the_updated_sr_network(tmp_path, toy_dataset,
     spy(PixelLoss)
     spy(TaskLoss)
     runner = train(
-        runner_cfg(tmp_path, toy_dataset, loop=dict(ITER, max_iters=1)))
+        runner_cfg(tmp_path, toy_dataset, loop=dict(ITER, max_iters=1))
+    )
     assert not torch.equal(seen[PixelLoss], seen[TaskLoss])
     with torch.no_grad():
         updated = runner.model.sr_net(seen['lr'])
     torch.testing.assert_close(updated, seen[TaskLoss])
 
 
-@pytest.mark.parametrize('loop,last', [
-    (EPOCH, 'epoch_4.pth'),
-    (ITER, 'iter_8.pth'),
-])
+@pytest.mark.parametrize(
+    'loop,last',
+    [
+        (EPOCH, 'epoch_4.pth'),
+        (ITER, 'iter_8.pth'),
+    ],
+)
 @pytest.mark.parametrize('num_workers', [0, 1])
-def test_resumed_training_ends_bit_identical(tmp_path, toy_dataset, loop, last,
-                                             num_workers):
+def test_resumed_training_ends_bit_identical(
+    tmp_path, toy_dataset, loop, last, num_workers
+):
     """Random crops, flips, CQMix masks and dropout included."""
     cfg = runner_cfg(tmp_path / 'a', toy_dataset, loop=loop)
     cfg['train_dataloader'].update(
-        num_workers=num_workers, persistent_workers=num_workers > 0)
+        num_workers=num_workers, persistent_workers=num_workers > 0
+    )
     expected = train(cfg).model.state_dict()
 
     cfg = dict(cfg, work_dir=str(tmp_path / 'b'))
     with pytest.raises(Death):
         train(
             dict(copy.deepcopy(cfg), experiment_name=f'{tmp_path.name}b'),
-            DieAt(6))
+            DieAt(6),
+        )
     assert not (tmp_path / 'b' / last).exists()
     resumed = train(
-        dict(cfg, resume=True, experiment_name=f'{tmp_path.name}c'))
+        dict(cfg, resume=True, experiment_name=f'{tmp_path.name}c')
+    )
     assert resumed.iter == 16 if 'max_epochs' in loop else 8
     for key, value in resumed.model.state_dict().items():
         assert torch.equal(value, expected[key]), key
@@ -130,14 +144,19 @@ def test_joint_phase_steps_both_networks(tmp_path, toy_dataset):
     model = segmentor_cfg(phases=JOINT)
     recorder, counter = Recorder(), StepCounter()
     train(
-        runner_cfg(tmp_path, toy_dataset, model=model, loop=ITER), recorder,
-        counter)
+        runner_cfg(tmp_path, toy_dataset, model=model, loop=ITER),
+        recorder,
+        counter,
+    )
     assert set(recorder.logs[0]) == {
-        'joint/loss', 'joint/loss_pixel', 'joint/sr.decode.loss_ce',
-        'joint/sr.decode.acc_seg'
+        'joint/loss',
+        'joint/loss_pixel',
+        'joint/sr.decode.loss_ce',
+        'joint/sr.decode.acc_seg',
     }
     assert counter.steps == dict(
-        sr_net=list(range(8)), task_model=list(range(8)))
+        sr_net=list(range(8)), task_model=list(range(8))
+    )
 
 
 def recipe(name):
@@ -145,22 +164,27 @@ def recipe(name):
     return Config.fromfile(path).phases
 
 
-@pytest.mark.parametrize('name,trained', [
-    ('sr4ir', [{'sr', 'task'}] * 2),
-    ('h2t', [{'task'}] * 2),
-    ('l2t', [{'task'}] * 2),
-    ('s2t', [{'sr'}, {'task'}]),
-    ('t2s', [{'task'}, {'sr'}]),
-    ('joint', [{'joint'}] * 2),
-])
+@pytest.mark.parametrize(
+    'name,trained',
+    [
+        ('sr4ir', [{'sr', 'task'}] * 2),
+        ('h2t', [{'task'}] * 2),
+        ('l2t', [{'task'}] * 2),
+        ('s2t', [{'sr'}, {'task'}]),
+        ('t2s', [{'task'}, {'sr'}]),
+        ('joint', [{'joint'}] * 2),
+    ],
+)
 def test_recipes_run_from_config_alone(tmp_path, toy_dataset, name, trained):
     """Which phases run in the first and in the last iteration."""
     recorder = Recorder()
     model = segmentor_cfg(phases=recipe(name))
     train(
         runner_cfg(
-            tmp_path, toy_dataset, model=model, loop=dict(ITER, max_iters=4)),
-        recorder)
+            tmp_path, toy_dataset, model=model, loop=dict(ITER, max_iters=4)
+        ),
+        recorder,
+    )
     logs = recorder.logs[0], recorder.logs[-1]
     assert [{k.split('/')[0] for k in log} for log in logs] == trained
 
@@ -183,27 +207,41 @@ def test_checkpoints_hold_both_networks_and_optimizers(tmp_path, toy_dataset):
     assert set(checkpoint['optimizer']) == {'sr_net', 'task_model'}
 
 
-@pytest.mark.parametrize('change,message', [
-    (dict(model=segmentor_cfg(phases=[])), r'model\.phases is empty'),
-    (dict(model=segmentor_cfg(phases=[dict(SR4IR[1], begin=.5)])),
-     'none is active from 0 of'),
-    (dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=.1))),
-     'optim_wrapper needs one optimizer per network'),
-    (dict(
-        optim_wrapper=dict(
-            constructor='mmagic.MultiOptimWrapperConstructor',
-            sr_net=dict(optimizer=dict(type='SGD', lr=.1)))),
-     r"'task' trains task_model, but optim_wrapper\.task_model is not set"),
-    (dict(model=dict(type='ToyModel')), 'trains the phases of an SRTaskModel'),
-])
-def test_what_cannot_train_fails_before_training(tmp_path, toy_dataset, change,
-                                                 message):
+@pytest.mark.parametrize(
+    'change,message',
+    [
+        (dict(model=segmentor_cfg(phases=[])), r'model\.phases is empty'),
+        (
+            dict(model=segmentor_cfg(phases=[dict(SR4IR[1], begin=0.5)])),
+            'none is active from 0 of',
+        ),
+        (
+            dict(optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.1))),
+            'optim_wrapper needs one optimizer per network',
+        ),
+        (
+            dict(
+                optim_wrapper=dict(
+                    constructor='mmagic.MultiOptimWrapperConstructor',
+                    sr_net=dict(optimizer=dict(type='SGD', lr=0.1)),
+                )
+            ),
+            r'trains task_model, but optim_wrapper\.task_model is not set',
+        ),
+        (
+            dict(model=dict(type='ToyModel')),
+            'trains the phases of an SRTaskModel',
+        ),
+    ],
+)
+def test_what_cannot_train_fails_before_training(
+    tmp_path, toy_dataset, change, message
+):
     from mmengine.model import BaseModel
     from mmengine.registry import MODELS
 
     @MODELS.register_module(name='ToyModel', force=True)
     class ToyModel(BaseModel):
-
         def __init__(self):
             super().__init__()
             self.sr_net = self.task_model = torch.nn.Linear(1, 1)
@@ -212,7 +250,8 @@ def test_what_cannot_train_fails_before_training(tmp_path, toy_dataset, change,
             return dict()
 
     cfg = runner_cfg(
-        tmp_path, toy_dataset, loop=dict(ITER, max_iters=1), **change)
+        tmp_path, toy_dataset, loop=dict(ITER, max_iters=1), **change
+    )
     recorder = Recorder()
     with pytest.raises((TypeError, ValueError), match=message):
         train(cfg, recorder)
@@ -221,6 +260,9 @@ def test_what_cannot_train_fails_before_training(tmp_path, toy_dataset, change,
 
 def test_plain_loop_is_refused(tmp_path, toy_dataset):
     cfg = runner_cfg(
-        tmp_path, toy_dataset, loop=dict(type='IterBasedTrainLoop', max_iters=1))
+        tmp_path,
+        toy_dataset,
+        loop=dict(type='IterBasedTrainLoop', max_iters=1),
+    )
     with pytest.raises(RuntimeError, match='AlternatingEpochTrainLoop'):
         train(cfg)

@@ -18,7 +18,7 @@ def value(metric, *samples):
     return metric.evaluate(len(samples))
 
 
-def random_pair(size=(48, 40), noise=.1, seed=0):
+def random_pair(size=(48, 40), noise=0.1, seed=0):
     generator = torch.Generator().manual_seed(seed)
     gt = torch.rand(3, *size, generator=generator)
     noise = noise * torch.randn(3, *size, generator=generator)
@@ -39,17 +39,19 @@ def test_border_is_left_out():
     gt[inside] = 100 / 255
     pred[inside] = 101 / 255
     expected = 20 * np.log10(255)
-    assert value(SRPSNR(), sample(pred, gt))['sr/PSNR'] == \
-        pytest.approx(expected, abs=1e-3)
+    assert value(SRPSNR(), sample(pred, gt))['sr/PSNR'] == pytest.approx(
+        expected, abs=1e-3
+    )
     assert value(SRPSNR(crop_border=0), sample(pred, gt))['sr/PSNR'] < 30
 
 
 def test_quantization_is_an_option():
     gt = torch.full((3, 32, 32), 100 / 255)
-    pred = gt + .25 / 255
+    pred = gt + 0.25 / 255
     assert value(SRPSNR(), sample(pred, gt))['sr/PSNR'] == float('inf')
-    assert value(SRPSNR(quantize=False), sample(pred, gt))['sr/PSNR'] == \
-        pytest.approx(20 * np.log10(255 / .25), abs=1e-2)
+    assert value(SRPSNR(quantize=False), sample(pred, gt))[
+        'sr/PSNR'
+    ] == pytest.approx(20 * np.log10(255 / 0.25), abs=1e-2)
 
 
 def test_luma_is_that_of_bt601():
@@ -58,12 +60,13 @@ def test_luma_is_that_of_bt601():
     error = ((pred * 255).round() - gt * 255).numpy()
     error = (luma * error).sum(0)[8:-8, 8:-8]
     expected = 10 * np.log10(255**2 / np.square(error).mean())
-    assert value(SRPSNR(color_space='y'), sample(pred, gt))['sr/PSNR'] == \
-        pytest.approx(expected, abs=.05)
+    assert value(SRPSNR(color_space='y'), sample(pred, gt))[
+        'sr/PSNR'
+    ] == pytest.approx(expected, abs=0.05)
 
 
 def test_means_are_over_images_and_skip_the_infinite():
-    pairs = [random_pair(noise=n) for n in (.05, .2)]
+    pairs = [random_pair(noise=n) for n in (0.05, 0.2)]
     single = [value(SRPSNR(), sample(*p))['sr/PSNR'] for p in pairs]
     same = sample(pairs[0][1], pairs[0][1])
     both = value(SRPSNR(), *(sample(*p) for p in pairs), same)['sr/PSNR']
@@ -72,8 +75,8 @@ def test_means_are_over_images_and_skip_the_infinite():
 
 def gaussian_ssim(pred, gt):
     """SSIM of Wang et al. (2004), written out with torch."""
-    axis = torch.arange(-5., 6)
-    window = torch.exp(-axis**2 / (2 * 1.5**2))
+    axis = torch.arange(-5.0, 6)
+    window = torch.exp(-(axis**2) / (2 * 1.5**2))
     window = (window / window.sum()).double()
     kernel = (window[:, None] * window)[None, None].expand(3, 1, 11, 11)
 
@@ -84,17 +87,25 @@ def gaussian_ssim(pred, gt):
     mx, my = mean(x), mean(y)
     vx, vy = mean(x * x) - mx**2, mean(y * y) - my**2
     vxy = mean(x * y) - mx * my
-    c1, c2 = (.01 * 255)**2, (.03 * 255)**2
-    return ((2 * mx * my + c1) * (2 * vxy + c2) /
-            ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean().item()
+    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
+    return (
+        (
+            (2 * mx * my + c1)
+            * (2 * vxy + c2)
+            / ((mx**2 + my**2 + c1) * (vx + vy + c2))
+        )
+        .mean()
+        .item()
+    )
 
 
 def test_ssim_is_that_of_its_authors():
     pred, gt = random_pair()
     inside = (slice(None), slice(8, -8), slice(8, -8))
     expected = gaussian_ssim((pred * 255).round()[inside], (gt * 255)[inside])
-    assert value(SRSSIM(), sample(pred, gt))['sr/SSIM'] == \
-        pytest.approx(expected, abs=1e-6)
+    assert value(SRSSIM(), sample(pred, gt))['sr/SSIM'] == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 @pytest.fixture
@@ -106,13 +117,13 @@ def hub(tmp_path, monkeypatch):
 
 def test_lpips(hub):
     torch.manual_seed(0)
-    torch.save(torchvision.models.squeezenet1_1().state_dict(),
-               hub / 'squeezenet1_1-b8a52dc0.pth')
+    torch.save(
+        torchvision.models.squeezenet1_1().state_dict(),
+        hub / 'squeezenet1_1-b8a52dc0.pth',
+    )
     metric = SRLPIPS(net='squeeze')
-    near, far = random_pair((64, 64), .02), random_pair((64, 64), .3)
-    scores = [
-        value(metric, sample(*pair))['sr/LPIPS'] for pair in (near, far)
-    ]
+    near, far = random_pair((64, 64), 0.02), random_pair((64, 64), 0.3)
+    scores = [value(metric, sample(*pair))['sr/LPIPS'] for pair in (near, far)]
     assert 0 < scores[0] < scores[1]
     assert value(metric, sample(near[1], near[1]))['sr/LPIPS'] == 0
 
@@ -140,14 +151,17 @@ def test_lpips_may_be_left_out(offline):
 
 def test_beside_the_toolbox_metric_in_one_evaluator():
     init_default_scope('mmseg')
-    evaluator = Evaluator([
-        dict(type='IoUMetric', iou_metrics=['mIoU']),
-        dict(type='sr4ir_mm.SRPSNR'),
-        dict(type='sr4ir_mm.SRSSIM'),
-        dict(type='sr4ir_mm.SRPSNR', color_space='y', prefix='sr_y')
-    ])
+    evaluator = Evaluator(
+        [
+            dict(type='IoUMetric', iou_metrics=['mIoU']),
+            dict(type='sr4ir_mm.SRPSNR'),
+            dict(type='sr4ir_mm.SRSSIM'),
+            dict(type='sr4ir_mm.SRPSNR', color_space='y', prefix='sr_y'),
+        ]
+    )
     evaluator.dataset_meta = dict(classes=('a', 'b'))
     from mmseg.structures import SegDataSample
+
     labels = PixelData(data=torch.ones(1, 48, 40).long())
     data_sample = SegDataSample(gt_sem_seg=labels, pred_sem_seg=labels)
     pred, gt = random_pair()

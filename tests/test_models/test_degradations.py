@@ -6,7 +6,7 @@ from sr4ir_mm.models.degradations import Bicubic, quantize
 def test_bicubic_is_the_authors_fixed_four_taps():
     """At x8, without antialiasing, an LR pixel sees the central 4 of 8."""
     hr = torch.rand(1, 3, 16, 24)
-    taps = torch.tensor([0, 0, -3., 19., 19., -3., 0, 0]) / 32
+    taps = torch.tensor([0, 0, -3.0, 19.0, 19.0, -3.0, 0, 0]) / 32
     kernel = (taps[:, None] * taps)[None, None].expand(3, 1, 8, 8)
     expected = torch.nn.functional.conv2d(hr, kernel, stride=8, groups=3)
     lr = Bicubic(scale=8)(hr)
@@ -27,5 +27,5 @@ def test_antialias_keeps_stripes_from_aliasing():
     plain = Bicubic(scale=4)(stripes)
     smooth = Bicubic(scale=4, antialias=True)(stripes)
     inner = (slice(None), slice(None), slice(1, -1), slice(1, -1))
-    assert (smooth[inner] - .5).abs().max() < .02
+    assert (smooth[inner] - 0.5).abs().max() < 0.02
     assert not torch.equal(plain, smooth)

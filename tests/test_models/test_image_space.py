@@ -1,12 +1,11 @@
 import pytest
 import torch
 from mmseg.models.data_preprocessor import SegDataPreProcessor
-
-from sr4ir_mm.models.image_space import ImageSpace
 from tiny import build_segmentor, seg_batch
 
-NORMALIZED = dict(
-    mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+from sr4ir_mm.models.image_space import ImageSpace
+
+NORMALIZED = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
 
 
 @pytest.mark.parametrize('normalization', [NORMALIZED, {}])
@@ -26,6 +25,7 @@ def test_channel_order_is_read_off_the_task_model(bgr_to_rgb):
     import copy
 
     from tiny import SEGMENTOR
+
     task_model = copy.deepcopy(SEGMENTOR)
     task_model['data_preprocessor']['bgr_to_rgb'] = bgr_to_rgb
     model = build_segmentor(task_model=task_model)

@@ -1,8 +1,8 @@
 import pytest
 import torch
+from tiny import build_segmentor, moved, seg_batch, snapshot
 
 from sr4ir_mm.models.losses import PixelLoss, TaskLoss, TDPLoss
-from tiny import build_segmentor, moved, seg_batch, snapshot
 
 
 @pytest.fixture
@@ -15,31 +15,37 @@ def views(model):
     return model.make_views(seg_batch())
 
 
-@pytest.mark.parametrize('criterion,expected', [
-    ('l1', lambda d: d.abs().mean()),
-    ('l2', lambda d: d.square().mean()),
-])
+@pytest.mark.parametrize(
+    'criterion,expected',
+    [
+        ('l1', lambda d: d.abs().mean()),
+        ('l2', lambda d: d.square().mean()),
+    ],
+)
 def test_pixel_loss(model, views, criterion, expected):
-    loss = PixelLoss(weight=.5, criterion=criterion)(model, views)
+    loss = PixelLoss(weight=0.5, criterion=criterion)(model, views)
     assert list(loss) == ['loss_pixel']
-    torch.testing.assert_close(loss['loss_pixel'],
-                               .5 * expected(views['sr'] - views['hr']))
+    torch.testing.assert_close(
+        loss['loss_pixel'], 0.5 * expected(views['sr'] - views['hr'])
+    )
 
 
 def test_tdp_loss_is_the_distance_of_eval_features(model, views):
-    loss = TDPLoss(taps=(0, -1), weights=(.5, 2.))(model, views)['loss_tdp']
+    loss = TDPLoss(taps=(0, -1), weights=(0.5, 2.0))(model, views)['loss_tdp']
     model.eval()
     sr = model.task_model.extract_feat(views.task_input('sr'))
     hr = model.task_model.extract_feat(views.inputs)
-    expected = .5 * (sr[0] - hr[0]).abs().mean() + \
-        2 * (sr[1] - hr[1]).abs().mean()
+    expected = (
+        0.5 * (sr[0] - hr[0]).abs().mean() + 2 * (sr[1] - hr[1]).abs().mean()
+    )
     torch.testing.assert_close(loss, expected)
 
 
 def test_tdp_loss_leaves_batch_norm_alone_and_runs_no_head(model, views):
     ran = []
     model.task_model.decode_head.register_forward_hook(
-        lambda *_: ran.append(1))
+        lambda *_: ran.append(1)
+    )
     before = snapshot(model.task_model)
     TDPLoss()(model, views)
     assert not moved(model.task_model, before)
@@ -48,16 +54,17 @@ def test_tdp_loss_leaves_batch_norm_alone_and_runs_no_head(model, views):
 
 
 def test_tdp_loss_keeps_no_graph_for_hr(model, views):
-    with model.in_phase(model.phases[0], views, .5):
-        assert all(not f.requires_grad
-                   for f in model.extract_feat(views, 'hr'))
+    with model.in_phase(model.phases[0], views, 0.5):
+        assert all(
+            not f.requires_grad for f in model.extract_feat(views, 'hr')
+        )
         assert all(f.requires_grad for f in model.extract_feat(views, 'sr'))
 
 
 @pytest.mark.parametrize('tap', [2, -3])
 def test_tdp_tap_that_is_not_there(model, views, tap):
     with pytest.raises(ValueError, match=f'no feature map {tap}; .* has 2'):
-        TDPLoss(taps=(tap, ))(model, views)
+        TDPLoss(taps=(tap,))(model, views)
 
 
 def test_tdp_weights_must_match_taps():
@@ -67,32 +74,36 @@ def test_tdp_weights_must_match_taps():
 
 def test_task_loss_weighs_losses_and_nothing_else(model, views):
     model.eval()  # no dropout
-    one = TaskLoss(views=dict(hr=1.))(model, views)
-    half = TaskLoss(views=dict(hr=.5))(model, views)
+    one = TaskLoss(views=dict(hr=1.0))(model, views)
+    half = TaskLoss(views=dict(hr=0.5))(model, views)
     assert set(one) == {'hr.decode.loss_ce', 'hr.decode.acc_seg'}
-    torch.testing.assert_close(half['hr.decode.loss_ce'],
-                               one['hr.decode.loss_ce'] / 2)
-    torch.testing.assert_close(half['hr.decode.acc_seg'],
-                               one['hr.decode.acc_seg'])
+    torch.testing.assert_close(
+        half['hr.decode.loss_ce'], one['hr.decode.loss_ce'] / 2
+    )
+    torch.testing.assert_close(
+        half['hr.decode.acc_seg'], one['hr.decode.acc_seg']
+    )
 
 
 def test_task_loss_weighs_each_entry_of_a_list(model, views, monkeypatch):
     monkeypatch.setattr(
-        model.task_model, 'loss', lambda *_:
-        dict(loss_cls=[torch.ones(()), torch.ones(())]))
-    loss = TaskLoss(views=dict(sr=.25))(model, views)
-    assert [v.item() for v in loss['sr.loss_cls']] == [.25, .25]
+        model.task_model,
+        'loss',
+        lambda *_: dict(loss_cls=[torch.ones(()), torch.ones(())]),
+    )
+    loss = TaskLoss(views=dict(sr=0.25))(model, views)
+    assert [v.item() for v in loss['sr.loss_cls']] == [0.25, 0.25]
 
 
 def test_batch_norm_sees_one_kind_of_image_at_a_time(model, views):
     batch_norm = model.task_model.backbone.bn1
-    TaskLoss(views=dict(sr=.34, hr=.34, cqmix=.34))(model, views)
+    TaskLoss(views=dict(sr=0.34, hr=0.34, cqmix=0.34))(model, views)
     assert batch_norm.num_batches_tracked == 3
 
 
 def test_unknown_view():
     with pytest.raises(ValueError, match=r"TaskLoss\.views: unknown view 'x'"):
-        TaskLoss(views=dict(x=1.))
+        TaskLoss(views=dict(x=1.0))
 
 
 def test_unknown_criterion():

@@ -1,4 +1,5 @@
 """The paper's networks, against torchvision's, which the authors use."""
+
 import pytest
 import torch
 import torchvision
@@ -14,7 +15,8 @@ def test_backbone_is_torchvisions(tmp_path):
     backbone = TorchvisionMobileNetV3(
         out_indices=(4, 16),
         dilated=True,
-        init_cfg=dict(type='Pretrained', checkpoint=path)).eval()
+        init_cfg=dict(type='Pretrained', checkpoint=path),
+    ).eval()
     backbone.init_weights()
     x = torch.rand(1, 3, 64, 64)
     with torch.no_grad():
@@ -34,7 +36,7 @@ def test_frozen_stages():
 
 def test_out_indices_out_of_range():
     with pytest.raises(ValueError, match=r'out_indices=\(17,\).*0\.\.16'):
-        TorchvisionMobileNetV3(out_indices=(17, ))
+        TorchvisionMobileNetV3(out_indices=(17,))
 
 
 def test_head_has_torchvisions_parameters():
@@ -46,14 +48,14 @@ def test_head_has_torchvisions_parameters():
         channels=256,
         dilations=(1, 12, 24, 36),
         num_classes=21,
-        norm_cfg=dict(type='BN'))
-    original = torchvision.models.segmentation.deeplabv3.DeepLabHead(
-        960, 21, atrous_rates=(12, 24, 36))
+        norm_cfg=dict(type='BN'),
+    )
+    original = torchvision.models.segmentation.deeplabv3.DeepLabHead(960, 21)
 
     def shapes(module):
         return sorted(tuple(p.shape) for p in module.parameters())
 
     assert shapes(head) == shapes(original)
     dropouts = [m.p for m in head.modules() if isinstance(m, torch.nn.Dropout)]
-    assert dropouts == [.5]
+    assert dropouts == [0.5]
     assert head.eval()([torch.rand(2, 960, 4, 4)]).shape == (2, 21, 4, 4)

@@ -1,7 +1,7 @@
 import pytest
+from tiny import SR4IR, build_segmentor
 
 from sr4ir_mm.models.phase import Phase, Span, build_phases
-from tiny import SR4IR, build_segmentor
 
 PIXEL = dict(type='sr4ir_mm.PixelLoss')
 
@@ -20,35 +20,43 @@ def test_a_tenth_of_the_epochs_is_a_tenth(n):
     assert (n // 10 * per_epoch - 1) / iters not in Span(0.1)
 
 
-@pytest.mark.parametrize('begin,end', [(-.1, 1), (.5, .5), (.2, 1.1)])
+@pytest.mark.parametrize('begin,end', [(-0.1, 1), (0.5, 0.5), (0.2, 1.1)])
 def test_span_out_of_range(begin, end):
     with pytest.raises(ValueError, match='0 <= begin < end <= 1'):
         Span(begin, end)
 
 
-@pytest.mark.parametrize('spans,gap', [
-    ([(0, 1)], None),
-    ([(.5, 1), (0, .5)], None),
-    ([(0, .8), (.2, 1)], None),
-    ([(.2, 1)], 0),
-    ([(0, .4), (.5, 1)], .4),
-    ([(0, .4)], .4),
-    ([], 0),
-])
+@pytest.mark.parametrize(
+    'spans,gap',
+    [
+        ([(0, 1)], None),
+        ([(0.5, 1), (0, 0.5)], None),
+        ([(0, 0.8), (0.2, 1)], None),
+        ([(0.2, 1)], 0),
+        ([(0, 0.4), (0.5, 1)], 0.4),
+        ([(0, 0.4)], 0.4),
+        ([], 0),
+    ],
+)
 def test_first_gap(spans, gap):
     assert Span().first_gap([Span(*s) for s in spans]) == gap
 
 
 def test_phase_without_loss_at_some_time():
     with pytest.raises(ValueError, match=r"'sr' has no loss from 0 of"):
-        Phase('sr', 'sr_net', [dict(PIXEL, begin=.1)])
+        Phase('sr', 'sr_net', [dict(PIXEL, begin=0.1)])
 
 
-@pytest.mark.parametrize('cfg,message', [
-    (dict(name='a', trains='sr_net', losses=[PIXEL], lossess=[]),
-     r"phases\[0\]: unknown key 'lossess'"),
-    (dict(name='a', losses=[PIXEL]), r"phases\[0\]: missing key 'trains'"),
-])
+@pytest.mark.parametrize(
+    'cfg,message',
+    [
+        (
+            dict(name='a', trains='sr_net', losses=[PIXEL], lossess=[]),
+            r"phases\[0\]: unknown key 'lossess'",
+        ),
+        (dict(name='a', losses=[PIXEL]), r"phases\[0\]: missing key 'trains'"),
+    ],
+)
 def test_wrong_keys(cfg, message):
     with pytest.raises(ValueError, match=message):
         build_phases([cfg])
@@ -59,10 +67,13 @@ def test_equal_names():
         build_phases([SR4IR[0], SR4IR[0]])
 
 
-@pytest.mark.parametrize('trains,message', [
-    ('sr_nets', "trains 'sr_nets': expected one or more of sr_net"),
-    ([], 'expected one or more of sr_net, task_model'),
-])
+@pytest.mark.parametrize(
+    'trains,message',
+    [
+        ('sr_nets', "trains 'sr_nets': expected one or more of sr_net"),
+        ([], 'expected one or more of sr_net, task_model'),
+    ],
+)
 def test_unknown_network(trains, message):
     phases = [dict(name='sr', trains=trains, losses=[PIXEL])]
     with pytest.raises(ValueError, match=message):
@@ -73,13 +84,13 @@ def test_phase_that_trains_nothing():
     import copy
 
     from tiny import SEGMENTOR, TASK_LOSS
+
     frozen = copy.deepcopy(SEGMENTOR)
     frozen['backbone']['frozen_stages'] = 2
     from mmseg.models.decode_heads import FCNHead
     from mmseg.registry import MODELS
 
     class FrozenHead(FCNHead):
-
         def __init__(self, **kwargs):
             super().__init__(**kwargs)
             self.requires_grad_(False)
@@ -92,17 +103,17 @@ def test_phase_that_trains_nothing():
 
 
 def test_unknown_loss_argument_names_it():
-    phases = [
-        dict(name='sr', trains='sr_net', losses=[dict(PIXEL, wieght=1)])
-    ]
+    phases = [dict(name='sr', trains='sr_net', losses=[dict(PIXEL, wieght=1)])]
     with pytest.raises(TypeError, match='wieght'):
         build_segmentor(phases=phases)
 
 
 def test_two_losses_of_one_name():
     from tiny import seg_batch
+
     model = build_segmentor(
-        phases=[dict(name='sr', trains='sr_net', losses=[PIXEL, PIXEL])])
+        phases=[dict(name='sr', trains='sr_net', losses=[PIXEL, PIXEL])]
+    )
     views = model.make_views(seg_batch())
     with pytest.raises(ValueError, match="'sr' report 'loss_pixel'"):
-        model.phases[0](model, views, 0.)
+        model.phases[0](model, views, 0.0)

@@ -3,19 +3,27 @@ import copy
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
+from tiny import (
+    JOINT,
+    SEGMENTOR,
+    SR4IR,
+    SR_NET,
+    build_segmentor,
+    moved,
+    seg_batch,
+    snapshot,
+)
 
 from sr4ir_mm.models import sr_task_model
 from sr4ir_mm.models.views import Views
-from tiny import (JOINT, SEGMENTOR, SR4IR, SR_NET, build_segmentor, moved,
-                  seg_batch, snapshot)
 
 
-def train_phase(model, phase, progress=.5):
+def train_phase(model, phase, progress=0.5):
     """One step of a phase, as the loop takes it; returns its log."""
     views = model.make_views(seg_batch())
     networks = [model.networks[name] for name in phase.trains]
     parameters = [p for n in networks for p in n.parameters()]
-    optimizer = torch.optim.SGD(parameters, lr=.1)
+    optimizer = torch.optim.SGD(parameters, lr=0.1)
     with model.in_phase(phase, views, progress):
         return model.train_step(views, OptimWrapper(optimizer))
 
@@ -36,7 +44,8 @@ def test_phase_task_moves_the_task_model_alone():
     log = train_phase(model, model.phases[1])
     assert set(log) == {'loss'} | {
         f'{view}.decode.{name}'
-        for view in ('sr', 'hr', 'cqmix') for name in ('loss_ce', 'acc_seg')
+        for view in ('sr', 'hr', 'cqmix')
+        for name in ('loss_ce', 'acc_seg')
     }
     assert not moved(model.sr_net, sr_net)
     assert all(p.grad is None for p in model.sr_net.parameters())
@@ -68,14 +77,14 @@ def test_frozen_stages_stay_frozen(phase):
 
 def test_tdp_sets_in_at_its_time():
     model = build_segmentor()
-    assert 'loss_tdp' not in train_phase(model, model.phases[0], .09)
-    assert 'loss_tdp' in train_phase(model, model.phases[0], .1)
+    assert 'loss_tdp' not in train_phase(model, model.phases[0], 0.09)
+    assert 'loss_tdp' in train_phase(model, model.phases[0], 0.1)
 
 
 def test_task_phase_records_no_graph_through_the_sr_network():
     model = build_segmentor()
     views = model.make_views(seg_batch())
-    with model.in_phase(model.phases[1], views, 0.):
+    with model.in_phase(model.phases[1], views, 0.0):
         assert not views['sr'].requires_grad
         assert not views['cqmix'].requires_grad
 
@@ -97,7 +106,7 @@ def test_rehearsal_leaves_no_trace():
 
 def test_rehearsal_finds_what_only_a_later_phase_would():
     phases = copy.deepcopy(SR4IR)
-    phases[0]['losses'][1].update(taps=[7], begin=.9)
+    phases[0]['losses'][1].update(taps=[7], begin=0.9)
     model = build_segmentor(phases=phases)
     with pytest.raises(ValueError, match='no feature map 7'):
         model.rehearse(model.make_views(seg_batch()))
@@ -111,7 +120,8 @@ def test_predicts_from_the_configured_view(view):
         sample = model.test_step(batch)[0]
         views = Views(model, **model.data_preprocessor(batch, False))
         expected = model.task_model.predict(
-            views.task_input(view), views.data_samples)[0]
+            views.task_input(view), views.data_samples
+        )[0]
     assert torch.equal(sample.pred_img, views[view][0])
     assert torch.equal(sample.gt_img, views['hr'][0])
     assert torch.equal(sample.seg_logits.data, expected.seg_logits.data)
@@ -134,7 +144,7 @@ def test_tensor_mode():
 
 def test_plain_training_step_says_which_loop_to_take():
     model = build_segmentor()
-    optimizer = torch.optim.SGD(model.parameters(), lr=.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(RuntimeError, match='AlternatingEpochTrainLoop'):
         model.train_step(seg_batch(), OptimWrapper(optimizer))
 
@@ -143,10 +153,13 @@ def test_sr_network_loads_pretrained_weights(tmp_path):
     source = build_segmentor(seed=1).sr_net
     path = str(tmp_path / 'edsr.pth')
     torch.save(
-        dict(state_dict={
-            f'generator.{k}': v
-            for k, v in source.state_dict().items()
-        }), path)
+        dict(
+            state_dict={
+                f'generator.{k}': v for k, v in source.state_dict().items()
+            }
+        ),
+        path,
+    )
     init_cfg = dict(type='Pretrained', checkpoint=path, prefix='generator.')
     model = build_segmentor(sr_net=dict(SR_NET, init_cfg=init_cfg))
     assert moved(model.sr_net, snapshot(source))
@@ -154,33 +167,45 @@ def test_sr_network_loads_pretrained_weights(tmp_path):
     assert not moved(model.sr_net, snapshot(source))
 
 
-@pytest.mark.parametrize('checkpoint,reason', [
-    ('no/such.pth', 'no/such.pth can not be found'),
-    ('http://127.0.0.1:9/edsr.pth', 'refused'),
-])
+@pytest.mark.parametrize(
+    'checkpoint,reason',
+    [
+        ('no/such.pth', 'no/such.pth can not be found'),
+        ('http://127.0.0.1:9/edsr.pth', 'refused'),
+    ],
+)
 def test_unreachable_weights_name_key_file_and_ways_out(checkpoint, reason):
     init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
     model = build_segmentor(sr_net=dict(SR_NET, init_cfg=init_cfg))
     with pytest.raises(RuntimeError) as info:
         model.init_weights()
     message = str(info.value)
-    for part in (reason, f'model.sr_net.init_cfg: {checkpoint}',
-                 'init_cfg=None', 'local file'):
+    for part in (
+        reason,
+        f'model.sr_net.init_cfg: {checkpoint}',
+        'init_cfg=None',
+        'local file',
+    ):
         assert part in message
 
 
 def test_missing_toolbox(monkeypatch):
     monkeypatch.setattr(
-        sr_task_model, 'find_spec', lambda name: None
-        if name == 'mmseg' else object())
+        sr_task_model,
+        'find_spec',
+        lambda name: None if name == 'mmseg' else object(),
+    )
     with pytest.raises(ImportError, match='SRSegmentor needs mmsegmentation'):
         build_segmentor()
 
 
-@pytest.mark.parametrize('kwargs,message', [
-    (dict(view='lowres'), r"model\.view: unknown view 'lowres'"),
-    (dict(sr_net=None), 'sr_net'),
-])
+@pytest.mark.parametrize(
+    'kwargs,message',
+    [
+        (dict(view='lowres'), r"model\.view: unknown view 'lowres'"),
+        (dict(sr_net=None), 'sr_net'),
+    ],
+)
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         build_segmentor(**kwargs)

@@ -1,7 +1,6 @@
 import pytest
 import torch
 import torch.nn.functional as F
-
 from tiny import build_segmentor, seg_batch
 
 
@@ -59,6 +58,7 @@ def test_sr_network_of_another_scale():
 
 def test_no_sr_network():
     from tiny import TASK_LOSS
+
     phases = [dict(name='t', trains='task_model', losses=[TASK_LOSS])]
     model = build_segmentor(sr_net=None, view='bilinear', phases=phases)
     with pytest.raises(ValueError, match=r'model\.sr_net is not set'):

@@ -4,11 +4,33 @@ _base_ = './voc_seg.py'
 
 data_root = 'data/camvid'
 metainfo = dict(
-    classes=('sky', 'building', 'pole', 'road', 'pavement', 'tree', 'sign',
-             'fence', 'car', 'pedestrian', 'bicyclist'),
-    palette=[[128, 128, 128], [128, 0, 0], [192, 192, 128], [128, 64, 128],
-             [60, 40, 222], [128, 128, 0], [192, 128, 128], [64, 64, 128],
-             [64, 0, 128], [64, 64, 0], [0, 128, 192]])
+    classes=(
+        'sky',
+        'building',
+        'pole',
+        'road',
+        'pavement',
+        'tree',
+        'sign',
+        'fence',
+        'car',
+        'pedestrian',
+        'bicyclist',
+    ),
+    palette=[
+        [128, 128, 128],
+        [128, 0, 0],
+        [192, 192, 128],
+        [128, 64, 128],
+        [60, 40, 222],
+        [128, 128, 0],
+        [192, 128, 128],
+        [64, 64, 128],
+        [64, 0, 128],
+        [64, 64, 0],
+        [0, 128, 192],
+    ],
+)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
@@ -27,21 +49,27 @@ dataset = dict(
     data_root=data_root,
     metainfo=metainfo,
     img_suffix='.jpg',
-    seg_map_suffix='.png')
+    seg_map_suffix='.png',
+)
 train_dataloader = dict(
     batch_size=4,
     dataset=dict(
-        data_prefix=dict(
-            img_path='images/train', seg_map_path='masks/train'),
+        data_prefix=dict(img_path='images/train', seg_map_path='masks/train'),
         pipeline=train_pipeline,
-        **dataset))
+        **dataset,
+    ),
+)
 val_dataloader = dict(
     dataset=dict(
         data_prefix=dict(img_path='images/val', seg_map_path='masks/val'),
         pipeline=test_pipeline,
-        **dataset))
+        **dataset,
+    )
+)
 test_dataloader = dict(
     dataset=dict(
         data_prefix=dict(img_path='images/test', seg_map_path='masks/test'),
         pipeline=test_pipeline,
-        **dataset))
+        **dataset,
+    )
+)

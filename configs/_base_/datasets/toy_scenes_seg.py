@@ -4,8 +4,14 @@ _base_ = './voc_seg.py'
 data_root = 'data/toy_scenes'
 metainfo = dict(
     classes=('background', 'horizontal', 'vertical', 'diagonal', 'checker'),
-    palette=[[0, 0, 0], [230, 85, 70], [50, 130, 230], [245, 190, 40],
-             [60, 180, 100]])
+    palette=[
+        [0, 0, 0],
+        [230, 85, 70],
+        [50, 130, 230],
+        [245, 190, 40],
+        [60, 180, 100],
+    ],
+)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
     dict(type='LoadAnnotations'),
@@ -26,14 +32,18 @@ train_dataloader = dict(
         type='BaseSegDataset',
         data_root=data_root,
         metainfo=metainfo,
-        pipeline=train_pipeline))
+        pipeline=train_pipeline,
+    ),
+)
 val_dataloader = dict(
     num_workers=1,
     dataset=dict(
         type='BaseSegDataset',
         data_root=data_root,
         metainfo=metainfo,
-        pipeline=test_pipeline))
+        pipeline=test_pipeline,
+    ),
+)
 test_dataloader = val_dataloader
 test_evaluator = _base_.val_evaluator + [
     dict(type='sr4ir_mm.SRLPIPS', required=False)

@@ -3,7 +3,8 @@
 num_classes = 21
 head_norm_cfg = dict(type='BN')
 loss_decode = dict(
-    type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True)
+    type='CrossEntropyLoss', use_sigmoid=False, avg_non_ignore=True
+)
 model = dict(
     type='sr4ir_mm.SRSegmentor',
     decode_head=dict(type='sr4ir_mm.DeepLabV3Head'),  # for mmseg's get_flops
@@ -16,13 +17,17 @@ model = dict(
             bgr_to_rgb=True,
             size_divisor=1,
             pad_val=0,
-            seg_pad_val=255),
+            seg_pad_val=255,
+        ),
         backbone=dict(
             type='sr4ir_mm.TorchvisionMobileNetV3',
             out_indices=(4, 16),
             dilated=True,
             init_cfg=dict(
-                type='Pretrained', checkpoint='torchvision://mobilenet_v3_large')),
+                type='Pretrained',
+                checkpoint='torchvision://mobilenet_v3_large',
+            ),
+        ),
         decode_head=dict(
             type='sr4ir_mm.DeepLabV3Head',
             in_channels=960,
@@ -32,7 +37,8 @@ model = dict(
             num_classes=num_classes,
             norm_cfg=head_norm_cfg,
             align_corners=False,
-            loss_decode=loss_decode),
+            loss_decode=loss_decode,
+        ),
         auxiliary_head=dict(
             type='FCNHead',
             in_channels=40,
@@ -44,6 +50,9 @@ model = dict(
             num_classes=num_classes,
             norm_cfg=head_norm_cfg,
             align_corners=False,
-            loss_decode=dict(loss_weight=0.5, **loss_decode)),
+            loss_decode=dict(loss_weight=0.5, **loss_decode),
+        ),
         train_cfg=dict(),
-        test_cfg=dict(mode='whole')))
+        test_cfg=dict(mode='whole'),
+    ),
+)

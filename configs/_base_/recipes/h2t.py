@@ -3,5 +3,6 @@ phases = [
     dict(
         name='task',
         trains='task_model',
-        losses=[dict(type='sr4ir_mm.TaskLoss', views=dict(hr=1.0))]),
+        losses=[dict(type='sr4ir_mm.TaskLoss', views=dict(hr=1.0))],
+    ),
 ]

@@ -6,5 +6,6 @@ phases = [
         losses=[
             dict(type='sr4ir_mm.PixelLoss'),
             dict(type='sr4ir_mm.TaskLoss', views=dict(sr=1.0)),
-        ]),
+        ],
+    ),
 ]

@@ -4,10 +4,12 @@ phases = [
         name='sr',
         trains='sr_net',
         end=0.5,
-        losses=[dict(type='sr4ir_mm.PixelLoss')]),
+        losses=[dict(type='sr4ir_mm.PixelLoss')],
+    ),
     dict(
         name='task',
         trains='task_model',
         begin=0.5,
-        losses=[dict(type='sr4ir_mm.TaskLoss', views=dict(sr=1.0))]),
+        losses=[dict(type='sr4ir_mm.TaskLoss', views=dict(sr=1.0))],
+    ),
 ]

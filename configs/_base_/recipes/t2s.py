@@ -4,7 +4,8 @@ phases = [
         name='task',
         trains='task_model',
         end=0.5,
-        losses=[dict(type='sr4ir_mm.TaskLoss', views=dict(hr=1.0))]),
+        losses=[dict(type='sr4ir_mm.TaskLoss', views=dict(hr=1.0))],
+    ),
     dict(
         name='sr',
         trains='sr_net',
@@ -12,5 +13,6 @@ phases = [
         losses=[
             dict(type='sr4ir_mm.PixelLoss'),
             dict(type='sr4ir_mm.TaskLoss', views=dict(sr=1.0)),
-        ]),
+        ],
+    ),
 ]

@@ -5,7 +5,8 @@ tdp_epoch = 10
 train_cfg = dict(
     type='sr4ir_mm.AlternatingEpochTrainLoop',
     max_epochs=max_epochs,
-    val_interval=5)
+    val_interval=5,
+)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
@@ -17,14 +18,19 @@ optim_wrapper = dict(
         type='OptimWrapper',
         optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-6),
         paramwise_cfg=dict(
-            custom_keys=dict(auxiliary_head=dict(lr_mult=10.)))))
+            custom_keys=dict(auxiliary_head=dict(lr_mult=10.0))
+        ),
+    ),
+)
 cosine = dict(
     type='CosineRestartLR',
     periods=[tdp_epoch, max_epochs - tdp_epoch],
     restart_weights=[1, 1],
     end=max_epochs,
     by_epoch=True,
-    convert_to_iter_based=True)
+    convert_to_iter_based=True,
+)
 param_scheduler = dict(
     sr_net=dict(eta_min=1e-6, **cosine),
-    task_model=dict(eta_min=1e-4, **cosine))
+    task_model=dict(eta_min=1e-4, **cosine),
+)

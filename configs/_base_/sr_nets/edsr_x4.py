@@ -11,7 +11,10 @@ sr_net = dict(
         type='Pretrained',
         checkpoint='https://download.openmmlab.com/mmediting/restorers/edsr/'
         'edsr_x4c64b16_1x16_300k_div2k_20200608-3c2af8a3.pth',
-        prefix='generator.'))
+        prefix='generator.',
+    ),
+)
 sr_optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0))
+    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0),
+)

@@ -17,7 +17,10 @@ sr_net = dict(
         type='Pretrained',
         checkpoint='https://download.openmmlab.com/mmediting/swinir/'
         'swinir_x4s48w8d6e180_8xb4-lr2e-4-500k_div2k-88e4903d.pth',
-        prefix='generator.'))
+        prefix='generator.',
+    ),
+)
 sr_optim_wrapper = dict(
     type='OptimWrapper',
-    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0))
+    optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0),
+)

@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sr4ir_mm.registry import MODELS
+
 from ..phase import Loss
 
 CRITERIA = dict(l1=F.l1_loss, l2=F.mse_loss)
@@ -12,8 +13,9 @@ CRITERIA = dict(l1=F.l1_loss, l2=F.mse_loss)
 def get_criterion(name: str):
     """Mean distance of two tensors, by its name in a config."""
     if name not in CRITERIA:
-        raise ValueError(f'criterion={name!r}: expected one of '
-                         f'{", ".join(CRITERIA)}.')
+        raise ValueError(
+            f'criterion={name!r}: expected one of {", ".join(CRITERIA)}.'
+        )
     return CRITERIA[name]
 
 
@@ -28,10 +30,9 @@ class PixelLoss(Loss):
         **kwargs: See :class:`Loss`.
     """
 
-    def __init__(self,
-                 weight: float = 1.,
-                 criterion: str = 'l1',
-                 **kwargs) -> None:
+    def __init__(
+        self, weight: float = 1.0, criterion: str = 'l1', **kwargs
+    ) -> None:
         super().__init__(**kwargs)
         self.weight = weight
         self.criterion = get_criterion(criterion)

@@ -3,6 +3,7 @@ from typing import Dict
 from torch import Tensor
 
 from sr4ir_mm.registry import MODELS
+
 from ..phase import Loss
 from ..views import check_views
 
@@ -31,7 +32,10 @@ class TaskLoss(Loss):
         for name, weight in self.views.items():
             for key, value in model.task_loss(views, name).items():
                 if 'loss' in key:
-                    value = [weight * v for v in value] if isinstance(
-                        value, list) else weight * value
+                    value = (
+                        [weight * v for v in value]
+                        if isinstance(value, list)
+                        else weight * value
+                    )
                 losses[f'{name}.{key}'] = value
         return losses

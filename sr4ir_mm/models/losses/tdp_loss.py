@@ -3,6 +3,7 @@ from typing import Dict, Optional, Sequence
 from torch import Tensor
 
 from sr4ir_mm.registry import MODELS
+
 from ..phase import Loss
 from .pixel_loss import get_criterion
 
@@ -24,16 +25,19 @@ class TDPLoss(Loss):
         **kwargs: See :class:`Loss`. The paper lets it set in at ``begin=0.1``.
     """
 
-    def __init__(self,
-                 taps: Sequence[int] = (-1, ),
-                 weights: Optional[Sequence[float]] = None,
-                 criterion: str = 'l1',
-                 **kwargs) -> None:
+    def __init__(
+        self,
+        taps: Sequence[int] = (-1,),
+        weights: Optional[Sequence[float]] = None,
+        criterion: str = 'l1',
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
-        weights = [1.] * len(taps) if weights is None else weights
+        weights = [1.0] * len(taps) if weights is None else weights
         if len(weights) != len(taps):
-            raise ValueError(f'TDPLoss: {len(weights)} weights for '
-                             f'{len(taps)} taps.')
+            raise ValueError(
+                f'TDPLoss: {len(weights)} weights for {len(taps)} taps.'
+            )
         self.taps = dict(zip(taps, weights))
         self.criterion = get_criterion(criterion)
 
@@ -45,7 +49,11 @@ class TDPLoss(Loss):
             if not -len(hr) <= tap < len(hr):
                 raise ValueError(
                     f'TDPLoss.taps: no feature map {tap}; the task model has '
-                    f'{len(hr)}: {[tuple(f.shape) for f in hr]}.')
+                    f'{len(hr)}: {[tuple(f.shape) for f in hr]}.'
+                )
         return dict(
-            loss_tdp=sum(weight * self.criterion(sr[tap], hr[tap])
-                         for tap, weight in self.taps.items()))
+            loss_tdp=sum(
+                weight * self.criterion(sr[tap], hr[tap])
+                for tap, weight in self.taps.items()
+            )
+        )

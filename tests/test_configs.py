@@ -1,0 +1,98 @@
+"""Every config parses, builds, trains one iteration and predicts."""
+
+import glob
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, init_default_scope
+from tiny import seg_batch
+
+CONFIGS = sorted(glob.glob('configs/*.py') + glob.glob('configs/*/*.py'))
+CONFIGS = [path for path in CONFIGS if '_base_' not in path]
+
+
+def num_params(network):
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+@pytest.mark.parametrize('path', CONFIGS)
+def test_config_trains_and_predicts(path):
+    cfg = Config.fromfile(path)
+    Config.fromstring(cfg.pretty_text, '.py')  # as it is stored
+    init_default_scope(cfg.default_scope)
+    model = revert_sync_batchnorm(MODELS.build(cfg.model))  # as the runner
+    optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    batch = seg_batch(size=(64, 64))
+    views = model.make_views(batch)
+    model.rehearse(views)
+    for phase in model.phases:
+        for progress in (0.0, 0.99):
+            with model.in_phase(phase, views, progress):
+                log = model.train_step(views, optim_wrapper[phase.trains[0]])
+            assert all(
+                torch.isfinite(torch.as_tensor(v)) for v in log.values()
+            ), log
+    model.eval()
+    with torch.no_grad():
+        sample = model.test_step(seg_batch(num=1, size=(64, 64)))[0]
+    assert sample.pred_sem_seg.shape == (64, 64)
+
+
+@pytest.mark.parametrize(
+    'name,sr_net',
+    [
+        ('x4', 1_517_571),
+        ('x8', 1_665_283),
+        ('x4_swinir', 11_900_199),
+        ('x8_swinir', 12_047_911),
+    ],
+)
+def test_flagship_has_the_papers_networks(name, sr_net):
+    cfg = Config.fromfile(f'configs/sr4ir_deeplabv3_voc_{name}.py')
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    assert num_params(model.sr_net) == sr_net
+    assert num_params(model.task_model) == 11_029_328
+    assert model.scale == int(name[1])
+
+
+def test_flagship_has_the_papers_hyper_parameters():
+    cfg = Config.fromfile('configs/sr4ir_deeplabv3_voc_x4.py')
+    assert cfg.train_dataloader.batch_size * 8 == 16
+    assert cfg.auto_scale_lr.base_batch_size == 16
+    assert cfg.sync_bn == 'torch'
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model)
+    optimizers = build_optim_wrapper(model, cfg.optim_wrapper)
+    lrs = {
+        name: {g['lr'] for g in optimizers[name].optimizer.param_groups}
+        for name in ('sr_net', 'task_model')
+    }
+    assert lrs == dict(sr_net={1e-4}, task_model={0.02, 0.2})
+
+
+def test_learning_rates_restart_where_tdp_sets_in():
+    from mmengine.optim.scheduler import CosineRestartLR
+
+    cfg = Config.fromfile('configs/sr4ir_deeplabv3_voc_x4.py')
+    per_epoch = 92
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.SGD([parameter], lr=0.02)
+    args = cfg.param_scheduler.task_model.to_dict()
+    args.pop('type'), args.pop('convert_to_iter_based')
+    scheduler = CosineRestartLR.build_iter_from_epoch(
+        optimizer, epoch_length=per_epoch, **args
+    )
+    lrs = []
+    for _ in range(100 * per_epoch):
+        lrs.append(optimizer.param_groups[0]['lr'])
+        optimizer.step()
+        scheduler.step()
+    assert lrs[0] == pytest.approx(0.02)
+    assert lrs[10 * per_epoch - 1] == pytest.approx(1e-4, rel=0.01)
+    assert lrs[10 * per_epoch] == pytest.approx(0.02)
+    assert lrs[55 * per_epoch] == pytest.approx((0.02 + 1e-4) / 2)
+    assert lrs[-1] == pytest.approx(1e-4, rel=0.01)
