@@ -19,6 +19,7 @@ def apply() -> None:
     _restore_numpy_bool8()
     _allow_mmengine_checkpoints()
     _let_mmseg_browse_data()
+    _let_mmseg_count_flops()
 
 
 def _restore_numpy_bool8() -> None:
@@ -91,3 +92,21 @@ def _let_mmseg_browse_data() -> None:
         return draw(self, np.ascontiguousarray(image), *args, **kwargs)
 
     SegLocalVisualizer._draw_sem_seg = draw_contiguous
+
+
+def _let_mmseg_count_flops() -> None:
+    """mmseg 1.2.2's ``get_flops.py`` gives mmengine both an input and its
+    shape, which mmengine >= 0.7 refuses.
+    https://github.com/open-mmlab/mmsegmentation/issues/3241
+    """
+    script = sys.modules['__main__']
+    count = getattr(script, 'get_model_complexity_info', None)
+    if count is None or 'mmseg' not in sys.modules:
+        return
+
+    @wraps(count)
+    def count_given_inputs(model, input_shape=None, inputs=None, **kwargs):
+        shape = input_shape if inputs is None else None
+        return count(model, shape, inputs=inputs, **kwargs)
+
+    script.get_model_complexity_info = count_given_inputs
