@@ -1,4 +1,4 @@
-# SR4IR on toy scenes with networks that a laptop trains in two minutes: the
+# SR4IR on toy scenes with networks that a laptop trains in minutes: the
 # README's demo.
 _base_ = [
     '../_base_/default_runtime.py',
@@ -61,7 +61,7 @@ model = dict(
     phases=_base_.phases,
 )
 
-max_iters = 600
+max_iters = 800
 train_cfg = dict(
     type='sr4ir_mm.AlternatingIterTrainLoop',
     max_iters=max_iters,
