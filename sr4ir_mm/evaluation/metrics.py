@@ -46,11 +46,16 @@ class _ImageMetric(BaseMetric):
                 its borders.
         """
         for sample in data_samples:
-            self.results.append(self.score(*self._images(sample)))
+            if not (
+                'pred_img' in sample and 'gt_img' not in sample
+            ):  # real LR
+                self.results.append(self.score(*self._images(sample)))
 
     def compute_metrics(self, results: List[float]) -> Dict[str, float]:
         """Mean over images. Those equal to HR have an infinite PSNR and do not
-        count, unless all are."""
+        count, unless all are. Nothing if the input is real LR images."""
+        if not results:
+            return {}
         finite = [value for value in results if np.isfinite(value)]
         return {self.name: float(np.mean(finite or results))}
 

@@ -2,6 +2,8 @@ from importlib.util import find_spec
 
 from .degradations import Bicubic
 from .losses import PixelLoss, TaskLoss, TDPLoss
+from .sr_classifier import SRClassifier
+from .sr_detector import SRDetector
 from .sr_segmentor import SRSegmentor
 from .sr_task_model import SRTaskModel
 from .torchvision_mobilenet_v3 import TorchvisionMobileNetV3
@@ -9,6 +11,8 @@ from .torchvision_mobilenet_v3 import TorchvisionMobileNetV3
 __all__ = [
     'Bicubic',
     'PixelLoss',
+    'SRClassifier',
+    'SRDetector',
     'SRSegmentor',
     'SRTaskModel',
     'TDPLoss',

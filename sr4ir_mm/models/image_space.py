@@ -1,29 +1,52 @@
-from typing import Union
+from typing import List, Optional, Sequence, Tuple, Union
 
+import numpy as np
+import torch
 import torch.nn as nn
+import torch.nn.functional as F
+from mmengine.model.utils import stack_batch
 from torch import Tensor
 
 from .views import Views
+
+Size = Tuple[int, int]
 
 
 class ImageSpace(nn.Module):
     """The two-way map between a task model's input and RGB in [0, 1].
 
     A task model sees images as its own data preprocessor leaves them:
-    normalised, in the channel order it was trained with, padded to a batch.
-    SR networks, degradations and image metrics see RGB in [0, 1]. This module
-    is the data preprocessor of an :class:`SRTaskModel`, and its inverse.
+    normalised, in the channel order it was trained with, padded to a batch,
+    and perhaps enlarged. SR networks, degradations and image metrics see RGB
+    in [0, 1], at the size of the dataset's images. This module is the data
+    preprocessor of an :class:`SRTaskModel`, and its inverse.
 
     Args:
         data_preprocessor (nn.Module): The task model's own data preprocessor.
         is_rgb (bool): Whether it leaves the channels in RGB order (BGR
             otherwise).
+        padding (str): How an image is continued to the size of its batch and
+            to a multiple of the scale: ``replicate`` or ``reflect`` (which
+            replicates where an image is too small for it).
+            Defaults to ``replicate``.
+        resize (tuple[int, int], optional): The task model sees each image at
+            the largest size, of the same shape, within this (long side, short
+            side), as mmdet's ``Resize(scale=resize, keep_ratio=True)``.
+            Defaults to None: at the size of the dataset's image.
     """
 
-    def __init__(self, data_preprocessor: nn.Module, is_rgb: bool) -> None:
+    def __init__(
+        self,
+        data_preprocessor: nn.Module,
+        is_rgb: bool,
+        padding: str = 'replicate',
+        resize: Optional[Size] = None,
+    ) -> None:
         super().__init__()
         self.data_preprocessor = data_preprocessor
         self.is_rgb = is_rgb
+        self.padding = padding
+        self.resize = resize
 
     def forward(
         self, data: Union[dict, Views], training: bool = False
@@ -45,20 +68,118 @@ class ImageSpace(nn.Module):
             return dict(inputs=data, data_samples=data.data_samples)
         return self.data_preprocessor(data, training)
 
-    def to_rgb(self, inputs: Tensor) -> Tensor:
-        """Task-normalised (N, 3, H, W) -> RGB in [0, 1], same shape."""
+    def to_rgb(
+        self, inputs: Tensor, sizes: Sequence[Size], multiple: int
+    ) -> Tensor:
+        """From what the data preprocessor made to pictures.
+
+        Args:
+            inputs (Tensor): Task-normalised, (N, 3, H, W).
+            sizes (Sequence[tuple]): Height and width of each image in it.
+            multiple (int): What the sides of the pictures are multiples of.
+
+        Returns:
+            Tensor: RGB in [0, 1], (N, 3, H', W'), of the smallest size that
+            holds every image; each is continued beyond its own size.
+        """
         if self._normalizes:
             pre = self.data_preprocessor
             inputs = inputs * pre.std + pre.mean
-        return self._swap(inputs) / 255
+        rgb = self._swap(inputs) / 255
+        height, width = (
+            -(-max(sides) // multiple) * multiple for sides in zip(*sizes)
+        )
+        if set(sizes) == {(height, width)}:
+            return rgb[..., :height, :width]
+        return torch.stack(
+            [
+                self._continue(image[:, :h, :w], height - h, width - w)
+                for image, (h, w) in zip(rgb, sizes)
+            ]
+        )
 
-    def from_rgb(self, image: Tensor) -> Tensor:
-        """RGB in [0, 1], (N, 3, H, W) -> task-normalised, same shape."""
+    def from_rgb(
+        self, image: Tensor, sizes: Sequence[Size], canvas: Tensor
+    ) -> Tensor:
+        """From pictures to what the task model sees.
+
+        Args:
+            image (Tensor): RGB in [0, 1], (N, 3, H', W').
+            sizes (Sequence[tuple]): Height and width of each image in it.
+            canvas (Tensor): What the data preprocessor made of the images,
+                (N, 3, H, W): outside of them, its padding stays.
+
+        Returns:
+            Tensor: Task-normalised, (N, 3, H, W); of another size if there is
+            a ``resize``.
+        """
         inputs = self._swap(image) * 255
         if self._normalizes:
             pre = self.data_preprocessor
             inputs = (inputs - pre.mean) / pre.std
-        return inputs
+        if self.resize is not None:
+            return self._enlarge(inputs, sizes)
+        height, width = canvas.shape[-2:]
+        if set(sizes) == {(height, width)}:
+            return inputs[..., :height, :width]
+        rows, cols = (
+            torch.arange(side, device=canvas.device)
+            for side in canvas.shape[-2:]
+        )
+        inside = torch.stack(
+            [(rows < h)[:, None] & (cols < w) for h, w in sizes]
+        )
+        low, right = height - inputs.shape[-2], width - inputs.shape[-1]
+        return torch.where(
+            inside[:, None], F.pad(inputs, (0, right, 0, low)), canvas
+        )
+
+    def task_sizes(self, sizes: Sequence[Size]) -> List[Size]:
+        """Height and width at which the task model sees images of these."""
+        if self.resize is None:
+            return list(sizes)
+        return [self._resized(size) for size in sizes]
+
+    def task_shape(self, sizes: Sequence[Size], canvas_shape: Size) -> Size:
+        """Height and width of what :meth:`from_rgb` returns."""
+        if self.resize is None:
+            return canvas_shape
+        divisor = self.data_preprocessor.pad_size_divisor
+        return tuple(
+            -(-max(sides) // divisor) * divisor
+            for sides in zip(*self.task_sizes(sizes))
+        )
+
+    def _resized(self, size: Size) -> Size:
+        # Rounded in single precision and down, as in torchvision's detectors.
+        factor = float(
+            min(
+                np.float32(max(self.resize)) / np.float32(max(size)),
+                np.float32(min(self.resize)) / np.float32(min(size)),
+            )
+        )
+        return int(size[0] * factor), int(size[1] * factor)
+
+    def _enlarge(self, inputs: Tensor, sizes: Sequence[Size]) -> Tensor:
+        resized = [
+            F.interpolate(
+                image[None, :, :h, :w],
+                size=self._resized((h, w)),
+                mode='bilinear',
+                align_corners=False,
+            )[0]
+            for image, (h, w) in zip(inputs, sizes)
+        ]
+        pre = self.data_preprocessor
+        return stack_batch(
+            resized, pre.pad_size_divisor, getattr(pre, 'pad_value', 0)
+        )
+
+    def _continue(self, image: Tensor, low: int, right: int) -> Tensor:
+        """(3, h, w) -> (3, h + low, w + right)"""
+        fits = low < image.shape[1] and right < image.shape[2]
+        mode = self.padding if fits else 'replicate'
+        return F.pad(image, (0, right, 0, low), mode=mode)
 
     @property
     def _normalizes(self) -> bool:

@@ -2,6 +2,7 @@ from typing import Optional
 
 from sr4ir_mm.registry import MODELS
 
+from .image_space import Size
 from .sr_task_model import SRTaskModel
 
 
@@ -20,6 +21,12 @@ class SRSegmentor(SRTaskModel):
 
     def __init__(self, decode_head: Optional[dict] = None, **kwargs) -> None:
         super().__init__(**kwargs)
+
+    def rescale_sample(self, sample, size: Size, batch_shape: Size):
+        """See :meth:`SRTaskModel.rescale_sample`. Padding is scaled too."""
+        padding = [0, batch_shape[1] - size[1], 0, batch_shape[0] - size[0]]
+        sample.set_metainfo(dict(img_padding_size=padding))
+        return super().rescale_sample(sample, size, batch_shape)
 
     # mmseg's test-time augmentation and inferencer look for these.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from sr4ir_mm.registry import MODELS, TRANSFORMS
 
-from .image_space import ImageSpace
+from .image_space import ImageSpace, Size
 from .phase import Phase, build_phases
 from .views import Views, check_views
 
@@ -36,6 +36,9 @@ class SRTaskModel(BaseModel):
             order in which each iteration runs them. Only training needs it.
         view (str): What the task model predicts from: ``sr``, ``bilinear``
             or ``hr``. Defaults to ``sr``.
+        input_is_lr (bool): Whether the images to predict from are real LR
+            images, which are not degraded. Predictions come back in their own
+            coordinates. Not for training. Defaults to False.
         degradation (dict): HR -> LR. Defaults to bicubic without antialiasing.
         cqmix (dict): Makes the view ``cqmix``. Defaults to an 8x8 grid.
         data_preprocessor (dict, optional): The task model's, for configs that
@@ -48,6 +51,8 @@ class SRTaskModel(BaseModel):
     # The package of the task model, its name for pip, and its default scope.
     toolbox: str
     toolbox_package: str
+    # How images are continued for the SR network: see ImageSpace.
+    padding = 'replicate'
 
     def __init__(
         self,
@@ -56,6 +61,7 @@ class SRTaskModel(BaseModel):
         scale: int = 4,
         phases: Sequence[dict] = (),
         view: str = 'sr',
+        input_is_lr: bool = False,
         degradation: dict = dict(type='sr4ir_mm.Bicubic'),
         cqmix: dict = dict(type='sr4ir_mm.CQMix'),
         data_preprocessor: Optional[dict] = None,
@@ -79,6 +85,7 @@ class SRTaskModel(BaseModel):
                 task_model_.data_preprocessor,
                 is_rgb=preprocessor_cfg.get('bgr_to_rgb', False)
                 or preprocessor_cfg.get('to_rgb', False),
+                padding=self.padding,
             ),
             init_cfg,
         )
@@ -86,6 +93,7 @@ class SRTaskModel(BaseModel):
         self.task_model = task_model_
         self.scale = scale
         self.view = view
+        self.input_is_lr = input_is_lr
         self.degradation = MODELS.build(
             degradation, default_args=dict(scale=scale)
         )
@@ -122,6 +130,11 @@ class SRTaskModel(BaseModel):
     def make_views(self, data_batch: dict) -> Views:
         """Preprocess a batch of the training data loader, once for all
         phases."""
+        if self.input_is_lr:
+            raise ValueError(
+                'model.input_is_lr=True is for prediction: training needs '
+                'HR images.'
+            )
         return Views(self, **self.data_preprocessor(data_batch, True))
 
     @contextmanager
@@ -227,43 +240,104 @@ class SRTaskModel(BaseModel):
         if mode == 'loss':
             phase, progress = self._current_phase()
             return phase(self, inputs, progress)
-        views = Views(self, inputs, data_samples)
+        views = Views(self, inputs, data_samples, is_lr=self.input_is_lr)
         if mode == 'predict':
             return self.predict(views, self.view)
         return self.task_model(
-            views.task_input(self.view), data_samples, mode=mode
+            views.task_input(self.view), self.task_samples(views), mode=mode
         )
 
     def predict(self, views: Views, view: str) -> list:
         """Let the task model predict from a view of the batch.
 
         Each data sample returned also has the images that the task model
-        looked at and should have, for metrics and panels: ``pred_img`` and
-        ``gt_img``, RGB in [0, 1], (3, h, w), without padding.
+        looked at and should have, for metrics and panels: ``pred_img`` and,
+        unless the input is LR, ``gt_img``, RGB in [0, 1], (3, h, w), without
+        padding.
         """
-        samples = self.task_model.predict(
-            views.task_input(view), views.data_samples
+        predicted = self.task_model.predict(
+            views.task_input(view), self.task_samples(views)
         )
+        samples = views.data_samples or predicted
         for i, sample in enumerate(samples):
-            h, w = sample.metainfo.get('img_shape', views['hr'].shape[2:])[:2]
-            sample.set_data(
-                dict(
-                    pred_img=views[view][i, :, :h, :w],
-                    gt_img=views['hr'][i, :, :h, :w],
-                )
-            )
+            h, w = views.sizes[i]
+            new = {k: v for k, v in predicted[i].items() if k not in sample}
+            new['pred_img'] = views[view][i, :, :h, :w]
+            if not views.is_lr:
+                new['gt_img'] = views['hr'][i, :, :h, :w]
+            sample.set_data(new)
         return samples
 
     def task_loss(self, views: Views, view: str) -> Dict[str, Tensor]:
         """The task model's losses on a view of the batch."""
-        return self.task_model.loss(views.task_input(view), views.data_samples)
+        return self.task_model.loss(
+            views.task_input(view), self.task_samples(views)
+        )
 
-    def extract_feat(self, views: Views, view: str) -> Sequence[Tensor]:
-        """The task model's feature maps of a view, in eval mode, no heads."""
+    def task_samples(self, views: Views) -> Optional[list]:
+        """The data samples, as large as the task model sees the images."""
+        samples = views.data_samples
+        if samples is None or not (views.is_lr or self.image_space.resize):
+            return samples
+        return [
+            self.rescale_sample(sample.clone(), size, views.task_shape)
+            for sample, size in zip(samples, views.task_sizes)
+        ]
+
+    def rescale_sample(self, sample, size: Size, batch_shape: Size):
+        """Adapt a data sample to its image having been resized to ``size``
+        and padded to ``batch_shape`` (height, width)."""
+        sample.set_metainfo(dict(img_shape=size, pad_shape=batch_shape))
+        return sample
+
+    def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:
+        """The task model's feature maps of ``self.view`` of a batch, as in
+        the toolboxes, whose scripts call it.
+
+        Args:
+            inputs (Tensor): HR batch, task-normalised, (N, 3, H, W).
+        """
+        views = Views(self, inputs, is_lr=self.input_is_lr)
+        return self.extract_maps(views.task_input(self.view))
+
+    def extract_maps(self, inputs: Tensor) -> Sequence[Tensor]:
+        """The task model's feature maps, without its heads.
+
+        Args:
+            inputs (Tensor): Task-normalised, (N, 3, h, w).
+        """
+        return self.task_model.extract_feat(inputs)
+
+    def features(
+        self, views: Views, view: str, taps: Sequence[Union[int, str]]
+    ) -> List[Tensor]:
+        """The task model's features of a view of the batch, in eval mode.
+
+        No more of it runs than the taps need.
+
+        Args:
+            views (Views): The batch.
+            view (str): Which view of it.
+            taps (Sequence[int | str]): Either indices of the feature maps that
+                backbone and neck return, or names of the task model's
+                modules, such as ``decode_head.fusion_conv``.
+        """
         training = self.task_model.training
         if training:
             self.task_model.eval()
-        features = self.task_model.extract_feat(views.task_input(view))
+        inputs = views.task_input(view)
+        if isinstance(taps[0], str):
+            samples = self.task_samples(views)
+            features = tap_modules(self.task_model, taps, inputs, samples)
+        else:
+            maps = self.extract_maps(inputs)
+            for tap in taps:
+                if not -len(maps) <= tap < len(maps):
+                    raise ValueError(
+                        f'TDPLoss.taps: no feature map {tap}; the task model '
+                        f'has {len(maps)}: {[tuple(m.shape) for m in maps]}.'
+                    )
+            features = [maps[tap] for tap in taps]
         if training:
             self.task_model.train()
         return features
@@ -316,6 +390,60 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
     network = MODELS.build(cfg)
     network.init_cfg = init_cfg
     return network
+
+
+class _Stop(Exception):
+    """Every tap has been read."""
+
+
+def tap_modules(
+    network: nn.Module, taps: Sequence[str], inputs: Tensor, samples
+) -> List[Tensor]:
+    """Outputs of named modules of a task model, which runs only until it has
+    them all.
+
+    Args:
+        network (nn.Module): A model of a toolbox.
+        taps (Sequence[str]): Names of its modules, as in ``named_modules()``.
+            Of one that runs several times, the first output is taken.
+        inputs (Tensor): Task-normalised, (N, 3, h, w).
+        samples (list): The toolbox's data samples.
+
+    Raises:
+        ValueError: If there is no such module, or none of its output is a
+            tensor.
+    """
+    modules = dict(network.named_modules())
+    found = {}
+
+    def read(module: nn.Module, _, output) -> None:
+        found.setdefault(module, output)
+        if len(found) == len(set(taps)):
+            raise _Stop
+
+    for tap in taps:
+        if tap not in modules:
+            raise ValueError(
+                f'TDPLoss.taps: the task model has no module {tap!r}. '
+                'See `print(model.task_model)` for what it has.'
+            )
+    handles = [modules[t].register_forward_hook(read) for t in set(taps)]
+    try:
+        network(inputs, samples, mode='tensor')
+    except _Stop:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    features = [found.get(modules[tap]) for tap in taps]
+    for tap, feature in zip(taps, features):
+        if not isinstance(feature, Tensor):
+            raise ValueError(
+                f'TDPLoss.taps: module {tap!r} gives '
+                f'{type(feature).__name__}, not a tensor, when the task model '
+                'runs.'
+            )
+    return features
 
 
 def require_package(module: str, package: str, what: str) -> None:

@@ -1,4 +1,4 @@
-from typing import TYPE_CHECKING, Iterable, Optional
+from typing import TYPE_CHECKING, Iterable, List, Optional, Tuple
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,18 +25,21 @@ class Views:
     """The pictures of one batch that networks and losses can look at.
 
     ``views[name]`` is RGB in [0, 1], (N, 3, H, W), made when it is first
-    asked for:
+    asked for. Images whose sides differ, or are no multiples of the scale,
+    are continued at the bottom and at the right; ``sizes`` are their own.
 
     - ``hr``: the dataset's images.
-    - ``lr``: their degraded copy, (N, 3, ceil(H / scale), ceil(W / scale)).
+    - ``lr``: their degraded copy, (N, 3, H / scale, W / scale).
     - ``bilinear``: ``lr`` enlarged bilinearly to the size of ``hr``.
     - ``sr``: the SR network's output for ``lr``, of the size of ``hr``.
     - ``cqmix``: patch-wise mixture of ``sr`` and ``hr`` (:class:`CQMix`).
 
     Args:
         model (SRTaskModel): The model whose networks make the views.
-        inputs (Tensor): HR batch, task-normalised, (N, 3, H, W).
+        inputs (Tensor): The dataset's images, task-normalised, (N, 3, h, w).
         data_samples (list, optional): Labels and meta information.
+        is_lr (bool): Whether the dataset's images are LR already: then there
+            is no ``hr``. Defaults to False.
     """
 
     def __init__(
@@ -44,11 +47,43 @@ class Views:
         model: 'SRTaskModel',
         inputs: Tensor,
         data_samples: Optional[list] = None,
+        is_lr: bool = False,
     ) -> None:
         self.model = model
         self.inputs = inputs
         self.data_samples = data_samples
+        self.is_lr = is_lr
+        shape = tuple(inputs.shape[-2:])
+        self._input_sizes = (
+            [shape] * len(inputs)
+            if data_samples is None
+            else [
+                tuple(sample.metainfo.get('img_shape', shape)[:2])
+                for sample in data_samples
+            ]
+        )
         self._made = {}
+        self._task_inputs = {}
+
+    @property
+    def sizes(self) -> List[Tuple[int, int]]:
+        """Height and width of each image in ``hr``, ``sr`` and the like."""
+        if not self.is_lr:
+            return self._input_sizes
+        scale = self.model.scale
+        return [(h * scale, w * scale) for h, w in self._input_sizes]
+
+    @property
+    def task_sizes(self) -> List[Tuple[int, int]]:
+        """Height and width of each image as the task model sees it."""
+        return self.model.image_space.task_sizes(self.sizes)
+
+    @property
+    def task_shape(self) -> Tuple[int, int]:
+        """Height and width of :meth:`task_input`."""
+        factor = self.model.scale if self.is_lr else 1
+        canvas_shape = tuple(side * factor for side in self.inputs.shape[2:])
+        return self.model.image_space.task_shape(self.sizes, canvas_shape)
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._made:
@@ -56,22 +91,44 @@ class Views:
         return self._made[name]
 
     def task_input(self, name: str) -> Tensor:
-        """A view as the task model sees it: task-normalised, (N, 3, H, W)."""
-        if name == 'hr':
+        """A view as the task model sees it: task-normalised, (N, 3, h, w)."""
+        space = self.model.image_space
+        if name == 'hr' and space.resize is None:
             return self.inputs
-        return self.model.image_space.from_rgb(self[name])
+        if name not in self._task_inputs:
+            self._task_inputs[name] = space.from_rgb(
+                self[name], self.sizes, self._canvas()
+            )
+        return self._task_inputs[name]
 
     def refresh(self) -> None:
         """Forget the views that a network made."""
         for name in _FROM_NETWORK:
             self._made.pop(name, None)
+            self._task_inputs.pop(name, None)
+
+    def _canvas(self) -> Tensor:
+        if not self.is_lr:
+            return self.inputs
+        return F.interpolate(self.inputs, scale_factor=self.model.scale)
 
     def _make_hr(self) -> Tensor:
-        return self.model.image_space.to_rgb(self.inputs)
+        if self.is_lr:
+            raise ValueError(
+                "View 'hr' is asked for, but with model.input_is_lr=True the "
+                'images are LR.'
+            )
+        return self.model.image_space.to_rgb(
+            self.inputs, self.sizes, self.model.scale
+        )
 
     def _make_lr(self) -> Tensor:
+        if self.is_lr:
+            return self.model.image_space.to_rgb(
+                self.inputs, self._input_sizes, 1
+            )
         scale = self.model.scale
-        height, width = self.inputs.shape[-2:]
+        height, width = min(self.sizes, key=min)
         if min(height, width) < scale:
             files = [
                 sample.metainfo.get('img_path')
@@ -82,22 +139,15 @@ class Views:
                 f'model.scale={scale}: leave it out or resize it in the '
                 f'pipeline. Batch: {files}'
             )
-        padded = F.pad(
-            self['hr'],
-            (0, -width % scale, 0, -height % scale),
-            mode='replicate',
-        )
-        return self.model.degradation(padded)
+        return self.model.degradation(self['hr'])
 
     def _make_bilinear(self) -> Tensor:
         # align_corners as in the authors' code for their LR baseline.
-        return self._like_hr(
-            F.interpolate(
-                self['lr'],
-                scale_factor=self.model.scale,
-                mode='bilinear',
-                align_corners=True,
-            )
+        return F.interpolate(
+            self['lr'],
+            scale_factor=self.model.scale,
+            mode='bilinear',
+            align_corners=True,
         )
 
     def _make_sr(self) -> Tensor:
@@ -113,11 +163,7 @@ class Views:
                 f'{tuple(sr.shape)}: its factor is not model.scale='
                 f'{self.model.scale}.'
             )
-        return self._like_hr(sr)
+        return sr
 
     def _make_cqmix(self) -> Tensor:
         return self.model.cqmix(self['sr'], self['hr'])
-
-    def _like_hr(self, image: Tensor) -> Tensor:
-        height, width = self.inputs.shape[-2:]
-        return image[..., :height, :width]

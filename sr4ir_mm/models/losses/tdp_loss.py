@@ -1,4 +1,4 @@
-from typing import Dict, Optional, Sequence
+from typing import Dict, Optional, Sequence, Union
 
 from torch import Tensor
 
@@ -14,11 +14,13 @@ class TDPLoss(Loss):
 
     Mean distance between the task model's features of the SR and of the HR
     image. The task model is in eval mode: running BatchNorm statistics, which
-    stay as they are, and no dropout. Only its feature extractor runs.
+    stay as they are, and no dropout. It runs no further than the taps need.
 
     Args:
-        taps (Sequence[int]): Which of the feature maps that the task model's
-            ``extract_feat`` returns. Defaults to the last.
+        taps (Sequence[int | str]): Where to read the features: either indices
+            of the feature maps that the task model's ``extract_feat`` returns
+            (those of the backbone for classifiers), or names of its modules,
+            such as ``decode_head.fusion_conv``. Defaults to the last map.
         weights (Sequence[float], optional): One for each tap. Defaults to 1.
         criterion (str): ``l1`` or ``l2``, averaged over all elements.
             Defaults to ``l1``.
@@ -27,7 +29,7 @@ class TDPLoss(Loss):
 
     def __init__(
         self,
-        taps: Sequence[int] = (-1,),
+        taps: Sequence[Union[int, str]] = (-1,),
         weights: Optional[Sequence[float]] = None,
         criterion: str = 'l1',
         **kwargs,
@@ -38,22 +40,22 @@ class TDPLoss(Loss):
             raise ValueError(
                 f'TDPLoss: {len(weights)} weights for {len(taps)} taps.'
             )
-        self.taps = dict(zip(taps, weights))
+        if len({isinstance(tap, str) for tap in taps}) != 1:
+            raise ValueError(
+                f'TDPLoss.taps={taps}: expected indices of feature maps or '
+                'names of modules, one or more of a kind.'
+            )
+        self.taps = taps
+        self.weights = weights
         self.criterion = get_criterion(criterion)
 
     def forward(self, model, views) -> Dict[str, Tensor]:
         """``loss_tdp``; see :class:`Loss`."""
-        sr = model.extract_feat(views, 'sr')
-        hr = model.extract_feat(views, 'hr')
-        for tap in self.taps:
-            if not -len(hr) <= tap < len(hr):
-                raise ValueError(
-                    f'TDPLoss.taps: no feature map {tap}; the task model has '
-                    f'{len(hr)}: {[tuple(f.shape) for f in hr]}.'
-                )
+        sr = model.features(views, 'sr', self.taps)
+        hr = model.features(views, 'hr', self.taps)
         return dict(
             loss_tdp=sum(
-                weight * self.criterion(sr[tap], hr[tap])
-                for tap, weight in self.taps.items()
+                weight * self.criterion(*pair)
+                for weight, *pair in zip(self.weights, sr, hr)
             )
         )

@@ -1,0 +1,24 @@
+from typing import Sequence
+
+from torch import Tensor
+
+from sr4ir_mm.registry import MODELS
+
+from .sr_task_model import SRTaskModel
+
+
+@MODELS.register_module()
+class SRClassifier(SRTaskModel):
+    """A super-resolution network in front of any mmpretrain classifier.
+
+    Args:
+        **kwargs: See :class:`SRTaskModel`.
+    """
+
+    toolbox = 'mmpretrain'
+    toolbox_package = 'mmpretrain'
+
+    def extract_maps(self, inputs: Tensor) -> Sequence[Tensor]:
+        """See :meth:`SRTaskModel.extract_maps`. Those of the backbone: the
+        neck pools them."""
+        return self.task_model.extract_feat(inputs, stage='backbone')

@@ -1,0 +1,78 @@
+import copy
+from typing import Optional
+
+import numpy as np
+
+from sr4ir_mm.registry import MODELS
+
+from .image_space import Size
+from .sr_task_model import SRTaskModel
+from .views import Views
+
+
+@MODELS.register_module()
+class SRDetector(SRTaskModel):
+    """A super-resolution network in front of any mmdet detector.
+
+    Args:
+        resize (tuple[int, int], optional): Long and short side within which
+            the detector sees the images, after SR, see :class:`ImageSpace`.
+            In the paper HR is the image at its native size: there is no
+            ``Resize`` in the pipelines, but ``resize=(1333, 800)`` here.
+        backbone (dict, optional): Ignored: mmdet's ``init_detector`` reads
+            ``model.backbone`` in any config.
+        **kwargs: See :class:`SRTaskModel`.
+    """
+
+    toolbox = 'mmdet'
+    toolbox_package = 'mmdet'
+    padding = 'reflect'
+
+    def __init__(
+        self,
+        resize: Optional[Size] = None,
+        backbone: Optional[dict] = None,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.image_space.resize = resize
+
+    def task_samples(self, views: Views) -> Optional[list]:
+        """See :meth:`SRTaskModel.task_samples`. A copy each time: mmdet's
+        heads write to what they are given."""
+        return copy.deepcopy(super().task_samples(views))
+
+    def rescale_sample(self, sample, size: Size, batch_shape: Size):
+        """See :meth:`SRTaskModel.rescale_sample`. Boxes and masks too."""
+        from mmdet.structures.bbox import scale_boxes
+
+        height, width = sample.img_shape
+        factors = size[1] / width, size[0] / height
+        for field in ('gt_instances', 'ignored_instances'):
+            if field in sample:
+                instances = sample.get(field).clone()
+                instances.bboxes = scale_boxes(instances.bboxes, factors)
+                if 'masks' in instances:
+                    instances.masks = _resize_masks(
+                        instances.masks, (height, width), size, batch_shape
+                    )
+                sample.set_data({field: instances})
+        if 'gt_sem_seg' in sample:
+            raise NotImplementedError(
+                'model.resize does not resize `gt_sem_seg`: leave `resize` '
+                'out, or the semantic maps.'
+            )
+        before = sample.get('scale_factor', (1.0, 1.0))
+        sample.set_metainfo(
+            dict(
+                scale_factor=tuple(b * f for b, f in zip(before, factors)),
+                batch_input_shape=batch_shape,
+            )
+        )
+        return super().rescale_sample(sample, size, batch_shape)
+
+
+def _resize_masks(masks, old: Size, new: Size, batch_shape: Size):
+    if (masks.height, masks.width) != old:  # padded to the batch
+        masks = masks.crop(np.array([0, 0, old[1], old[0]]))
+    return masks.resize(new).pad(batch_shape)
