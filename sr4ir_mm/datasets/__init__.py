@@ -1,3 +1,3 @@
-from .transforms import CQMix, EvaluateAtInputSize
+from .transforms import CQMix, EvaluateAtInputSize, VOCBoxesAsCOCO
 
-__all__ = ['CQMix', 'EvaluateAtInputSize']
+__all__ = ['CQMix', 'EvaluateAtInputSize', 'VOCBoxesAsCOCO']

@@ -67,3 +67,29 @@ class EvaluateAtInputSize(BaseTransform):
         if 'gt_seg_map' in results:
             results['ori_shape'] = results['gt_seg_map'].shape[:2]
         return results
+
+
+@TRANSFORMS.register_module()
+class VOCBoxesAsCOCO(BaseTransform):
+    """Read the boxes of PASCAL VOC as the authors do, by way of COCO's format.
+
+    VOC counts pixels from 1 and its last row and column are part of the box,
+    which COCO writes as (xmin - 1, ymin - 1, xmax, ymax); mmdet's
+    ``XMLDataset`` takes 1 from all four. It also ignores difficult objects in
+    training and evaluation, which the authors treat like any other. Put this
+    before ``LoadAnnotations``; without annotations (inference) it does
+    nothing.
+    """
+
+    def transform(self, results: dict) -> dict:
+        if 'instances' in results:
+            results['instances'] = [
+                self._convert(instance) for instance in results['instances']
+            ]
+        return results
+
+    def _convert(self, instance: dict) -> dict:
+        xmin, ymin, xmax, ymax = instance['bbox']
+        return dict(
+            instance, bbox=[xmin, ymin, xmax + 1, ymax + 1], ignore_flag=0
+        )

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from sr4ir_mm.datasets import CQMix, EvaluateAtInputSize
+from sr4ir_mm.datasets import CQMix, EvaluateAtInputSize, VOCBoxesAsCOCO
 
 
 @pytest.fixture
@@ -55,3 +55,13 @@ def test_evaluation_at_input_size():
 def test_inference_keeps_the_size_of_the_file():
     results = dict(ori_shape=(50, 60), img_shape=(25, 30))
     assert EvaluateAtInputSize()(results)['ori_shape'] == (50, 60)
+
+
+def test_voc_boxes_as_the_authors_read_them():
+    """In the file (1, 1, 10, 20), as mmdet reads it one less."""
+    instance = dict(bbox=[0, 0, 9, 19], bbox_label=3, ignore_flag=1)
+    results = VOCBoxesAsCOCO()(dict(instances=[instance]))
+    assert results['instances'] == [
+        dict(bbox=[0, 0, 10, 20], bbox_label=3, ignore_flag=0)
+    ]
+    assert VOCBoxesAsCOCO()(dict(img_id=0)) == dict(img_id=0)
