@@ -1,4 +1,5 @@
 import pytest
+from tiny import toy_dataset_cfg
 
 import sr4ir_mm  # noqa: F401  (applies compat before anything else)
 
@@ -13,26 +14,13 @@ def toy_root(tmp_path_factory):
     return root
 
 
-@pytest.fixture(scope='session')
-def toy_dataset(toy_root):
-    """Config of the training split, with random crops and flips."""
-    from sr4ir_mm.datasets.toy_scenes import CLASSES, PALETTE
+@pytest.fixture
+def task():
+    """What a test is about; parametrize it to cover other tasks."""
+    return 'seg'
 
-    return dict(
-        type='BaseSegDataset',
-        data_root=str(toy_root),
-        metainfo=dict(classes=CLASSES, palette=PALETTE),
-        img_suffix='.jpg',
-        seg_map_suffix='.png',
-        data_prefix=dict(
-            img_path='JPEGImages', seg_map_path='SegmentationClass'
-        ),
-        ann_file='ImageSets/Segmentation/train.txt',
-        pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(type='LoadAnnotations'),
-            dict(type='RandomCrop', crop_size=(32, 32)),
-            dict(type='RandomFlip', prob=0.5),
-            dict(type='PackSegInputs'),
-        ],
-    )
+
+@pytest.fixture
+def toy_dataset(toy_root, task):
+    """Config of the training split, with random crops and flips."""
+    return toy_dataset_cfg(task, toy_root)

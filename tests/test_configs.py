@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
-from tiny import seg_batch
+from tiny import make_batch
 
 CONFIGS = sorted(glob.glob('configs/*.py') + glob.glob('configs/*/*.py'))
 CONFIGS = [path for path in CONFIGS if '_base_' not in path]
@@ -25,7 +25,7 @@ def test_config_trains_and_predicts(path):
     init_default_scope(cfg.default_scope)
     model = revert_sync_batchnorm(MODELS.build(cfg.model))  # as the runner
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    batch = seg_batch(size=(64, 64))
+    batch = make_batch(size=(64, 64))
     views = model.make_views(batch)
     model.rehearse(views)
     for phase in model.phases:
@@ -37,7 +37,7 @@ def test_config_trains_and_predicts(path):
             ), log
     model.eval()
     with torch.no_grad():
-        sample = model.test_step(seg_batch(num=1, size=(64, 64)))[0]
+        sample = model.test_step(make_batch(num=1, size=(64, 64)))[0]
     assert sample.pred_sem_seg.shape == (64, 64)
 
 

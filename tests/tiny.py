@@ -1,11 +1,11 @@
-"""Networks that train in milliseconds, and batches for them."""
+"""Networks that train in milliseconds, and data for them, for each task."""
 
 import copy
 
 import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
-from mmengine.structures import PixelData
+from mmengine.structures import InstanceData, PixelData
 
 SR_NET = dict(
     type='mmagic.EDSRNet',
@@ -16,26 +16,30 @@ SR_NET = dict(
     upscale_factor=4,
 )
 
+NORMALIZATION = dict(
+    mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]
+)
+BACKBONE = dict(
+    type='ResNet',
+    depth=18,
+    base_channels=4,
+    stem_channels=4,
+    num_stages=2,
+    strides=(1, 1),
+    dilations=(1, 1),
+    out_indices=(0, 1),
+    norm_cfg=dict(type='BN'),
+    norm_eval=False,
+)
 SEGMENTOR = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(
         type='SegDataPreProcessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
         bgr_to_rgb=True,
         size_divisor=1,
+        **NORMALIZATION,
     ),
-    backbone=dict(
-        type='ResNet',
-        depth=18,
-        base_channels=4,
-        stem_channels=4,
-        num_stages=2,
-        strides=(1, 1),
-        dilations=(1, 1),
-        out_indices=(0, 1),
-        norm_cfg=dict(type='BN'),
-    ),
+    backbone=BACKBONE,
     decode_head=dict(
         type='FCNHead',
         in_channels=8,
@@ -51,6 +55,63 @@ SEGMENTOR = dict(
     ),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'),
+)
+DETECTOR = dict(
+    type='FCOS',
+    data_preprocessor=dict(
+        type='DetDataPreprocessor',
+        bgr_to_rgb=True,
+        pad_size_divisor=8,
+        **NORMALIZATION,
+    ),
+    backbone=dict(BACKBONE, strides=(1, 2)),
+    neck=dict(type='FPN', in_channels=[4, 8], out_channels=8, num_outs=2),
+    bbox_head=dict(
+        type='FCOSHead',
+        num_classes=4,
+        in_channels=8,
+        feat_channels=8,
+        stacked_convs=1,
+        strides=[4, 8],
+        regress_ranges=((-1, 32), (32, 1e8)),
+        norm_cfg=None,
+    ),
+    test_cfg=dict(
+        nms_pre=100,
+        score_thr=0.0,
+        nms=dict(type='nms', iou_threshold=0.5),
+        max_per_img=5,
+    ),
+)
+CLASSIFIER = dict(
+    type='ImageClassifier',
+    data_preprocessor=dict(
+        type='ClsDataPreprocessor', to_rgb=True, **NORMALIZATION
+    ),
+    backbone=dict(BACKBONE, out_indices=(1,)),
+    neck=dict(type='GlobalAveragePooling'),
+    head=dict(type='LinearClsHead', num_classes=4, in_channels=8),
+)
+# What tells the tasks apart.
+TASKS = dict(
+    seg=dict(
+        scope='mmseg',
+        wrapper='SRSegmentor',
+        model=SEGMENTOR,
+        losses=('decode.loss_ce', 'decode.acc_seg'),
+    ),
+    det=dict(
+        scope='mmdet',
+        wrapper='SRDetector',
+        model=DETECTOR,
+        losses=('loss_cls', 'loss_bbox', 'loss_centerness'),
+    ),
+    cls=dict(
+        scope='mmpretrain',
+        wrapper='SRClassifier',
+        model=CLASSIFIER,
+        losses=('loss',),
+    ),
 )
 
 TASK_LOSS = dict(
@@ -79,12 +140,12 @@ JOINT = [
 ]
 
 
-def segmentor_cfg(**kwargs):
-    """Config of a tiny SRSegmentor; ``kwargs`` replace its arguments."""
+def model_cfg(task='seg', **kwargs):
+    """Config of a tiny model; ``kwargs`` replace its arguments."""
     cfg = dict(
-        type='sr4ir_mm.SRSegmentor',
+        type=f'sr4ir_mm.{TASKS[task]["wrapper"]}',
         sr_net=SR_NET,
-        task_model=SEGMENTOR,
+        task_model=TASKS[task]['model'],
         phases=SR4IR,
         cqmix=dict(type='sr4ir_mm.CQMix', grid=2),
     )
@@ -92,41 +153,115 @@ def segmentor_cfg(**kwargs):
     return ConfigDict(copy.deepcopy(cfg))
 
 
-def build_segmentor(seed=0, **kwargs):
+def build_model(task='seg', seed=0, **kwargs):
     from sr4ir_mm.registry import MODELS
 
-    init_default_scope('mmseg')
+    init_default_scope(TASKS[task]['scope'])
     torch.manual_seed(seed)
-    cfg = segmentor_cfg(**kwargs)
+    cfg = model_cfg(task, **kwargs)
     cfg.pop('type')
-    return MODELS.get('SRSegmentor')(**cfg)
+    return MODELS.get(TASKS[task]['wrapper'])(**cfg)
 
 
-def seg_batch(num=2, size=(32, 32), seed=0):
-    """A batch as a data loader of mmseg gives it: uint8, BGR."""
-    from mmseg.structures import SegDataSample
+def make_batch(task='seg', num=2, size=(32, 32), sizes=None, seed=0):
+    """A batch as a data loader of the toolbox gives it: uint8, BGR.
 
+    ``sizes`` are those of the images, where they differ.
+    """
     generator = torch.Generator().manual_seed(seed)
     inputs, samples = [], []
-    for i in range(num):
-        inputs.append(
-            torch.randint(
-                0, 256, (3, *size), dtype=torch.uint8, generator=generator
-            )
-        )
-        sample = SegDataSample(
-            metainfo=dict(
+    for i, size in enumerate(sizes or [size] * num):  # noqa: B020
+        image = torch.randint(0, 256, (3, *size), generator=generator)
+        inputs.append(image.byte())
+        sample = make_sample(task, size, generator)
+        sample.set_metainfo(
+            dict(
                 img_shape=size,
                 ori_shape=size,
-                pad_shape=size,
                 img_path=f'{i}.jpg',
+                img_id=i,
             )
-        )
-        sample.gt_sem_seg = PixelData(
-            data=torch.randint(0, 5, (1, *size), generator=generator)
         )
         samples.append(sample)
     return dict(inputs=inputs, data_samples=samples)
+
+
+def make_sample(task, size, generator):
+    if task == 'seg':
+        from mmseg.structures import SegDataSample
+
+        mask = torch.randint(0, 5, (1, *size), generator=generator)
+        return SegDataSample(gt_sem_seg=PixelData(data=mask))
+    if task == 'det':
+        from mmdet.structures import DetDataSample
+
+        height, width = size
+        boxes = torch.rand(2, 4, generator=generator) * 0.4
+        boxes[:, 2:] += 0.6
+        boxes *= torch.tensor([width, height, width, height])
+        labels = torch.randint(0, 4, (2,), generator=generator)
+        none = InstanceData(bboxes=boxes[:0], labels=labels[:0])
+        return DetDataSample(
+            gt_instances=InstanceData(bboxes=boxes, labels=labels),
+            ignored_instances=none,
+        )
+    from mmpretrain.structures import DataSample
+
+    label = torch.randint(0, 4, (1,), generator=generator)
+    return DataSample().set_gt_label(label)
+
+
+def toy_dataset_cfg(task, root, split='train', augment=True):
+    """Config of a split of the toy scenes in ``root``."""
+    from sr4ir_mm.datasets.toy_scenes import CLASSES, PALETTE
+
+    load = dict(type='LoadImageFromFile')
+    flip = dict(type='RandomFlip', prob=0.5)
+    crop = dict(type='RandomCrop', crop_size=(32, 32))
+    if task == 'seg':
+        return dict(
+            type='BaseSegDataset',
+            data_root=str(root),
+            metainfo=dict(classes=CLASSES, palette=PALETTE),
+            img_suffix='.jpg',
+            seg_map_suffix='.png',
+            data_prefix=dict(
+                img_path='JPEGImages', seg_map_path='SegmentationClass'
+            ),
+            ann_file=f'ImageSets/Segmentation/{split}.txt',
+            pipeline=[
+                load,
+                dict(type='LoadAnnotations'),
+                *([crop, flip] if augment else []),
+                dict(type='PackSegInputs'),
+            ],
+        )
+    if task == 'det':
+        return dict(
+            type='VOCDataset',
+            data_root=str(root),
+            metainfo=dict(classes=CLASSES[1:], palette=PALETTE[1:]),
+            data_prefix=dict(sub_data_root=''),
+            ann_file=f'ImageSets/Main/{split}.txt',
+            pipeline=[
+                load,
+                dict(type='LoadAnnotations', with_bbox=True),
+                *([flip] if augment else []),
+                dict(
+                    type='PackDetInputs',
+                    meta_keys=('img_id', 'img_path', 'ori_shape', 'img_shape'),
+                ),
+            ],
+        )
+    return dict(
+        type='CustomDataset',
+        data_root=str(root / 'Classification' / split),
+        pipeline=[
+            load,
+            *([dict(crop, crop_size=32), flip] if augment else []),
+            dict(type='PackInputs'),
+        ],
+    )
 
 
 def snapshot(network):
@@ -143,16 +278,16 @@ def moved(network, before):
     }
 
 
-def runner_cfg(work_dir, dataset, model=None, loop=None, **kwargs):
+def runner_cfg(work_dir, dataset, task='seg', model=None, loop=None, **kwargs):
     """Config of a short training on ``dataset`` (a config)."""
     loop = loop or dict(
         type='sr4ir_mm.AlternatingEpochTrainLoop', max_epochs=2
     )
     by_epoch = 'max_epochs' in loop
     cfg = dict(
-        default_scope='mmseg',
+        default_scope=TASKS[task]['scope'],
         work_dir=str(work_dir),
-        model=model or segmentor_cfg(),
+        model=model or model_cfg(task),
         train_dataloader=dict(
             batch_size=2,
             num_workers=0,

@@ -1,6 +1,5 @@
 from typing import List, Optional, Sequence, Tuple, Union
 
-import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
@@ -151,12 +150,9 @@ class ImageSpace(nn.Module):
         )
 
     def _resized(self, size: Size) -> Size:
-        # Rounded in single precision and down, as in torchvision's detectors.
-        factor = float(
-            min(
-                np.float32(max(self.resize)) / np.float32(max(size)),
-                np.float32(min(self.resize)) / np.float32(min(size)),
-            )
+        # Rounded down, as in torchvision's detectors.
+        factor = min(
+            max(self.resize) / max(size), min(self.resize) / min(size)
         )
         return int(size[0] * factor), int(size[1] * factor)
 

@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 from mmengine.config import Config
-from tiny import SEGMENTOR, runner_cfg, segmentor_cfg
+from tiny import SEGMENTOR, model_cfg, runner_cfg
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def cfg(tmp_path, toy_dataset):
         dropout_ratio=0,
         loss_decode=dict(type='CrossEntropyLoss'),
     )
-    model = segmentor_cfg(
+    model = model_cfg(
         task_model=task_model, cqmix=dict(type='CQMixByContent', grid=2)
     )
     dataset = copy.deepcopy(toy_dataset)

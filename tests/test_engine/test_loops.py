@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from tiny import JOINT, SR4IR, runner_cfg, segmentor_cfg
+from tiny import JOINT, SR4IR, model_cfg, runner_cfg
 
 EPOCH = dict(type='sr4ir_mm.AlternatingEpochTrainLoop', max_epochs=4)
 ITER = dict(type='sr4ir_mm.AlternatingIterTrainLoop', max_iters=8)
@@ -141,7 +141,7 @@ def test_resumed_training_ends_bit_identical(
 
 
 def test_joint_phase_steps_both_networks(tmp_path, toy_dataset):
-    model = segmentor_cfg(phases=JOINT)
+    model = model_cfg(phases=JOINT)
     recorder, counter = Recorder(), StepCounter()
     train(
         runner_cfg(tmp_path, toy_dataset, model=model, loop=ITER),
@@ -178,7 +178,7 @@ def recipe(name):
 def test_recipes_run_from_config_alone(tmp_path, toy_dataset, name, trained):
     """Which phases run in the first and in the last iteration."""
     recorder = Recorder()
-    model = segmentor_cfg(phases=recipe(name))
+    model = model_cfg(phases=recipe(name))
     train(
         runner_cfg(
             tmp_path, toy_dataset, model=model, loop=dict(ITER, max_iters=4)
@@ -210,9 +210,9 @@ def test_checkpoints_hold_both_networks_and_optimizers(tmp_path, toy_dataset):
 @pytest.mark.parametrize(
     'change,message',
     [
-        (dict(model=segmentor_cfg(phases=[])), r'model\.phases is empty'),
+        (dict(model=model_cfg(phases=[])), r'model\.phases is empty'),
         (
-            dict(model=segmentor_cfg(phases=[dict(SR4IR[1], begin=0.5)])),
+            dict(model=model_cfg(phases=[dict(SR4IR[1], begin=0.5)])),
             'none is active from 0 of',
         ),
         (

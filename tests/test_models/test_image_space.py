@@ -1,11 +1,16 @@
+import copy
+
 import pytest
 import torch
+from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmseg.models.data_preprocessor import SegDataPreProcessor
-from tiny import build_segmentor, seg_batch
+from tiny import SEGMENTOR, build_model, make_batch
+from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from sr4ir_mm.models.image_space import ImageSpace
 
-NORMALIZED = dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375])
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+NORMALIZED = dict(mean=[255 * m for m in MEAN], std=[255 * s for s in STD])
 
 
 @pytest.mark.parametrize('normalization', [NORMALIZED, {}])
@@ -15,29 +20,58 @@ def test_the_map_is_two_way(normalization, is_rgb):
     space = ImageSpace(preprocessor, is_rgb)
     bgr = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)
     inputs = space(dict(inputs=[bgr]))['inputs']
-    rgb = space.to_rgb(inputs)
+    rgb = space.to_rgb(inputs, [(8, 8)], 1)
     torch.testing.assert_close(rgb[0] * 255, bgr.flip(0).float())
-    torch.testing.assert_close(space.from_rgb(rgb), inputs)
+    torch.testing.assert_close(space.from_rgb(rgb, [(8, 8)], inputs), inputs)
 
 
 @pytest.mark.parametrize('bgr_to_rgb', [True, False])
 def test_channel_order_is_read_off_the_task_model(bgr_to_rgb):
-    import copy
-
-    from tiny import SEGMENTOR
-
     task_model = copy.deepcopy(SEGMENTOR)
     task_model['data_preprocessor']['bgr_to_rgb'] = bgr_to_rgb
-    model = build_segmentor(task_model=task_model)
-    batch = seg_batch()
+    model = build_model(task_model=task_model)
+    batch = make_batch()
     hr = model.make_views(batch)['hr']
     expected = torch.stack([i.flip(0) for i in batch['inputs']]) / 255
     torch.testing.assert_close(hr, expected)
 
 
 def test_views_pass_through():
-    model = build_segmentor()
-    views = model.make_views(seg_batch())
+    model = build_model()
+    views = model.make_views(make_batch())
     again = model.data_preprocessor(views, training=True)
     assert again['inputs'] is views
     assert again['data_samples'] is views.data_samples
+
+
+@pytest.mark.parametrize('sizes', [[(375, 500), (333, 500)], [(100, 30)]])
+def test_resize_is_torchvisions(sizes):
+    transform = GeneralizedRCNNTransform(80, 133, MEAN, STD).eval()
+    space = ImageSpace(
+        DetDataPreprocessor(
+            bgr_to_rgb=True, pad_size_divisor=32, **NORMALIZED
+        ),
+        is_rgb=True,
+        resize=(133, 80),
+    )
+    images = [torch.rand(3, *size) for size in sizes]
+    expected, _ = transform(images)
+    batch = torch.zeros(len(images), 3, 375, 500)
+    for image, filled in zip(images, batch):
+        filled[:, : image.shape[1], : image.shape[2]] = image
+    inputs = space.from_rgb(batch, sizes, batch)
+    assert space.task_sizes(sizes) == expected.image_sizes
+    assert space.task_shape(sizes, None) == tuple(inputs.shape[2:])
+    torch.testing.assert_close(inputs, expected.tensors, rtol=0, atol=1e-5)
+
+
+def test_any_size_is_resized_as_in_torchvision():
+    """Which rounds in single or in double precision, as its version has it."""
+    transform = GeneralizedRCNNTransform(800, 1333, MEAN, STD).eval()
+    space = ImageSpace(DetDataPreprocessor(), True, resize=(1333, 800))
+    for height in range(300, 640, 7):
+        for width in (333, 500, 641):
+            image, _ = transform.resize(torch.zeros(1, height, width))
+            (actual,) = space.task_sizes([(height, width)])
+            for side, expected in zip(actual, image.shape[1:]):
+                assert abs(side - expected) <= 1

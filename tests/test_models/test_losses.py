@@ -1,18 +1,18 @@
 import pytest
 import torch
-from tiny import build_segmentor, moved, seg_batch, snapshot
+from tiny import build_model, make_batch, moved, snapshot
 
 from sr4ir_mm.models.losses import PixelLoss, TaskLoss, TDPLoss
 
 
 @pytest.fixture
 def model():
-    return build_segmentor()
+    return build_model()
 
 
 @pytest.fixture
 def views(model):
-    return model.make_views(seg_batch())
+    return model.make_views(make_batch())
 
 
 @pytest.mark.parametrize(
@@ -55,10 +55,47 @@ def test_tdp_loss_leaves_batch_norm_alone_and_runs_no_head(model, views):
 
 def test_tdp_loss_keeps_no_graph_for_hr(model, views):
     with model.in_phase(model.phases[0], views, 0.5):
-        assert all(
-            not f.requires_grad for f in model.extract_feat(views, 'hr')
-        )
-        assert all(f.requires_grad for f in model.extract_feat(views, 'sr'))
+        for view, has_graph in (('hr', False), ('sr', True)):
+            (feature,) = model.features(views, view, [-1])
+            assert feature.requires_grad == has_graph
+
+
+def test_tdp_loss_taps_a_module_by_its_name(model, views):
+    """Equal to the feature map that the module makes, and nothing that comes
+    after it runs."""
+    late = []
+    model.task_model.decode_head.conv_seg.register_forward_hook(
+        lambda *_: late.append(1)
+    )
+    by_index = TDPLoss(taps=[0, 1])(model, views)
+    by_name = TDPLoss(taps=['backbone.layer1', 'backbone.layer2'])
+    assert by_name(model, views) == by_index
+    in_head = TDPLoss(taps=['decode_head.convs'], criterion='l2')
+    assert in_head(model, views)['loss_tdp'] > 0
+    assert not late
+    assert model.task_model.training
+    assert not any(
+        m._forward_hooks
+        for name, m in model.task_model.named_modules()
+        if 'conv_seg' not in name
+    )
+
+
+@pytest.mark.parametrize(
+    'tap,message',
+    [
+        ('decode_head.conv', "no module 'decode_head.conv'"),
+        ('backbone', "module 'backbone' gives tuple"),
+    ],
+)
+def test_tdp_tap_that_is_no_feature(model, views, tap, message):
+    with pytest.raises(ValueError, match=message):
+        TDPLoss(taps=[tap])(model, views)
+
+
+def test_tdp_taps_of_two_kinds():
+    with pytest.raises(ValueError, match='one or more of a kind'):
+        TDPLoss(taps=[0, 'backbone'])
 
 
 @pytest.mark.parametrize('tap', [2, -3])

@@ -1,5 +1,5 @@
 import pytest
-from tiny import SR4IR, build_segmentor
+from tiny import SR4IR, build_model
 
 from sr4ir_mm.models.phase import Phase, Span, build_phases
 
@@ -77,7 +77,7 @@ def test_equal_names():
 def test_unknown_network(trains, message):
     phases = [dict(name='sr', trains=trains, losses=[PIXEL])]
     with pytest.raises(ValueError, match=message):
-        build_segmentor(phases=phases)
+        build_model(phases=phases)
 
 
 def test_phase_that_trains_nothing():
@@ -99,21 +99,21 @@ def test_phase_that_trains_nothing():
     frozen['decode_head'] = dict(SEGMENTOR['decode_head'], type='FrozenHead')
     phases = [dict(name='t', trains='task_model', losses=[TASK_LOSS])]
     with pytest.raises(ValueError, match='no trainable parameter'):
-        build_segmentor(task_model=frozen, phases=phases)
+        build_model(task_model=frozen, phases=phases)
 
 
 def test_unknown_loss_argument_names_it():
     phases = [dict(name='sr', trains='sr_net', losses=[dict(PIXEL, wieght=1)])]
     with pytest.raises(TypeError, match='wieght'):
-        build_segmentor(phases=phases)
+        build_model(phases=phases)
 
 
 def test_two_losses_of_one_name():
-    from tiny import seg_batch
+    from tiny import make_batch
 
-    model = build_segmentor(
+    model = build_model(
         phases=[dict(name='sr', trains='sr_net', losses=[PIXEL, PIXEL])]
     )
-    views = model.make_views(seg_batch())
+    views = model.make_views(make_batch())
     with pytest.raises(ValueError, match="'sr' report 'loss_pixel'"):
         model.phases[0](model, views, 0.0)

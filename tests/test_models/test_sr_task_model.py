@@ -8,9 +8,10 @@ from tiny import (
     SEGMENTOR,
     SR4IR,
     SR_NET,
-    build_segmentor,
+    TASKS,
+    build_model,
+    make_batch,
     moved,
-    seg_batch,
     snapshot,
 )
 
@@ -18,9 +19,9 @@ from sr4ir_mm.models import sr_task_model
 from sr4ir_mm.models.views import Views
 
 
-def train_phase(model, phase, progress=0.5):
+def train_phase(model, phase, progress=0.5, task='seg'):
     """One step of a phase, as the loop takes it; returns its log."""
-    views = model.make_views(seg_batch())
+    views = model.make_views(make_batch(task))
     networks = [model.networks[name] for name in phase.trains]
     parameters = [p for n in networks for p in n.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=0.1)
@@ -28,77 +29,81 @@ def train_phase(model, phase, progress=0.5):
         return model.train_step(views, OptimWrapper(optimizer))
 
 
-def test_phase_sr_moves_the_sr_network_alone():
-    model = build_segmentor()
+@pytest.mark.parametrize('task', TASKS)
+def test_phase_sr_moves_the_sr_network_alone(task):
+    model = build_model(task)
     sr_net, task_model = (snapshot(n) for n in model.networks.values())
-    log = train_phase(model, model.phases[0])
+    log = train_phase(model, model.phases[0], task=task)
     assert set(log) == {'loss', 'loss_pixel', 'loss_tdp'}
+    assert log['loss_tdp'] > 0
     assert set(moved(model.sr_net, sr_net)) == set(sr_net)
     assert not moved(model.task_model, task_model)
     assert all(p.grad is None for p in model.task_model.parameters())
 
 
-def test_phase_task_moves_the_task_model_alone():
-    model = build_segmentor()
+@pytest.mark.parametrize('task', TASKS)
+def test_phase_task_moves_the_task_model_alone(task):
+    model = build_model(task)
     sr_net, task_model = (snapshot(n) for n in model.networks.values())
-    log = train_phase(model, model.phases[1])
+    log = train_phase(model, model.phases[1], task=task)
     assert set(log) == {'loss'} | {
-        f'{view}.decode.{name}'
+        f'{view}.{name}'
         for view in ('sr', 'hr', 'cqmix')
-        for name in ('loss_ce', 'acc_seg')
+        for name in TASKS[task]['losses']
     }
     assert not moved(model.sr_net, sr_net)
     assert all(p.grad is None for p in model.sr_net.parameters())
     changed = moved(model.task_model, task_model)
-    assert 'decode_head.conv_seg.weight' in changed
+    assert 'backbone.conv1.weight' in changed
     assert 'backbone.bn1.running_mean' in changed
     assert model.task_model.backbone.bn1.num_batches_tracked == 3
 
 
 def test_joint_phase_moves_both():
-    model = build_segmentor(phases=JOINT)
+    model = build_model(phases=JOINT)
     sr_net, task_model = (snapshot(n) for n in model.networks.values())
     train_phase(model, model.phases[0])
     assert moved(model.sr_net, sr_net)
     assert moved(model.task_model, task_model)
 
 
+@pytest.mark.parametrize('task', TASKS)
 @pytest.mark.parametrize('phase', [0, 1])
-def test_frozen_stages_stay_frozen(phase):
-    task_model = copy.deepcopy(SEGMENTOR)
+def test_frozen_stages_stay_frozen(task, phase):
+    task_model = copy.deepcopy(TASKS[task]['model'])
     task_model['backbone']['frozen_stages'] = 1
-    model = build_segmentor(task_model=task_model)
+    model = build_model(task, task_model=task_model)
     before = snapshot(model.task_model.backbone)
-    train_phase(model, model.phases[phase])
+    train_phase(model, model.phases[phase], task=task)
     changed = moved(model.task_model.backbone, before)
     assert not any(k.startswith(('conv1', 'bn1', 'layer1')) for k in changed)
     assert any(k.startswith('layer2') for k in changed) == (phase == 1)
 
 
 def test_tdp_sets_in_at_its_time():
-    model = build_segmentor()
+    model = build_model()
     assert 'loss_tdp' not in train_phase(model, model.phases[0], 0.09)
     assert 'loss_tdp' in train_phase(model, model.phases[0], 0.1)
 
 
 def test_task_phase_records_no_graph_through_the_sr_network():
-    model = build_segmentor()
-    views = model.make_views(seg_batch())
+    model = build_model()
+    views = model.make_views(make_batch())
     with model.in_phase(model.phases[1], views, 0.0):
         assert not views['sr'].requires_grad
         assert not views['cqmix'].requires_grad
 
 
 def test_everything_is_trainable_again_after_a_phase():
-    model = build_segmentor()
+    model = build_model()
     train_phase(model, model.phases[0])
     assert all(p.requires_grad for p in model.parameters())
 
 
 def test_rehearsal_leaves_no_trace():
-    model = build_segmentor()
+    model = build_model()
     before, rng = snapshot(model), torch.get_rng_state()
-    model.rehearse(model.make_views(seg_batch()))
+    model.rehearse(model.make_views(make_batch()))
     assert not moved(model, before)
     assert torch.equal(torch.get_rng_state(), rng)
     assert model.training and model.task_model.backbone.bn1.training
@@ -107,50 +112,85 @@ def test_rehearsal_leaves_no_trace():
 def test_rehearsal_finds_what_only_a_later_phase_would():
     phases = copy.deepcopy(SR4IR)
     phases[0]['losses'][1].update(taps=[7], begin=0.9)
-    model = build_segmentor(phases=phases)
+    model = build_model(phases=phases)
     with pytest.raises(ValueError, match='no feature map 7'):
-        model.rehearse(model.make_views(seg_batch()))
+        model.rehearse(model.make_views(make_batch()))
 
 
 @pytest.mark.parametrize('view', ['sr', 'bilinear', 'hr'])
 def test_predicts_from_the_configured_view(view):
-    model = build_segmentor(view=view).eval()
-    batch = seg_batch(num=1, size=(30, 37))
+    model = build_model(view=view).eval()
+    batch = make_batch(num=1, size=(30, 37))
     with torch.no_grad():
         sample = model.test_step(batch)[0]
         views = Views(model, **model.data_preprocessor(batch, False))
         expected = model.task_model.predict(
             views.task_input(view), views.data_samples
         )[0]
-    assert torch.equal(sample.pred_img, views[view][0])
-    assert torch.equal(sample.gt_img, views['hr'][0])
+    assert torch.equal(sample.pred_img, views[view][0, :, :30, :37])
+    assert torch.equal(sample.gt_img, views['hr'][0, :, :30, :37])
     assert torch.equal(sample.seg_logits.data, expected.seg_logits.data)
 
 
 def test_images_for_metrics_have_no_padding():
     task_model = copy.deepcopy(SEGMENTOR)
     task_model['data_preprocessor'].update(test_cfg=dict(size_divisor=16))
-    model = build_segmentor(task_model=task_model).eval()
+    model = build_model(task_model=task_model).eval()
     with torch.no_grad():
-        sample = model.test_step(seg_batch(num=1, size=(30, 37)))[0]
+        sample = model.test_step(make_batch(num=1, size=(30, 37)))[0]
     assert sample.pred_img.shape == sample.gt_img.shape == (3, 30, 37)
     assert sample.pred_sem_seg.shape == (30, 37)
 
 
 def test_tensor_mode():
-    model = build_segmentor().eval()
+    model = build_model().eval()
     assert model(torch.rand(1, 3, 32, 32)).shape == (1, 5, 8, 8)
 
 
+@pytest.mark.parametrize('task,levels', [('seg', 2), ('det', 2), ('cls', 1)])
+def test_feature_maps_as_the_toolboxes_ask_for_them(task, levels):
+    maps = build_model(task).eval().extract_feat(torch.rand(1, 3, 32, 32))
+    assert len(maps) == levels
+    assert all(m.ndim == 4 for m in maps)
+
+
+@pytest.mark.parametrize('size', [(32, 32), (30, 37)])
+@pytest.mark.parametrize('task', TASKS)
+def test_real_lr_input(task, size):
+    """Its predictions are those of the SR image, in LR coordinates."""
+    model = build_model(task, input_is_lr=True).eval()
+    batch = make_batch(task, num=1, size=size)
+    with torch.no_grad():
+        sample = model.test_step(batch)[0]
+        lr = batch['inputs'][0].flip(0)[None] / 255
+        sr = model.sr_net(lr)
+    torch.testing.assert_close(sample.pred_img, sr[0])
+    assert 'gt_img' not in sample
+    if task == 'seg':
+        assert sample.pred_sem_seg.shape == size
+    elif task == 'det':
+        assert sample.img_shape == size
+    else:
+        expected = model.task_model.predict(
+            model.image_space.from_rgb(sr, [tuple(sr.shape[2:])], sr)
+        )[0]
+        torch.testing.assert_close(sample.pred_score, expected.pred_score)
+
+
+def test_real_lr_input_is_not_for_training():
+    with pytest.raises(ValueError, match='input_is_lr'):
+        build_model(input_is_lr=True).make_views(make_batch())
+
+
 def test_plain_training_step_says_which_loop_to_take():
-    model = build_segmentor()
+    model = build_model()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     with pytest.raises(RuntimeError, match='AlternatingEpochTrainLoop'):
-        model.train_step(seg_batch(), OptimWrapper(optimizer))
+        model.train_step(make_batch(), OptimWrapper(optimizer))
 
 
 def test_sr_network_loads_pretrained_weights(tmp_path):
-    source = build_segmentor(seed=1).sr_net
+    source = build_model(seed=1).sr_net
     path = str(tmp_path / 'edsr.pth')
     torch.save(
         dict(
@@ -161,7 +201,7 @@ def test_sr_network_loads_pretrained_weights(tmp_path):
         path,
     )
     init_cfg = dict(type='Pretrained', checkpoint=path, prefix='generator.')
-    model = build_segmentor(sr_net=dict(SR_NET, init_cfg=init_cfg))
+    model = build_model(sr_net=dict(SR_NET, init_cfg=init_cfg))
     assert moved(model.sr_net, snapshot(source))
     model.init_weights()
     assert not moved(model.sr_net, snapshot(source))
@@ -176,7 +216,7 @@ def test_sr_network_loads_pretrained_weights(tmp_path):
 )
 def test_unreachable_weights_name_key_file_and_ways_out(checkpoint, reason):
     init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
-    model = build_segmentor(sr_net=dict(SR_NET, init_cfg=init_cfg))
+    model = build_model(sr_net=dict(SR_NET, init_cfg=init_cfg))
     with pytest.raises(RuntimeError) as info:
         model.init_weights()
     message = str(info.value)
@@ -189,14 +229,21 @@ def test_unreachable_weights_name_key_file_and_ways_out(checkpoint, reason):
         assert part in message
 
 
-def test_missing_toolbox(monkeypatch):
+@pytest.mark.parametrize(
+    'task,package',
+    [('seg', 'mmsegmentation'), ('det', 'mmdet'), ('cls', 'mmpretrain')],
+)
+def test_missing_toolbox(monkeypatch, task, package):
+    missing = TASKS[task]['scope']
     monkeypatch.setattr(
         sr_task_model,
         'find_spec',
-        lambda name: None if name == 'mmseg' else object(),
+        lambda name: None if name == missing else object(),
     )
-    with pytest.raises(ImportError, match='SRSegmentor needs mmsegmentation'):
-        build_segmentor()
+    with pytest.raises(
+        ImportError, match=f'{TASKS[task]["wrapper"]} needs {package}'
+    ):
+        build_model(task)
 
 
 @pytest.mark.parametrize(
@@ -208,4 +255,4 @@ def test_missing_toolbox(monkeypatch):
 )
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
-        build_segmentor(**kwargs)
+        build_model(**kwargs)

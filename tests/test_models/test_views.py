@@ -1,37 +1,72 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import build_segmentor, seg_batch
+from tiny import build_model, make_batch
 
 
 def test_shapes_for_sides_that_scale_does_not_divide():
-    model = build_segmentor()
-    views = model.make_views(seg_batch(size=(30, 37)))
+    model = build_model()
+    views = model.make_views(make_batch(size=(30, 37)))
     assert views['lr'].shape == (2, 3, 8, 10)
     for name in ('hr', 'bilinear', 'sr', 'cqmix'):
-        assert views[name].shape == (2, 3, 30, 37), name
+        assert views[name].shape == (2, 3, 32, 40), name
+        assert views.task_input(name).shape == (2, 3, 30, 37), name
 
 
-def test_padding_replicates_the_edge_at_the_bottom_and_right():
-    model = build_segmentor()
-    views = model.make_views(seg_batch(size=(30, 37)))
-    padded = F.pad(views['hr'], (0, 3, 0, 2), mode='replicate')
-    assert torch.equal(views['lr'], model.degradation(padded))
+@pytest.mark.parametrize(
+    'task,mode', [('seg', 'replicate'), ('det', 'reflect')]
+)
+def test_images_are_continued_as_the_authors_do(task, mode):
+    model = build_model(task)
+    batch = make_batch(task, sizes=[(30, 37), (26, 40)])
+    views = model.make_views(batch)
+    assert views['hr'].shape == (2, 3, 32, 40)
+    for hr, image in zip(views['hr'], batch['inputs']):
+        rgb = image.flip(0) / 255
+        h, w = rgb.shape[1:]
+        expected = F.pad(rgb, (0, 40 - w, 0, 32 - h), mode=mode)
+        torch.testing.assert_close(hr, expected)
+    assert torch.equal(views['lr'], model.degradation(views['hr']))
+
+
+def test_reflection_of_a_small_image_replicates():
+    views = build_model('det').make_views(
+        make_batch('det', sizes=[(8, 8), (32, 40)])
+    )
+    assert torch.equal(
+        views['hr'][0, :, 8:], views['hr'][0, :, 7:8].expand(3, 24, 40)
+    )
+
+
+@pytest.mark.parametrize('view', ['sr', 'bilinear', 'cqmix'])
+def test_the_toolboxs_padding_stays_outside_of_the_images(view):
+    model = build_model('det')
+    views = model.make_views(make_batch('det', sizes=[(30, 37), (26, 40)]))
+    inputs = views.task_input(view)
+    assert inputs.shape == views.inputs.shape == (2, 3, 32, 40)
+    for i, (h, w) in enumerate(views.sizes):
+        inside = model.image_space.from_rgb(
+            views[view][i : i + 1, :, :h, :w],
+            [(h, w)],
+            views.inputs[i : i + 1, :, :h, :w],
+        )
+        torch.testing.assert_close(inputs[i, :, :h, :w], inside[0])
+        assert not inputs[i, :, h:].any() and not inputs[i, :, :, w:].any()
 
 
 def test_bilinear_aligns_corners_as_the_authors_do():
-    model = build_segmentor()
-    views = model.make_views(seg_batch())
+    model = build_model()
+    views = model.make_views(make_batch())
     expected = torch.nn.UpsamplingBilinear2d(scale_factor=4)(views['lr'])
     torch.testing.assert_close(views['bilinear'], expected)
 
 
 def test_each_view_is_made_once_per_phase():
-    model = build_segmentor()
+    model = build_model()
     calls = []
     model.sr_net.register_forward_hook(lambda *_: calls.append('sr'))
     model.degradation.register_forward_hook(lambda *_: calls.append('lr'))
-    views = model.make_views(seg_batch())
+    views = model.make_views(make_batch())
     for _ in range(2):  # two phases
         views.refresh()
         views['sr'], views['cqmix'], views['sr'], views['bilinear']
@@ -39,19 +74,19 @@ def test_each_view_is_made_once_per_phase():
 
 
 def test_hr_reaches_the_task_model_untouched():
-    model = build_segmentor()
-    views = model.make_views(seg_batch())
+    model = build_model()
+    views = model.make_views(make_batch())
     assert views.task_input('hr') is views.inputs
 
 
 def test_image_smaller_than_the_scale_names_file_and_scale():
-    views = build_segmentor().make_views(seg_batch(size=(3, 32)))
+    views = build_model().make_views(make_batch(size=(3, 32)))
     with pytest.raises(ValueError, match=r'32x3 .*model\.scale=4.*0\.jpg'):
         views['lr']
 
 
 def test_sr_network_of_another_scale():
-    views = build_segmentor(scale=8).make_views(seg_batch())
+    views = build_model(scale=8).make_views(make_batch())
     with pytest.raises(ValueError, match=r'model\.sr_net.*model\.scale=8'):
         views['sr']
 
@@ -60,6 +95,6 @@ def test_no_sr_network():
     from tiny import TASK_LOSS
 
     phases = [dict(name='t', trains='task_model', losses=[TASK_LOSS])]
-    model = build_segmentor(sr_net=None, view='bilinear', phases=phases)
+    model = build_model(sr_net=None, view='bilinear', phases=phases)
     with pytest.raises(ValueError, match=r'model\.sr_net is not set'):
-        model.make_views(seg_batch())['sr']
+        model.make_views(make_batch())['sr']
