@@ -39,8 +39,12 @@ class SRDetector(SRTaskModel):
 
     def task_samples(self, views: Views) -> Optional[list]:
         """See :meth:`SRTaskModel.task_samples`. A copy each time: mmdet's
-        heads write to what they are given."""
-        return copy.deepcopy(super().task_samples(views))
+        heads write to what they are given, and ask for a ``scale_factor``."""
+        samples = copy.deepcopy(super().task_samples(views))
+        for sample in samples or []:
+            if 'scale_factor' not in sample:
+                sample.set_metainfo(dict(scale_factor=(1.0, 1.0)))
+        return samples
 
     def rescale_sample(self, sample, size: Size, batch_shape: Size):
         """See :meth:`SRTaskModel.rescale_sample`. Boxes and masks too."""

@@ -6,31 +6,31 @@ import sys
 import pytest
 import torch
 from mmengine.config import Config
-from tiny import SEGMENTOR, model_cfg, runner_cfg
+from tiny import TASKS, model_cfg, runner_cfg, toy_dataset_cfg
 
 
 @pytest.fixture
-def cfg(tmp_path, toy_dataset):
+def cfg(tmp_path, toy_root, task):
     """SR4IR with nothing that depends on how images are spread over
     processes: no augmentation, BatchNorm frozen, plain SGD."""
-    task_model = copy.deepcopy(SEGMENTOR)
+    task_model = copy.deepcopy(TASKS[task]['model'])
     task_model['backbone']['norm_eval'] = True
-    task_model['decode_head'].update(
-        norm_cfg=None,
-        dropout_ratio=0,
-        loss_decode=dict(type='CrossEntropyLoss'),
-    )
+    if task == 'seg':
+        task_model['decode_head'].update(
+            norm_cfg=None,
+            dropout_ratio=0,
+            loss_decode=dict(type='CrossEntropyLoss'),
+        )
     model = model_cfg(
-        task_model=task_model, cqmix=dict(type='CQMixByContent', grid=2)
+        task, task_model=task_model, cqmix=dict(type='CQMixByContent', grid=2)
     )
-    dataset = copy.deepcopy(toy_dataset)
-    dataset['pipeline'] = [
-        t for t in dataset['pipeline'] if not t['type'].startswith('Random')
-    ]
+    dataset = toy_dataset_cfg(task, toy_root, augment=False)
+    dataset['indices'] = 8
     sgd = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.05))
     cfg = runner_cfg(
         tmp_path,
         dataset,
+        task,
         model=model,
         custom_imports=dict(imports=['dist_probe']),
         custom_hooks=[dict(type='SaveEachRank')],
@@ -71,6 +71,7 @@ def launch(cfg, tmp_path, name, command, batch_size):
     return [torch.load(path) for path in sorted(work_dir.glob('rank*.pth'))]
 
 
+@pytest.mark.parametrize('task', TASKS)
 def test_two_processes_are_one(cfg, tmp_path):
     """8 images, 2 epochs: 4 steps on the same global batch of 4. The config
     asks for NCCL and SyncBN, which the script replaces without a GPU."""

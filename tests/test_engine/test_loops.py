@@ -5,7 +5,7 @@ import torch
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from tiny import JOINT, SR4IR, model_cfg, runner_cfg
+from tiny import JOINT, SR4IR, TASKS, model_cfg, runner_cfg
 
 EPOCH = dict(type='sr4ir_mm.AlternatingEpochTrainLoop', max_epochs=4)
 ITER = dict(type='sr4ir_mm.AlternatingIterTrainLoop', max_iters=8)
@@ -57,10 +57,12 @@ def train(cfg, *hooks):
     return runner
 
 
+@pytest.mark.parametrize('task', TASKS)
 @pytest.mark.parametrize('loop', [EPOCH, ITER])
-def test_each_network_steps_once_per_batch(tmp_path, toy_dataset, loop):
+def test_each_network_steps_once_per_batch(tmp_path, toy_dataset, task, loop):
     recorder = Recorder()
-    cfg = runner_cfg(tmp_path, toy_dataset, loop=loop)
+    toy_dataset['indices'] = 8  # there are 16 images for classification
+    cfg = runner_cfg(tmp_path, toy_dataset, task, loop=loop)
     counter = StepCounter()
     runner = train(cfg, recorder, counter)
     steps = counter.steps
@@ -73,10 +75,11 @@ def test_each_network_steps_once_per_batch(tmp_path, toy_dataset, loop):
         'sr/loss',
         'sr/loss_pixel',
         'task/loss',
-        'task/cqmix.decode.loss_ce',
+        f'task/cqmix.{TASKS[task]["losses"][0]}',
     } <= set(first)
     assert 'sr/loss_tdp' not in first and 'sr/loss_tdp' in last
-    assert last['sr/loss_pixel'] < first['sr/loss_pixel']
+    losses = [log['sr/loss_pixel'] for log in recorder.logs]
+    assert sum(losses[-4:]) < sum(losses[:4])
 
 
 def test_task_phase_sees_the_updated_sr_network(
@@ -114,12 +117,15 @@ def test_task_phase_sees_the_updated_sr_network(
         (ITER, 'iter_8.pth'),
     ],
 )
-@pytest.mark.parametrize('num_workers', [0, 1])
+@pytest.mark.parametrize(
+    'task,num_workers', [('seg', 0), ('seg', 1), ('det', 1), ('cls', 1)]
+)
 def test_resumed_training_ends_bit_identical(
-    tmp_path, toy_dataset, loop, last, num_workers
+    tmp_path, toy_dataset, task, loop, last, num_workers
 ):
     """Random crops, flips, CQMix masks and dropout included."""
-    cfg = runner_cfg(tmp_path / 'a', toy_dataset, loop=loop)
+    toy_dataset['indices'] = 8
+    cfg = runner_cfg(tmp_path / 'a', toy_dataset, task, loop=loop)
     cfg['train_dataloader'].update(
         num_workers=num_workers, persistent_workers=num_workers > 0
     )

@@ -47,8 +47,6 @@ def predict_ground_truth(model, batch):
         return samples
 
     model.task_model.predict = predict
-    for sample in batch['data_samples']:
-        sample.set_metainfo(dict(scale_factor=(1.0, 1.0)))
     with torch.no_grad():
         return model.test_step(batch)
 
@@ -145,9 +143,6 @@ def test_prediction_does_not_depend_on_the_batch():
     before = snapshot(model)
     batch = make_batch('det', sizes=SIZES)
     alone = {k: v[1:] for k, v in copy.deepcopy(batch).items()}
-    for data in (batch, alone):
-        for sample in data['data_samples']:
-            sample.set_metainfo(dict(scale_factor=(1.0, 1.0)))
     with torch.no_grad():
         views = Views(model, **model.data_preprocessor(batch, False))
         together = views.task_input('hr')[1, :, :133, :69]

@@ -40,7 +40,7 @@ train_dataloader = dict(
     num_workers=4,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
-    batch_sampler=dict(type='AspectRatioBatchSampler'),
+    batch_sampler=dict(type='AspectRatioBatchSampler', drop_last=True),
     dataset=dict(
         type=dataset_type,
         data_root=data_root,

@@ -1,0 +1,32 @@
+# The paper's schedule for classification, SR4IR: 200 epochs, batch 128, and
+# learning rates that restart where TDP sets in.
+max_epochs = 200
+tdp_epoch = 20
+train_cfg = dict(
+    type='sr4ir_mm.AlternatingEpochTrainLoop',
+    max_epochs=max_epochs,
+    val_interval=10,
+)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+
+auto_scale_lr = dict(enable=False, base_batch_size=128)
+optim_wrapper = dict(
+    constructor='mmagic.MultiOptimWrapperConstructor',
+    task_model=dict(
+        type='OptimWrapper',
+        optimizer=dict(type='SGD', lr=0.03, momentum=0.9, weight_decay=1e-4),
+    ),
+)
+cosine = dict(
+    type='CosineRestartLR',
+    periods=[tdp_epoch, max_epochs - tdp_epoch],
+    restart_weights=[1, 1],
+    end=max_epochs,
+    by_epoch=True,
+    convert_to_iter_based=True,
+)
+param_scheduler = dict(
+    sr_net=dict(eta_min=1e-6, **cosine),
+    task_model=dict(eta_min=1e-4, **cosine),
+)

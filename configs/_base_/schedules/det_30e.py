@@ -1,0 +1,40 @@
+# The paper's schedule for detection, SR4IR: 30 epochs, batch 16, one epoch of
+# warm-up, and learning rates that restart where TDP sets in.
+max_epochs = 30
+warmup_iters = 357  # an epoch of PASCAL VOC
+tdp_epoch = 3
+train_cfg = dict(
+    type='sr4ir_mm.AlternatingEpochTrainLoop',
+    max_epochs=max_epochs,
+    val_interval=5,
+)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+
+auto_scale_lr = dict(enable=False, base_batch_size=16)
+optim_wrapper = dict(
+    constructor='mmagic.MultiOptimWrapperConstructor',
+    task_model=dict(
+        type='OptimWrapper',
+        optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-4),
+    ),
+)
+warmup = dict(
+    type='LinearLR',
+    start_factor=1 / warmup_iters,
+    end=warmup_iters + 1,
+    by_epoch=False,
+)
+cosine = dict(
+    type='CosineRestartLR',
+    periods=[tdp_epoch - 1, max_epochs - tdp_epoch],
+    restart_weights=[1, 1],
+    begin=1,
+    end=max_epochs,
+    by_epoch=True,
+    convert_to_iter_based=True,
+)
+param_scheduler = dict(
+    sr_net=[warmup, dict(eta_min=1e-6, **cosine)],
+    task_model=[warmup, dict(eta_min=1e-4, **cosine)],
+)
