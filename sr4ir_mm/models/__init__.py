@@ -26,3 +26,17 @@ if find_spec('mmseg'):
     from .deeplabv3_head import DeepLabV3Head
 
     __all__ += ['DeepLabV3Head']
+
+# The paper's detector is mmdet's, but for three details.
+if find_spec('mmdet'):
+    from .torchvision_faster_rcnn import (
+        TorchvisionAnchorGenerator,
+        TorchvisionAssigner,
+        TorchvisionBBoxHead,
+    )
+
+    __all__ += [
+        'TorchvisionAnchorGenerator',
+        'TorchvisionAssigner',
+        'TorchvisionBBoxHead',
+    ]

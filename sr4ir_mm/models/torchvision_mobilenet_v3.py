@@ -3,6 +3,7 @@ from typing import Optional, Sequence, Tuple
 import torchvision
 from mmengine.model import BaseModule
 from torch import Tensor
+from torchvision.ops import FrozenBatchNorm2d
 
 from sr4ir_mm.registry import MODELS
 
@@ -18,12 +19,16 @@ class TorchvisionMobileNetV3(BaseModule):
 
     Args:
         out_indices (Sequence[int]): Which of the 17 layers to return.
-            4 has 40 channels at stride 8; 16 has 960 at the last stride.
-            Defaults to (16, ).
+            4 has 40 channels at stride 8; 13 has 160 and 16 has 960 at the
+            last stride. Defaults to (16, ).
         dilated (bool): Dilate the last three blocks instead of striding, for
             output stride 16. Defaults to False (output stride 32).
         frozen_stages (int): Layers [0, frozen_stages] are not trained and
             their BatchNorm statistics not updated. Defaults to -1.
+        frozen_norm (bool): Never train any BatchNorm layer, neither affine
+            parameters nor statistics, as torchvision's detectors do. Like
+            theirs, they then have epsilon 1e-5 instead of 1e-3.
+            Defaults to False.
         init_cfg (dict, optional): Initialization config.
     """
 
@@ -32,11 +37,13 @@ class TorchvisionMobileNetV3(BaseModule):
         out_indices: Sequence[int] = (16,),
         dilated: bool = False,
         frozen_stages: int = -1,
+        frozen_norm: bool = False,
         init_cfg: Optional[dict] = None,
     ) -> None:
         super().__init__(init_cfg)
         self.features = torchvision.models.mobilenet_v3_large(
-            dilated=dilated
+            dilated=dilated,
+            norm_layer=FrozenBatchNorm2d if frozen_norm else None,
         ).features
         if not all(0 <= i < len(self.features) for i in out_indices):
             raise ValueError(
