@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sr4ir_mm.registry import MODELS, TRANSFORMS
 
+from .degradations import build_degradation
 from .image_space import ImageSpace, Size
 from .phase import Phase, build_phases
 from .views import Views, check_views
@@ -39,7 +40,8 @@ class SRTaskModel(BaseModel):
         input_is_lr (bool): Whether the images to predict from are real LR
             images, which are not degraded. Predictions come back in their own
             coordinates. Not for training. Defaults to False.
-        degradation (dict): HR -> LR. Defaults to bicubic without antialiasing.
+        degradation (dict | Sequence[dict]): HR -> LR, in one or several steps
+            (:class:`Degradation`). Defaults to bicubic without antialiasing.
         cqmix (dict): Makes the view ``cqmix``. Defaults to an 8x8 grid.
         data_preprocessor (dict, optional): The task model's, for configs that
             keep it outside of the model.
@@ -62,7 +64,9 @@ class SRTaskModel(BaseModel):
         phases: Sequence[dict] = (),
         view: str = 'sr',
         input_is_lr: bool = False,
-        degradation: dict = dict(type='sr4ir_mm.Bicubic'),
+        degradation: Union[dict, Sequence[dict]] = dict(
+            type='sr4ir_mm.Bicubic'
+        ),
         cqmix: dict = dict(type='sr4ir_mm.CQMix'),
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
@@ -94,9 +98,7 @@ class SRTaskModel(BaseModel):
         self.scale = scale
         self.view = view
         self.input_is_lr = input_is_lr
-        self.degradation = MODELS.build(
-            degradation, default_args=dict(scale=scale)
-        )
+        self.degradation = build_degradation(degradation, scale)
         self.cqmix = TRANSFORMS.build(cqmix)
         self.phases = nn.ModuleList(build_phases(phases))
         self._check_phases()
