@@ -43,6 +43,9 @@ class SRTaskModel(BaseModel):
         degradation (dict | Sequence[dict]): HR -> LR, in one or several steps
             (:class:`Degradation`). Defaults to bicubic without antialiasing.
         cqmix (dict): Makes the view ``cqmix``. Defaults to an 8x8 grid.
+        real_fake_branch (dict, optional): What makes the task model a
+            discriminator, for :class:`AdversarialLoss`; it becomes a part of
+            the task model. Defaults to None.
         data_preprocessor (dict, optional): The task model's, for configs that
             keep it outside of the model.
         init_cfg (dict, optional): Initialization config.
@@ -68,6 +71,7 @@ class SRTaskModel(BaseModel):
             type='sr4ir_mm.Bicubic'
         ),
         cqmix: dict = dict(type='sr4ir_mm.CQMix'),
+        real_fake_branch: Optional[dict] = None,
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
         pretrained: None = None,
@@ -95,6 +99,8 @@ class SRTaskModel(BaseModel):
         )
         self.sr_net = build_sr_net(sr_net)
         self.task_model = task_model_
+        if real_fake_branch is not None:
+            self.task_model.real_fake_branch = MODELS.build(real_fake_branch)
         self.scale = scale
         self.view = view
         self.input_is_lr = input_is_lr
