@@ -1,3 +1,19 @@
-from .transforms import CQMix, EvaluateAtInputSize, VOCBoxesAsCOCO
+from .transforms import (
+    CQMix,
+    DegradeInPipeline,
+    EvaluateAtInputSize,
+    LoadLRImageFromFile,
+    PackLR,
+    PairedRandomCrop,
+    VOCBoxesAsCOCO,
+)
 
-__all__ = ['CQMix', 'EvaluateAtInputSize', 'VOCBoxesAsCOCO']
+__all__ = [
+    'CQMix',
+    'DegradeInPipeline',
+    'EvaluateAtInputSize',
+    'LoadLRImageFromFile',
+    'PackLR',
+    'PairedRandomCrop',
+    'VOCBoxesAsCOCO',
+]

@@ -1,8 +1,10 @@
-from typing import Optional
+from typing import Dict, Optional, Sequence, Tuple
 
+import mmcv
+import numpy as np
 import torch
 import torch.nn.functional as F
-from mmcv.transforms import BaseTransform
+from mmcv.transforms import BaseTransform, LoadImageFromFile
 from torch import Tensor
 
 from sr4ir_mm.registry import TRANSFORMS
@@ -93,3 +95,172 @@ class VOCBoxesAsCOCO(BaseTransform):
         return dict(
             instance, bbox=[xmin, ymin, xmax + 1, ymax + 1], ignore_flag=0
         )
+
+
+class LoadLRImageFromFile(BaseTransform):
+    """Load the real LR image of a pair: ``lr``, uint8, (h, w, 3).
+
+    Goes before ``RandomFlip``, which :class:`PackLR` repeats on LR, and before
+    :class:`PairedRandomCrop`. Other geometric augmentations do not know of LR.
+
+    Args:
+        replace (dict[str, str]): What to replace in the path of the HR image
+            to get that of the LR image, e.g.
+            ``{'/HR/': '/LR_x4/', '.png': 'x4.png'}``.
+        **kwargs: See :class:`mmcv.transforms.LoadImageFromFile`.
+    """
+
+    def __init__(self, replace: Dict[str, str], **kwargs) -> None:
+        self.replace = replace
+        self.load = LoadImageFromFile(**kwargs)
+
+    def transform(self, results: dict) -> dict:
+        path = results['img_path']
+        for old, new in self.replace.items():
+            if old not in path:
+                raise ValueError(
+                    f'LoadLRImageFromFile.replace: no {old!r} in {path}.'
+                )
+            path = path.replace(old, new)
+        try:
+            results['lr'] = self.load(dict(img_path=path))['img']
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f'No LR image {path} for {results["img_path"]}: see '
+                f'LoadLRImageFromFile.replace={dict(self.replace)}.'
+            ) from error
+        return _note_flip(results)
+
+
+@TRANSFORMS.register_module()
+class PairedRandomCrop(BaseTransform):
+    """Crop HR and LR (and segmentation maps) at the same place.
+
+    The crop begins at a multiple of ``scale``, so that LR pixels stay whole.
+    From a smaller image it takes what there is. Without boxes only.
+
+    Args:
+        crop_size (tuple[int, int]): Height and width of the HR crop,
+            multiples of ``scale``.
+        scale (int): Factor between LR and HR.
+    """
+
+    def __init__(self, crop_size: Tuple[int, int], scale: int) -> None:
+        if any(side % scale for side in crop_size):
+            raise ValueError(
+                f'PairedRandomCrop.crop_size={crop_size}: expected multiples '
+                f'of scale={scale}.'
+            )
+        self.crop_size = crop_size
+        self.scale = scale
+
+    def transform(self, results: dict) -> dict:
+        if 'gt_bboxes' in results:
+            raise ValueError('PairedRandomCrop does not crop boxes.')
+        scale = self.scale
+        window = []
+        for side, crop in zip(results['img'].shape, self.crop_size):
+            size = min(crop, side) // scale
+            start = np.random.randint(side // scale - size + 1)
+            window.append(slice(start, start + size))
+        hr_window = [slice(s.start * scale, s.stop * scale) for s in window]
+        results['lr'] = results['lr'][tuple(window)]
+        for key in ['img', *results.get('seg_fields', [])]:
+            results[key] = results[key][tuple(hr_window)]
+        results['img_shape'] = results['img'].shape[:2]
+        return results
+
+
+@TRANSFORMS.register_module()
+class DegradeInPipeline(BaseTransform):
+    """Make LR from HR by transforms, such as mmagic's random ones
+    (Real-ESRGAN's blind degradation): ``lr``, uint8, (h, w, 3).
+
+    Goes last before :class:`PackLR`. The transforms find the image in ``lr``:
+    float32, of levels 0 to 255, continued to multiples of ``scale``. Its final
+    size they may leave to this one, which resizes and rounds it to 8 bits.
+
+    Args:
+        transforms (Sequence[dict]): Configs of transforms of ``lr``, e.g.
+            ``dict(type='mmagic.RandomBlur', keys=['lr'], params=...)``.
+        scale (int): Factor between LR and HR.
+        interpolation (str): Of the final resizing, see
+            :func:`mmcv.imresize`. Defaults to ``bicubic``.
+    """
+
+    def __init__(
+        self,
+        transforms: Sequence[dict],
+        scale: int,
+        interpolation: str = 'bicubic',
+    ) -> None:
+        self.transforms = [_build_transform(cfg) for cfg in transforms]
+        self.scale = scale
+        self.interpolation = interpolation
+
+    def transform(self, results: dict) -> dict:
+        height, width = results['img'].shape[:2]
+        margins = (0, -height % self.scale), (0, -width % self.scale), (0, 0)
+        image = np.pad(results['img'], margins, mode='edge')
+        height, width = (side // self.scale for side in image.shape[:2])
+        degraded = dict(lr=image.astype(np.float32))
+        for transform in self.transforms:
+            degraded = transform(degraded)
+        image = np.asarray(degraded['lr'], np.float32)
+        if image.shape[:2] != (height, width):
+            image = mmcv.imresize(
+                image, (width, height), interpolation=self.interpolation
+            )
+        results['lr'] = image.round().clip(0, 255).astype(np.uint8)
+        return _note_flip(results)
+
+
+@TRANSFORMS.register_module()
+class PackLR(BaseTransform):
+    """Pack as the toolbox does, and LR with it.
+
+    The data sample gets ``lr``: RGB, uint8, (3, h, w). The model then takes
+    it for LR, in training and in testing, instead of degrading HR. It is
+    flipped as HR was since it was loaded, by one ``RandomFlip`` at most.
+
+    Args:
+        pack (dict): The toolbox's own, e.g. ``dict(type='PackSegInputs')``.
+    """
+
+    def __init__(self, pack: dict) -> None:
+        self.pack = TRANSFORMS.build(pack)
+
+    def transform(self, results: dict) -> dict:
+        lr = results['lr']
+        flip = results.get('flip_direction')
+        if flip != results['lr_flip_direction']:
+            lr = mmcv.imflip(lr, flip)
+            shape = results['img'].shape
+            if shape[0] % lr.shape[0] or shape[1] % lr.shape[1]:
+                raise ValueError(
+                    f'{results.get("img_path")}: HR {shape[:2]} is no '
+                    f'multiple of LR {lr.shape[:2]}, so that flipping shifts '
+                    'them. Crop HR, or put PairedRandomCrop before '
+                    'RandomFlip.'
+                )
+        packed = self.pack(results)
+        # OpenMMLab loads images as BGR
+        rgb = np.ascontiguousarray(lr[..., ::-1].transpose(2, 0, 1))
+        packed['data_samples'].set_data(dict(lr=torch.from_numpy(rgb)))
+        return packed
+
+
+def _note_flip(results: dict) -> dict:
+    """Note which flip LR, being made now, has in common with HR."""
+    results['lr_flip_direction'] = results.get('flip_direction')
+    return results
+
+
+def _build_transform(cfg: dict):
+    if cfg['type'].startswith('mmagic.'):
+        # here, since writing toy scenes needs no toolbox
+        from sr4ir_mm.models.sr_task_model import require_package
+
+        # undeclared, but imported by all of mmagic's transforms
+        require_package('albumentations', 'albumentations', cfg['type'])
+    return TRANSFORMS.build(cfg)

@@ -1,7 +1,16 @@
 from importlib.util import find_spec
 
-from .degradations import Bicubic
-from .losses import PixelLoss, TaskLoss, TDPLoss
+from .degradations import JPEG, Bicubic, GaussianBlur, GaussianNoise
+from .losses import (
+    AdversarialLoss,
+    DiscriminatorLoss,
+    FixedTDPLoss,
+    PerceptualLoss,
+    PixelLoss,
+    RealFakeBranch,
+    TaskLoss,
+    TDPLoss,
+)
 from .sr_classifier import SRClassifier
 from .sr_detector import SRDetector
 from .sr_segmentor import SRSegmentor
@@ -9,8 +18,16 @@ from .sr_task_model import SRTaskModel
 from .torchvision_mobilenet_v3 import TorchvisionMobileNetV3
 
 __all__ = [
+    'AdversarialLoss',
     'Bicubic',
+    'DiscriminatorLoss',
+    'FixedTDPLoss',
+    'GaussianBlur',
+    'GaussianNoise',
+    'JPEG',
+    'PerceptualLoss',
     'PixelLoss',
+    'RealFakeBranch',
     'SRClassifier',
     'SRDetector',
     'SRSegmentor',

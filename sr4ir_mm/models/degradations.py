@@ -1,6 +1,11 @@
+import math
+from typing import Sequence, Union
+
+import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
+from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 
 from sr4ir_mm.registry import MODELS
 
@@ -10,24 +15,20 @@ def quantize(image: Tensor) -> Tensor:
     return image.mul(255).round().clamp(0, 255).div(255)
 
 
-@MODELS.register_module()
-class Bicubic(nn.Module):
-    """Bicubic downsampling, rounded to 8 bits: HR -> LR.
+class Degradation(nn.Module):
+    """HR -> LR, by itself or as a step of a chain.
 
-    The authors use PyTorch's bicubic kernel (a = -0.75) without antialiasing,
-    although the paper speaks of the "conventional" one: at x8 each LR pixel
-    then sees only the central 4 of 8 pixels per axis. ``antialias=True`` is
-    closer to the conventional data sets.
+    ``degrade`` does the work; ``forward`` rounds its result to 8 bits. In a
+    chain only the last result is rounded.
 
     Args:
-        scale (int): Downsampling factor; filled in from ``model.scale``.
-        antialias (bool): Whether to low-pass first. Defaults to False.
+        scale (int): Factor between LR and HR; filled in from ``model.scale``.
+            Defaults to 1.
     """
 
-    def __init__(self, scale: int, antialias: bool = False) -> None:
+    def __init__(self, scale: int = 1) -> None:
         super().__init__()
         self.scale = scale
-        self.antialias = antialias
 
     def forward(self, hr: Tensor) -> Tensor:
         """
@@ -38,12 +39,186 @@ class Bicubic(nn.Module):
         Returns:
             Tensor: RGB in [0, 1], 8-bit levels, (N, 3, H/scale, W/scale).
         """
-        return quantize(
-            F.interpolate(
-                hr,
-                scale_factor=1 / self.scale,
-                mode='bicubic',
-                align_corners=False,
-                antialias=self.antialias,
+        lr = self.degrade(hr)
+        if [side * self.scale for side in lr.shape[2:]] != list(hr.shape[2:]):
+            raise ValueError(
+                f'model.degradation turns {tuple(hr.shape)} into '
+                f'{tuple(lr.shape)}, not into 1/{self.scale} of the size '
+                '(model.scale): exactly one of its steps must downsample, '
+                "such as dict(type='sr4ir_mm.Bicubic')."
             )
+        return quantize(lr)
+
+    def degrade(self, image: Tensor) -> Tensor:
+        """RGB in [0, 1], (N, 3, H, W) -> RGB around [0, 1], not rounded."""
+        raise NotImplementedError
+
+
+class DegradationChain(Degradation):
+    """Several degradations, one after the other.
+
+    Args:
+        steps (Sequence[dict]): Configs of :class:`Degradation`.
+        **kwargs: See :class:`Degradation`.
+    """
+
+    def __init__(self, steps: Sequence[dict], **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.steps = nn.ModuleList(
+            MODELS.build(step, default_args=kwargs) for step in steps
         )
+
+    def degrade(self, image: Tensor) -> Tensor:
+        """See :class:`Degradation`."""
+        for step in self.steps:
+            image = step.degrade(image)
+        return image
+
+
+def build_degradation(
+    cfg: Union[dict, Sequence[dict]], scale: int
+) -> nn.Module:
+    """Build ``model.degradation``: one config, or a list for a chain."""
+    if isinstance(cfg, (list, tuple)):
+        return DegradationChain(cfg, scale=scale)
+    return MODELS.build(cfg, default_args=dict(scale=scale))
+
+
+@MODELS.register_module()
+class Bicubic(Degradation):
+    """Bicubic downsampling.
+
+    The authors use PyTorch's bicubic kernel (a = -0.75) without antialiasing,
+    although the paper speaks of the "conventional" one: at x8 each LR pixel
+    then sees only the central 4 of 8 pixels per axis. ``antialias=True`` is
+    closer to the conventional data sets.
+
+    Args:
+        antialias (bool): Whether to low-pass first. Defaults to False.
+        **kwargs: See :class:`Degradation`.
+    """
+
+    def __init__(self, antialias: bool = False, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.antialias = antialias
+
+    def degrade(self, image: Tensor) -> Tensor:
+        """See :class:`Degradation`."""
+        return F.interpolate(
+            image,
+            scale_factor=1 / self.scale,
+            mode='bicubic',
+            align_corners=False,
+            antialias=self.antialias,
+        )
+
+
+@MODELS.register_module()
+class GaussianBlur(Degradation):
+    r"""Gaussian blur (SR4IR, table S5: std 5, 10, 15, before x8 bicubic).
+
+    .. math::
+        y = g * x, \quad
+        g(u, v) \propto \exp\left(-\frac{u^2 + v^2}{2\,std^2}\right),
+        \quad |u|, |v| \le r = \lceil 3\,std \rceil
+
+    with weights that sum to 1 and reflected borders. The authors' kernel size
+    is not known: at 3 std the tail that is cut off weighs 0.3 % per axis.
+
+    Args:
+        std (float): In pixels of the image it is given: HR pixels before the
+            downsampling step, LR pixels after it.
+        **kwargs: See :class:`Degradation`.
+    """
+
+    def __init__(self, std: float, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.std = std
+
+    def degrade(self, image: Tensor) -> Tensor:
+        """See :class:`Degradation`."""
+        radius = math.ceil(3 * self.std)
+        channels, height, width = image.shape[1:]
+        if min(height, width) <= radius:
+            raise ValueError(
+                f'GaussianBlur.std={self.std} needs images of more than '
+                f'{radius} pixels a side, got {width}x{height}: lower std, or '
+                'enlarge the crops in the pipeline.'
+            )
+        at = torch.arange(-radius, radius + 1, device=image.device)
+        kernel = torch.exp(-at.square() / (2 * self.std**2)).to(image)
+        kernel = (kernel / kernel.sum()).expand(channels, 1, 1, -1)
+        # One axis after the other: 13 times as fast as torchvision's blur,
+        # which has (2 * radius + 1)^2 taps, at std 15.
+        image = F.pad(image, (radius,) * 4, mode='reflect')
+        # Half precision would lose the 8 bits.
+        with torch.autocast(image.device.type, enabled=False):
+            image = F.conv2d(image, kernel, groups=channels)
+            return F.conv2d(image, kernel.transpose(2, 3), groups=channels)
+
+
+@MODELS.register_module()
+class GaussianNoise(Degradation):
+    r"""Additive white Gaussian noise.
+
+    .. math::
+        y = x + \frac{std}{255}\, n, \quad n \sim \mathcal{N}(0, 1)
+
+    for each pixel and channel. In training the noise is new every time. In
+    eval mode it depends on ``seed`` and on the size of the image alone, so
+    that results do not depend on the order or the size of the batches.
+
+    Args:
+        std (float): In 8-bit levels, on the image it is given: put it after
+            the downsampling step for noise on LR.
+        seed (int): Seed of the noise in eval mode. Defaults to 0.
+        **kwargs: See :class:`Degradation`.
+    """
+
+    def __init__(self, std: float, seed: int = 0, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.std = std
+        self.seed = seed
+
+    def degrade(self, image: Tensor) -> Tensor:
+        """See :class:`Degradation`."""
+        if self.training:
+            noise = torch.randn_like(image)
+        else:
+            # on the CPU, for the same noise on every device
+            generator = torch.Generator().manual_seed(self.seed)
+            noise = torch.randn(image.shape[1:], generator=generator).to(image)
+        return image + self.std / 255 * noise
+
+
+@MODELS.register_module()
+class JPEG(Degradation):
+    r"""JPEG compression and decompression.
+
+    .. math::
+        y = \mathrm{decode}(\mathrm{encode}_{quality}(
+            \mathrm{round}(255\,x))) / 255
+
+    by libjpeg, which halves the resolution of the chroma (4:2:0). An encoder
+    takes 8 bits, so the image is rounded before it as well. Runs on the CPU,
+    image by image. Not differentiable.
+
+    Args:
+        quality (int): From 1 (worst) to 100.
+        **kwargs: See :class:`Degradation`.
+    """
+
+    def __init__(self, quality: int, **kwargs) -> None:
+        super().__init__(**kwargs)
+        if not 1 <= quality <= 100:
+            raise ValueError(f'JPEG.quality={quality}: expected 1 to 100.')
+        self.quality = quality
+
+    def degrade(self, image: Tensor) -> Tensor:
+        """See :class:`Degradation`."""
+        levels = image.mul(255).round().clamp(0, 255).byte().cpu()
+        decoded = [
+            decode_jpeg(encode_jpeg(one, self.quality), ImageReadMode.RGB)
+            for one in levels
+        ]
+        return torch.stack(decoded).to(image).div(255)

@@ -97,6 +97,36 @@ class ImageSpace(nn.Module):
             ]
         )
 
+    def stack_lr(
+        self, samples: Sequence, sizes: Sequence[Size], scale: int
+    ) -> Tensor:
+        """The LR images that came with a batch.
+
+        Args:
+            samples (Sequence[BaseDataElement]): Each with ``lr``: RGB, uint8,
+                (3, ceil(h / scale), ceil(w / scale)).
+            sizes (Sequence[tuple]): Height h and width w of each HR image.
+            scale (int): Factor between LR and HR.
+
+        Returns:
+            Tensor: RGB in [0, 1], (N, 3, H', W'), each image continued beyond
+            its own size.
+        """
+        lr_sizes = [(-(-h // scale), -(-w // scale)) for h, w in sizes]
+        height, width = (max(sides) for sides in zip(*lr_sizes))
+        images = []
+        for sample, (h, w) in zip(samples, lr_sizes):
+            if tuple(sample.lr.shape) != (3, h, w):
+                raise ValueError(
+                    f'The LR image of {sample.metainfo.get("img_path")} has '
+                    f'the shape {tuple(sample.lr.shape)}, but model.scale='
+                    f'{scale} expects {(3, h, w)}: a paired image must go '
+                    'through the same crops and resizes as HR.'
+                )
+            image = sample.lr.float() / 255
+            images.append(self._continue(image, height - h, width - w))
+        return torch.stack(images)
+
     def from_rgb(
         self, image: Tensor, sizes: Sequence[Size], canvas: Tensor
     ) -> Tensor:

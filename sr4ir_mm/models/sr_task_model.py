@@ -10,6 +10,7 @@ from torch import Tensor
 
 from sr4ir_mm.registry import MODELS, TRANSFORMS
 
+from .degradations import build_degradation
 from .image_space import ImageSpace, Size
 from .phase import Phase, build_phases
 from .views import Views, check_views
@@ -39,8 +40,12 @@ class SRTaskModel(BaseModel):
         input_is_lr (bool): Whether the images to predict from are real LR
             images, which are not degraded. Predictions come back in their own
             coordinates. Not for training. Defaults to False.
-        degradation (dict): HR -> LR. Defaults to bicubic without antialiasing.
+        degradation (dict | Sequence[dict]): HR -> LR, in one or several steps
+            (:class:`Degradation`). Defaults to bicubic without antialiasing.
         cqmix (dict): Makes the view ``cqmix``. Defaults to an 8x8 grid.
+        real_fake_branch (dict, optional): What makes the task model a
+            discriminator, for :class:`AdversarialLoss`; it becomes a part of
+            the task model. Defaults to None.
         data_preprocessor (dict, optional): The task model's, for configs that
             keep it outside of the model.
         init_cfg (dict, optional): Initialization config.
@@ -62,8 +67,11 @@ class SRTaskModel(BaseModel):
         phases: Sequence[dict] = (),
         view: str = 'sr',
         input_is_lr: bool = False,
-        degradation: dict = dict(type='sr4ir_mm.Bicubic'),
+        degradation: Union[dict, Sequence[dict]] = dict(
+            type='sr4ir_mm.Bicubic'
+        ),
         cqmix: dict = dict(type='sr4ir_mm.CQMix'),
+        real_fake_branch: Optional[dict] = None,
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
         pretrained: None = None,
@@ -91,12 +99,12 @@ class SRTaskModel(BaseModel):
         )
         self.sr_net = build_sr_net(sr_net)
         self.task_model = task_model_
+        if real_fake_branch is not None:
+            self.task_model.real_fake_branch = MODELS.build(real_fake_branch)
         self.scale = scale
         self.view = view
         self.input_is_lr = input_is_lr
-        self.degradation = MODELS.build(
-            degradation, default_args=dict(scale=scale)
-        )
+        self.degradation = build_degradation(degradation, scale)
         self.cqmix = TRANSFORMS.build(cqmix)
         self.phases = nn.ModuleList(build_phases(phases))
         self._check_phases()

@@ -29,7 +29,8 @@ class Views:
     are continued at the bottom and at the right; ``sizes`` are their own.
 
     - ``hr``: the dataset's images.
-    - ``lr``: their degraded copy, (N, 3, H / scale, W / scale).
+    - ``lr``: their degraded copy, (N, 3, H / scale, W / scale), or what is in
+      ``lr`` of the data samples (:class:`PackLR`).
     - ``bilinear``: ``lr`` enlarged bilinearly to the size of ``hr``.
     - ``sr``: the SR network's output for ``lr``, of the size of ``hr``.
     - ``cqmix``: patch-wise mixture of ``sr`` and ``hr`` (:class:`CQMix`).
@@ -139,6 +140,9 @@ class Views:
                 f'model.scale={scale}: leave it out or resize it in the '
                 f'pipeline. Batch: {files}'
             )
+        samples = self.data_samples or []
+        if samples and all('lr' in sample for sample in samples):
+            return self.model.image_space.stack_lr(samples, self.sizes, scale)
         return self.model.degradation(self['hr'])
 
     def _make_bilinear(self) -> Tensor:
