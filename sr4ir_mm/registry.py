@@ -5,6 +5,7 @@ holds when something is first looked up in it. So
 ``type='sr4ir_mm.SRSegmentor'`` works in any config and any default scope.
 """
 
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
@@ -16,6 +17,9 @@ LOOPS = Registry('loop', parent=MMENGINE_LOOPS, locations=['sr4ir_mm.engine'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['sr4ir_mm.engine'])
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, locations=['sr4ir_mm.models']
+)
+DATASETS = Registry(
+    'dataset', parent=MMENGINE_DATASETS, locations=['sr4ir_mm.datasets']
 )
 TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, locations=['sr4ir_mm.datasets']
