@@ -4,10 +4,13 @@ import pytest
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from tiny import build_segmentor
 
 from sr4ir_mm.models import FSRCNN, WDSR
 from sr4ir_mm.models.sr_task_model import build_sr_net
+from sr4ir_mm.registry import MODELS
 
 SMALL = {
     FSRCNN: dict(mid_channels=8, num_blocks=2, shrink_channels=4),
@@ -251,3 +254,52 @@ def test_init_weights_without_a_file_changes_nothing(network):
     net.init_weights()
     for key, value in net.state_dict().items():
         assert torch.equal(value, before[key])
+
+
+def classifier(in_channels):
+    """The one of SR2, initialized; for so many channels."""
+    init_default_scope('mmpretrain')
+    cfg = Config.fromfile('configs/_base_/models/sr2_resnet18.py').classifier
+    cfg.backbone.in_channels = in_channels
+    model = MODELS.build(cfg)
+    model.init_weights()
+    return model
+
+
+def test_classifier_is_resnet18_without_its_last_stage():
+    """By hand: stem 1,856; stages 147,968, 525,568 and 2,099,712; 2,570."""
+    model = classifier(3).eval()
+    assert count(model) == 2_777_674
+    for side, expected in [(28, 7), (16, 4), (14, 4), (7, 2)]:
+        maps = model.extract_feat(torch.rand(1, 3, side, side), 'backbone')
+        assert [tuple(one.shape) for one in maps] == [
+            (1, 256, expected, expected)
+        ]
+    assert all(  # no block starts as identity
+        block.norm2.weight.eq(1).all() for block in model.backbone.layer3
+    )
+
+
+@BOTH
+def test_classifier_learns_the_shared_layers(network):
+    """Its loss reaches the shared layers and no other SR layer."""
+    from mmpretrain.structures import DataSample
+
+    net = build(network, num_shared=2)
+    model = classifier(net.shared_channels)
+    samples = [DataSample().set_gt_label(label) for label in (3, 7)]
+    shared = net.extract_shared(torch.rand(2, 3, 7, 7))
+    losses = model.loss(shared, samples)
+    losses['loss'].backward()
+    reached = {
+        name
+        for name, p in net.named_parameters()
+        if p.grad is not None and p.grad.abs().sum() > 0
+    }
+    prefix = dict(
+        FSRCNN=('layers.0.', 'layers.1.'),
+        WDSR=('conv_first.', 'body.0.', 'body.1.'),
+    )[network.__name__]
+    assert reached == {
+        name for name, _ in net.named_parameters() if name.startswith(prefix)
+    }
