@@ -5,6 +5,7 @@ holds when something is first looked up in it. So
 ``type='sr4ir_mm.SRSegmentor'`` works in any config and any default scope.
 """
 
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
@@ -20,6 +21,9 @@ MODELS = Registry(
 )
 TASK_UTILS = Registry(
     'task util', parent=MMENGINE_TASK_UTILS, locations=['sr4ir_mm.models']
+)
+DATASETS = Registry(
+    'dataset', parent=MMENGINE_DATASETS, locations=['sr4ir_mm.datasets']
 )
 TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, locations=['sr4ir_mm.datasets']

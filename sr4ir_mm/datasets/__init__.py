@@ -1,3 +1,4 @@
+from .digits import MNIST, SVHN
 from .transforms import (
     CQMix,
     DegradeInPipeline,
@@ -13,7 +14,9 @@ __all__ = [
     'DegradeInPipeline',
     'EvaluateAtInputSize',
     'LoadLRImageFromFile',
+    'MNIST',
     'PackLR',
     'PairedRandomCrop',
+    'SVHN',
     'VOCBoxesAsCOCO',
 ]

@@ -97,6 +97,7 @@ class VOCBoxesAsCOCO(BaseTransform):
         )
 
 
+@TRANSFORMS.register_module()
 class LoadLRImageFromFile(BaseTransform):
     """Load the real LR image of a pair: ``lr``, uint8, (h, w, 3).
 

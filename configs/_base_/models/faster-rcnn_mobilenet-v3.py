@@ -119,3 +119,10 @@ detector = dict(
         ),
     ),
 )
+
+model = dict(
+    type='sr4ir_mm.SRDetector',
+    backbone=dict(type='sr4ir_mm.TorchvisionMobileNetV3'),  # for mmdet's APIs
+    resize=(1333, 800),
+    task_model=detector,
+)

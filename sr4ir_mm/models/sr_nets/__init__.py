@@ -1,0 +1,4 @@
+from .fsrcnn import FSRCNN
+from .wdsr import WDSR
+
+__all__ = ['FSRCNN', 'WDSR']
