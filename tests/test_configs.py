@@ -8,7 +8,7 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
-from tiny import make_batch
+from tiny import TASKS, make_batch
 
 CONFIGS = sorted(glob.glob('configs/*.py') + glob.glob('configs/*/*.py'))
 CONFIGS = [path for path in CONFIGS if '_base_' not in path]
@@ -18,15 +18,24 @@ def num_params(network):
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
+def build(cfg):
+    """The model as the runner builds it, and its task."""
+    (task,) = [t for t in TASKS if TASKS[t]['scope'] == cfg.default_scope]
+    init_default_scope(cfg.default_scope)
+    if 'data_preprocessor' in cfg:
+        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    return revert_sync_batchnorm(MODELS.build(cfg.model)), task
+
+
 @pytest.mark.parametrize('path', CONFIGS)
 def test_config_trains_and_predicts(path):
     cfg = Config.fromfile(path)
     Config.fromstring(cfg.pretty_text, '.py')  # as it is stored
-    init_default_scope(cfg.default_scope)
-    model = revert_sync_batchnorm(MODELS.build(cfg.model))  # as the runner
+    if cfg.model.get('resize'):
+        cfg.model.resize = (128, 96)
+    model, task = build(cfg)
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
-    batch = make_batch(size=(64, 64))
-    views = model.make_views(batch)
+    views = model.make_views(make_batch(task, size=(64, 64)))
     model.rehearse(views)
     for phase in model.phases:
         for progress in (0.0, 0.99):
@@ -37,8 +46,14 @@ def test_config_trains_and_predicts(path):
             ), log
     model.eval()
     with torch.no_grad():
-        sample = model.test_step(make_batch(num=1, size=(64, 64)))[0]
-    assert sample.pred_sem_seg.shape == (64, 64)
+        sample = model.test_step(make_batch(task, num=1, size=(64, 64)))[0]
+    if task == 'seg':
+        assert sample.pred_sem_seg.shape == (64, 64)
+    elif task == 'det':
+        assert sample.pred_instances.bboxes.shape[1] == 4
+    else:
+        assert sample.pred_score.sum() == pytest.approx(1)
+    assert sample.pred_img.shape == sample.gt_img.shape == (3, 64, 64)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import copy
 
+import numpy as np
 import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
@@ -194,20 +195,27 @@ def make_sample(task, size, generator):
         return SegDataSample(gt_sem_seg=PixelData(data=mask))
     if task == 'det':
         from mmdet.structures import DetDataSample
+        from mmdet.structures.mask import BitmapMasks
 
         height, width = size
         boxes = torch.rand(2, 4, generator=generator) * 0.4
         boxes[:, 2:] += 0.6
         boxes *= torch.tensor([width, height, width, height])
-        labels = torch.randint(0, 4, (2,), generator=generator)
-        none = InstanceData(bboxes=boxes[:0], labels=labels[:0])
+        labels = torch.randint(0, 3, (2,), generator=generator)
+        masks = np.zeros((2, height, width), np.uint8)
+        for mask, (left, top, right, bottom) in zip(masks, boxes.int()):
+            mask[top:bottom, left:right] = 1
+        instances = InstanceData(
+            bboxes=boxes,
+            labels=labels,
+            masks=BitmapMasks(masks, height, width),
+        )
         return DetDataSample(
-            gt_instances=InstanceData(bboxes=boxes, labels=labels),
-            ignored_instances=none,
+            gt_instances=instances, ignored_instances=instances[:0]
         )
     from mmpretrain.structures import DataSample
 
-    label = torch.randint(0, 4, (1,), generator=generator)
+    label = torch.randint(0, 3, (1,), generator=generator)
     return DataSample().set_gt_label(label)
 
 
