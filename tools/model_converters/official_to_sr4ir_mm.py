@@ -3,8 +3,7 @@
 The authors release the SR network and the task network as two files; a
 checkpoint of ours is one, with keys ``sr_net.*`` and ``task_model.*``::
 
-    python tools/model_converters/official_to_sr4ir_mm.py \
-        net_sr_latest.pth net_seg_latest.pth sr4ir.pth
+    official_to_sr4ir_mm.py net_sr_latest.pth net_seg_latest.pth sr4ir.pth
 
 ``tools/test.py`` and ``load_from`` read the result. To start one network from
 it, e.g. an SR network that was trained elsewhere, use
