@@ -1,0 +1,483 @@
+"""Converted weights compute what they computed, and nothing is lost."""
+
+import logging
+import sys
+from functools import partial
+from types import SimpleNamespace
+
+import pytest
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+import torchvision
+from mmengine.config import Config
+from mmengine.logging import MMLogger
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import load_checkpoint
+
+sys.path[:0] = ['tools/model_converters', 'tools/analysis_tools']
+import efficiency  # noqa: E402
+import official_to_sr4ir_mm as converter  # noqa: E402
+
+MEAN = torch.tensor([0.4488, 0.4371, 0.4040], dtype=torch.float64)
+MODEL_BASE = 'configs/_base_/models/'
+
+
+@pytest.fixture
+def convert(monkeypatch, tmp_path):
+    """Runs the script; gives what it wrote, read safely."""
+
+    def run(*args):
+        target = tmp_path / 'converted.pth'
+        files, options = [], []
+        for arg in args:
+            if isinstance(arg, str):
+                options.append(arg)
+                continue
+            files.append(str(tmp_path / f'{len(files)}.pth'))
+            torch.save(arg, files[-1])
+        argv = ['convert', *files, str(target), *options]
+        monkeypatch.setattr(sys, 'argv', argv)
+        converter.main()
+        return torch.load(target, weights_only=True)
+
+    return run
+
+
+def below(state_dict, prefix):
+    found = {k: v for k, v in state_dict.items() if k.startswith(prefix)}
+    return {k[len(prefix) :]: v for k, v in found.items()}
+
+
+def assert_same(actual, expected, **tolerance):
+    assert actual.keys() == expected.keys()
+    for key, value in expected.items():
+        if tolerance:
+            torch.testing.assert_close(actual[key], value, **tolerance)
+        else:
+            assert torch.equal(actual[key], value), key
+
+
+def randomize(network, seed=0):
+    """Weights and BatchNorm statistics of ordinary size, none of them
+    trivial."""
+    generator = torch.Generator().manual_seed(seed)
+    for key, value in network.state_dict().items():
+        if value.is_floating_point() and 'attn_mask' not in key:
+            noise = torch.rand(value.shape, generator=generator)
+            fan_in = value[0].numel() if value.ndim > 1 else 1
+            if 'running_var' in key or (value.ndim == 1 and 'weight' in key):
+                value.copy_(noise + 0.5)
+            else:
+                value.copy_((noise - 0.5) * 3.4 / fan_in**0.5)
+    return network.double().eval()
+
+
+def sr_config(name):
+    init_default_scope('mmseg')
+    cfg = Config.fromfile(f'configs/_base_/sr_nets/{name}.py').sr_net
+    cfg.pop('init_cfg')
+    return cfg
+
+
+def task_config(name):
+    init_default_scope('mmseg')
+    cfg = Config.fromfile(f'{MODEL_BASE}{name}.py').model.task_model
+    cfg.backbone.init_cfg = None
+    return cfg
+
+
+def assert_close(actual, expected):
+    assert expected.std() > 1e-3
+    torch.testing.assert_close(actual, expected, rtol=1e-9, atol=1e-9)
+
+
+# ----------------------------------------------------------------------- EDSR
+
+
+class EDSR(nn.Module):
+    """EDSR-baseline after its paper and release: images in [0, 255]."""
+
+    def __init__(self, stages, width=64):
+        super().__init__()
+        conv = partial(nn.Conv2d, kernel_size=3, padding=1)
+        self.sub_mean, self.add_mean = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
+        self.head = nn.Sequential(conv(3, width))
+        blocks = [nn.Module() for _ in range(16)]
+        for block in blocks:
+            block.body = nn.Sequential(
+                conv(width, width), nn.ReLU(), conv(width, width)
+            )
+        self.body = nn.Sequential(*blocks, conv(width, width))
+        upsampler = nn.Sequential()
+        for _ in range(stages):
+            upsampler.extend([conv(width, 4 * width), nn.PixelShuffle(2)])
+        self.tail = nn.Sequential(upsampler, conv(width, 3))
+
+    def set_mean_shifts(self):
+        for sign, layer in ((-1, self.sub_mean), (1, self.add_mean)):
+            layer.weight.data = torch.eye(3).double().view(3, 3, 1, 1)
+            layer.bias.data = sign * 255 * MEAN
+        return self
+
+    def forward(self, x):
+        x = out = self.head(self.sub_mean(255 * x))
+        for block in self.body[:-1]:
+            out = out + block.body(out)
+        out = self.tail(x + self.body[-1](out))
+        return self.add_mean(out) / 255
+
+
+@pytest.mark.parametrize('stages,scale', [(2, 4), (3, 8)])
+@torch.no_grad()
+def test_edsr(convert, stages, scale):
+    original = randomize(EDSR(stages)).set_mean_shifts()
+    # biases that matter on [0, 255]
+    for key, value in original.state_dict().items():
+        if key.endswith('bias') and 'mean' not in key:
+            value.mul_(50)
+    converted = convert(original.state_dict())
+    network = MODELS.build(sr_config(f'edsr_x{scale}')).double()
+    network.load_state_dict(below(converted['state_dict'], 'sr_net.'))
+    network.mean = MEAN.view(1, 3, 1, 1)  # mmagic rounds it to single
+    lr = torch.rand(2, 3, 9, 7).double()
+    sr = network(lr)
+    assert sr.shape == (2, 3, 9 * scale, 7 * scale)
+    assert_close(sr, original(lr))
+    back = convert(converted, '--reverse')
+    for shift in ('sub_mean', 'add_mean'):
+        back[f'{shift}.weight'] = back[f'{shift}.weight'].double()
+        back[f'{shift}.bias'] = back[f'{shift}.bias'].double()
+    assert_same(back, original.state_dict(), rtol=1e-6, atol=1e-12)
+
+
+def test_edsr_on_another_range_is_refused(convert):
+    weights = EDSR(2).double().set_mean_shifts().state_dict()
+    weights['sub_mean.bias'] = -MEAN
+    with pytest.raises(SystemExit, match=r'sub_mean.bias is not \[-114'):
+        convert(weights)
+
+
+# --------------------------------------------------------------------- SwinIR
+
+
+def swinir(weights, x, scale, window=8, heads=6):
+    """SwinIR for classical SR after its paper, on weights as released."""
+
+    def linear(name, x):
+        return F.linear(x, weights[f'{name}.weight'], weights[f'{name}.bias'])
+
+    def norm(name, x):
+        weight, bias = weights[f'{name}.weight'], weights[f'{name}.bias']
+        return F.layer_norm(x, weight.shape, weight, bias)
+
+    def conv(name, x):
+        weight, bias = weights[f'{name}.weight'], weights[f'{name}.bias']
+        return F.conv2d(x, weight, bias, padding=1)
+
+    def conv_last_dim(name, x):
+        return conv(name, x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+    def split(x, heads):
+        """(1, H, W, C) -> (windows, heads, pixels of a window, C / heads)."""
+        x = x.unflatten(1, (-1, window)).unflatten(3, (-1, window))
+        x = x.unflatten(-1, (heads, -1)).permute(0, 1, 3, 5, 2, 4, 6)
+        return x.flatten(4, 5).flatten(0, 2)
+
+    def merge(x):
+        x = x.unflatten(2, (window, window))
+        x = x.unflatten(0, (1, height // window, width // window))
+        return x.permute(0, 1, 4, 2, 5, 3, 6).flatten(5).flatten(
+            3, 4).flatten(1, 2)  # fmt: skip
+
+    def attend(name, x, shift):
+        qkv = linear(f'{name}.qkv', x.roll((-shift, -shift), (1, 2)))
+        q, k, v = (split(part, heads) for part in qkv.chunk(3, dim=-1))
+        pixels = torch.cartesian_prod(*2 * [torch.arange(window)])
+        offsets = pixels[:, None] - pixels[None] + window - 1
+        index = offsets[..., 0] * (2 * window - 1) + offsets[..., 1]
+        bias = weights[f'{name}.relative_position_bias_table'][index]
+        logits = q @ k.mT / q.shape[-1] ** 0.5 + bias.permute(2, 0, 1)
+        if shift:  # what the roll brought together from afar is not seen
+            rows, cols = (
+                (torch.arange(n) >= n - window).long()
+                + (torch.arange(n) >= n - shift)
+                for n in (height, width)
+            )
+            region = split((3 * rows[:, None] + cols)[None, ..., None], 1)
+            logits = logits.masked_fill(region != region.mT, -torch.inf)
+        x = merge(logits.softmax(dim=-1) @ v).roll((shift, shift), (1, 2))
+        return linear(f'{name}.proj', x)
+
+    def block(name, x, shift):
+        x = x + attend(f'{name}.attn', norm(f'{name}.norm1', x), shift)
+        hidden = F.gelu(linear(f'{name}.mlp.fc1', norm(f'{name}.norm2', x)))
+        return x + linear(f'{name}.mlp.fc2', hidden)
+
+    size = [scale * side for side in x.shape[2:]]
+    x = F.pad(x, [-x.shape[i] % window * p for i in (3, 2) for p in (0, 1)],
+              mode='reflect')  # fmt: skip
+    height, width = x.shape[2:]
+    mean = MEAN.view(1, 3, 1, 1)
+    shallow = conv('conv_first', x - mean)
+    x = norm('patch_embed.norm', shallow.permute(0, 2, 3, 1))
+    for i in range(6):
+        deep = x
+        for j in range(6):
+            name = f'layers.{i}.residual_group.blocks.{j}'
+            deep = block(name, deep, shift=j % 2 * window // 2)
+        x = x + conv_last_dim(f'layers.{i}.conv', deep)
+    x = norm('norm', x).permute(0, 3, 1, 2)
+    x = shallow + conv('conv_after_body', x)
+    x = F.leaky_relu(conv('conv_before_upsample.0', x), 0.01)
+    for i in range(scale.bit_length() - 1):
+        x = F.pixel_shuffle(conv(f'upsample.{2 * i}', x), 2)
+    return (conv('conv_last', x) + mean)[..., : size[0], : size[1]]
+
+
+@pytest.mark.parametrize('scale', [4, 8])
+@torch.no_grad()
+def test_swinir(convert, scale):
+    network = MODELS.build(sr_config(f'swinir_x{scale}'))
+    released = dict(params=randomize(network, seed=1).state_dict())
+    converted = convert(released)
+    network = randomize(network)
+    network.load_state_dict(below(converted['state_dict'], 'sr_net.'))
+    network.mean = MEAN.view(1, 3, 1, 1)
+    for size in ((16, 16), (11, 18)):
+        lr = torch.rand(1, 3, *size).double()
+        sr = network(lr)
+        assert sr.shape[2:] == (size[0] * scale, size[1] * scale)
+        assert_close(sr, swinir(released['params'], lr, scale))
+    back = convert(converted, '--reverse')
+    assert back.keys() == {'params'}
+    assert_same(back['params'], released['params'])
+
+
+# ------------------------------------------------------------- task networks
+
+
+@pytest.mark.parametrize(
+    'config,name',
+    [
+        ('deeplabv3_mobilenet-v3', 'deeplabv3_mobilenet_v3_large'),
+        ('deeplabv3_resnet50', 'deeplabv3_resnet50'),
+    ],
+)
+@torch.no_grad()
+def test_deeplabv3(convert, config, name):
+    original = torchvision.models.get_model(
+        name, weights=None, weights_backbone=None, aux_loss=True
+    )
+    original = randomize(original)
+    converted = convert(original.state_dict())
+    network = MODELS.build(task_config(config)).double().eval()
+    network.load_state_dict(below(converted['state_dict'], 'task_model.'))
+    image = torch.rand(1, 3, 48, 80).double()
+    features = network.extract_feat(image)
+    expected = original.backbone(image)
+    assert_close(
+        network.decode_head(features), original.classifier(expected['out'])
+    )
+    assert_close(
+        network.auxiliary_head(features),
+        original.aux_classifier(expected['aux']),
+    )
+    assert_same(convert(converted, '--reverse'), original.state_dict())
+
+
+@pytest.mark.parametrize('num_classes', [196, 1000])
+@torch.no_grad()
+def test_resnet18(convert, num_classes):
+    original = randomize(torchvision.models.resnet18(num_classes=num_classes))
+    converted = convert(original.state_dict())
+    init_default_scope('mmpretrain')
+    network = MODELS.build(classifier_config(num_classes)).double().eval()
+    network.load_state_dict(below(converted['state_dict'], 'task_model.'))
+    image = torch.rand(1, 3, 48, 80).double()
+    assert_close(network(image), original(image))
+    assert_same(convert(converted, '--reverse'), original.state_dict())
+
+
+def classifier_config(num_classes, **init_cfg):
+    return dict(
+        type='ImageClassifier',
+        backbone=dict(type='ResNet', depth=18, init_cfg=init_cfg or None),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(
+            type='LinearClsHead', in_channels=512, num_classes=num_classes
+        ),
+    )
+
+
+@pytest.fixture
+def log():
+    """What mmengine logs."""
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(handler)
+    yield lines
+    logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize('name', ['mobilenet_v3_large', 'resnet18'])
+def test_imagenet_weights_start_a_backbone(convert, log, tmp_path, name):
+    """As they are, and converted: no weight of the backbone is left out."""
+    original = randomize(torchvision.models.get_model(name)).float()
+    convert(original.state_dict())
+    for file, prefix in (('0.pth', ''), ('converted.pth', 'task_model.')):
+        init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / file))
+        if prefix:
+            init_cfg['prefix'] = f'{prefix}backbone.'
+        if name == 'resnet18':
+            init_default_scope('mmpretrain')
+            network = MODELS.build(classifier_config(5, **init_cfg))
+        else:
+            cfg = task_config('deeplabv3_mobilenet-v3')
+            cfg.backbone.init_cfg = init_cfg
+            network = MODELS.build(cfg)
+        log.clear()
+        network.backbone.init_weights()
+        assert_same(
+            network.backbone.state_dict(),
+            {
+                key: value
+                for key, value in original.state_dict().items()
+                if not key.startswith(('classifier.', 'fc.'))
+            },
+        )
+        text = '\n'.join(log)
+        assert 'load' in text.lower() and 'missing keys' not in text
+        for line in text.splitlines():
+            if 'unexpected key' in line:  # the ImageNet classifier
+                assert not prefix and 'features' not in line
+                assert 'fc.' in line or 'classifier.' in line
+
+
+def test_faster_rcnn_is_one_more_entry(convert):
+    pytest.importorskip('faster_rcnn')
+    original = torchvision.models.detection.fasterrcnn_mobilenet_v3_large_fpn(
+        weights=None, weights_backbone=None
+    )
+    converted = convert(original.state_dict())
+    assert (
+        'task_model.roi_head.bbox_head.fc_cls.weight'
+        in (converted['state_dict'])
+    )
+    back = convert(converted, '--reverse', '--prefix', 'task_model.')
+    assert back.keys() == original.state_dict().keys()
+
+
+# ----------------------------------------------------------------- the script
+
+
+def test_two_files_make_one_model(convert, tmp_path):
+    """Of which each network can be taken out again."""
+    sr_net = randomize(EDSR(3)).set_mean_shifts().float().state_dict()
+    task_model = torchvision.models.get_model(
+        'deeplabv3_mobilenet_v3_large',
+        weights=None,
+        weights_backbone=None,
+        aux_loss=True,
+    ).state_dict()
+    wrapped = {f'module.{key}': value for key, value in sr_net.items()}
+    converted = convert(task_model, wrapped)
+    assert converted['meta']['converted_from'] == dict(
+        task_model='deeplabv3: 0.pth', sr_net='edsr: 1.pth'
+    )
+    init_default_scope('mmseg')
+    cfg = Config.fromfile('configs/sr4ir_deeplabv3_voc_x8.py')
+    model = MODELS.build(cfg.model)
+    load_checkpoint(model, str(tmp_path / 'converted.pth'), strict=True)
+    with pytest.raises(SystemExit, match='two networks. Choose with --pref'):
+        convert(converted, '--reverse')
+    back = convert(converted, '--reverse', '--prefix', 'task_model.')
+    assert_same(back, task_model)
+    back = convert(converted, '--reverse', '--prefix', 'sr_net.')
+    assert_same(back, sr_net, rtol=1e-6, atol=1e-12)
+
+
+def without(weights, *keys):
+    return {k: v for k, v in weights.items() if k not in keys}
+
+
+@pytest.mark.parametrize(
+    'build,key',
+    [
+        (lambda: EDSR(2).set_mean_shifts(), 'body.3.body.0.bias'),
+        (
+            lambda: MODELS.build(sr_config('swinir_x4')),
+            'layers.2.residual_group.blocks.1.attn.qkv.weight',
+        ),
+        (torchvision.models.resnet18, 'layer3.0.bn1.running_var'),
+        (torchvision.models.mobilenet_v3_large, 'features.3.block.1.1.bias'),
+        (
+            lambda: torchvision.models.segmentation.deeplabv3_resnet50(
+                weights_backbone=None, aux_loss=True
+            ),
+            'classifier.4.bias',
+        ),
+    ],
+)
+def test_missing_and_unexpected_keys_are_listed(convert, build, key):
+    weights = build().state_dict()
+    broken = dict(without(weights, key), extra=torch.ones(1))
+    with pytest.raises(SystemExit) as error:
+        convert(broken)
+    message = str(error.value).split('0.pth cannot be converted: ')[1]
+    assert message == (
+        f'its keys do not fit.\n  missing: {key}\n  unexpected: extra'
+    )
+
+
+def test_unknown_network(convert):
+    with pytest.raises(SystemExit, match=r'none of edsr.*keys:\n  a.weight'):
+        convert({'a.weight': torch.ones(1)})
+    with pytest.raises(SystemExit, match='missing: head.0.weight'):
+        convert({'a.weight': torch.ones(1)}, '--arch', 'edsr')
+
+
+def test_two_networks_of_a_kind(convert):
+    weights = EDSR(2).set_mean_shifts().state_dict()
+    with pytest.raises(SystemExit, match=r'second sr_net \(edsr\)'):
+        convert(weights, weights)
+
+
+def test_code_in_a_file_is_not_run(convert):
+    with pytest.raises(SystemExit, match='more than weights'):
+        convert(dict(state_dict=SimpleNamespace()))
+
+
+# ----------------------------------------------------------------- efficiency
+
+
+@pytest.mark.parametrize(
+    'view,task_model,parameters,gflops',
+    [
+        ('bilinear', 'deeplabv3_mobilenet-v3', 11.0, 17.5),
+        ('sr', 'deeplabv3_mobilenet-v3', 12.7, 49.5),
+        ('bilinear', 'deeplabv3_resnet50', 42.0, 305.5),
+    ],
+)
+def test_efficiency_is_the_papers(view, task_model, parameters, gflops):
+    """Table S3: x8, EDSR-baseline, 480x480."""
+    cfg = Config.fromfile('configs/sr4ir_deeplabv3_voc_x8.py')
+    cfg.model.task_model = Config.fromfile(
+        f'{MODEL_BASE}{task_model}.py'
+    ).model.task_model
+    cfg.model.view = view
+    if view == 'bilinear':
+        cfg.model.sr_net = None
+    counted = efficiency.count(efficiency.build_model(cfg), (480, 480))
+    assert counted['mparams'] == pytest.approx(parameters, rel=0.01)
+    total = counted['gflops'] + counted['gflops_auxiliary']
+    assert total == pytest.approx(gflops, rel=0.01)
+
+
+def test_speed_is_measured():
+    cfg = Config.fromfile('configs/toy/sr4ir_unet_toy_x4.py')
+    model = efficiency.build_model(cfg)
+    measured = efficiency.time_inference(model, (32, 48), num_images=2)
+    assert measured['images_per_second'] > 0
