@@ -6,13 +6,18 @@ import os.path as osp
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from sr4ir_mm.cli import add_common_args, load_config
+from sr4ir_mm.cli import add_common_args, load_config, load_network
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test (and evaluate) a model')
     add_common_args(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        '--sr-net',
+        metavar='CHECKPOINT',
+        help='take the SR network from this other checkpoint',
+    )
     parser.add_argument(
         '--out', help='folder for the predictions, for offline evaluation'
     )
@@ -64,7 +69,11 @@ def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     apply_test_options(cfg, args)
-    Runner.from_cfg(cfg).test()
+    runner = Runner.from_cfg(cfg)
+    if args.sr_net:
+        runner.load_or_resume()  # first, so that it does not do so later
+        load_network(runner.model, 'sr_net', args.sr_net)
+    runner.test()
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-# Table 5: SR4IR with the task network trained on SR images only.
+# Table 5: SR4IR with the task network trained on SR images alone.
 # The paper does not give the weights of the views: they add up to 1.
 _base_ = '../sr4ir_resnet18_cars_x8.py'
 
