@@ -7,24 +7,23 @@ run that was under way, from its latest checkpoint.
 """
 
 import argparse
-import csv
 import os.path as osp
+import signal
 import subprocess
 import sys
 import time
 from datetime import timedelta
-from statistics import mean, stdev
-from typing import Dict, List, NamedTuple, Optional, Sequence
+from statistics import mean
+from typing import Dict, List, NamedTuple
 
 import mmengine
 from derive_config import locate, shrink
 from mmengine.config import Config, DictAction
 from mmengine.runner import find_latest_checkpoint
 from paper_tables import DATASETS, TABLES, Row
+from report import write_tables
 
 HERE = osp.dirname(osp.abspath(__file__))
-# What the toolboxes call the metric of a task, and its factor to percent.
-TASK_METRICS = {'mIoU': 1, 'coco/bbox_mAP': 100, 'accuracy/top1': 1}
 
 
 class Run(NamedTuple):
@@ -122,9 +121,11 @@ def execute(run: Run, args: argparse.Namespace) -> bool:
     Raises:
         SystemExit: If the folder holds another run of that name.
     """
-    if not all(map(find_latest_checkpoint, run.weights.values())):
-        return False
-    path = osp.join(run.folder, 'config.py')
+    for folder in run.weights.values():
+        if not osp.isfile(osp.join(folder, 'results.json')):
+            print(f'  left out, since {folder} failed', flush=True)
+            return False
+    path = f'{run.folder}.py'  # in it, the runner writes one of this name
     cfg = make_config(run, args)
     text = cfg.pretty_text
     if osp.isfile(path):
@@ -155,79 +156,10 @@ def execute(run: Run, args: argparse.Namespace) -> bool:
     return done.returncode == 0
 
 
-def read_figure(run: Run, metric: str) -> Optional[float]:
-    """A result of a run; None if it has none."""
-    if not osp.isfile(run.results):
-        return None
-    results = mmengine.load(run.results)['metrics']
-    if metric != 'task':
-        return results.get(f'sr/{metric}')
-    if osp.basename(run.config).startswith('sr_'):
-        return None  # its task network is as random as at the start
-    found = [k for k in TASK_METRICS if k in results]
-    return results[found[0]] * TASK_METRICS[found[0]] if found else None
-
-
-def write_tables(cells: Dict[tuple, List[Run]], args) -> None:
-    """Write what is known so far as Markdown and as CSV."""
-    table = TABLES[args.table]
-    metrics = table['metrics']
-    records = []
-    lines = [
-        f'# {args.table}: {table["source"]}',
-        '',
-        'task: mIoU, mAP or top-1 accuracy in %.'
-        f' Mean ± std over {len(args.seeds)} seeds.',
-    ]
-    for (dataset, scale, row), runs in cells.items():
-        title = f'## {dataset}, {scale}'
-        if title not in lines:
-            head = [name for metric in metrics for name in (metric, 'paper')]
-            rule = ['---'] * (1 + len(head))
-            lines += ['', title, '', markdown(['', *head]), markdown(rule)]
-        paper = table['paper'].get((dataset, scale), {}).get(row)
-        line = [row]
-        for i, metric in enumerate(metrics):
-            values = [read_figure(run, metric) for run in runs]
-            values = [value for value in values if value is not None]
-            record = dict(
-                dataset=dataset,
-                scale=scale,
-                row=row,
-                metric=metric,
-                paper=paper[i] if paper else None,
-                mean=mean(values) if values else None,
-                std=stdev(values) if len(values) > 1 else None,
-                seeds=len(values),
-            )
-            records.append(record)
-            line += markdown_figures(record)
-        lines.append(markdown(line))
-    path = osp.join(args.work_dir, args.table)
-    with open(f'{path}.md', 'w') as file:
-        file.write('\n'.join(lines) + '\n')
-    with open(f'{path}.csv', 'w', newline='') as file:
-        writer = csv.DictWriter(file, records[0])
-        writer.writeheader()
-        writer.writerows(records)
-
-
-def markdown(cells: Sequence[str]) -> str:
-    return f'| {" | ".join(cells)} |'
-
-
-def markdown_figures(record: dict) -> List[str]:
-    """Ours and the paper's."""
-    digits = 3 if record['metric'] == 'LPIPS' else 2
-    ours, std, paper = (
-        '' if record[key] is None else f'{record[key]:.{digits}f}'
-        for key in ('mean', 'std', 'paper')
-    )
-    return [f'{ours} ± {std}' if std else ours, paper]
-
-
 def main() -> None:
     args = parse_args()
+    # as Ctrl+C: take the run that is under way along
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('terminated'))
     columns = TABLES[args.table]['paper']
     if args.dataset:
         scales = sorted({scale for _, scale in columns})
@@ -260,7 +192,7 @@ def main() -> None:
                 f'{timedelta(seconds=int(left))} left',
                 flush=True,
             )
-        write_tables(cells, args)
+        write_tables(args.table, cells, args.work_dir)
     print(f'{osp.join(args.work_dir, args.table)}.md, .csv')
     if failed:
         raise SystemExit(f'{failed} of {len(todo)} runs failed.')
