@@ -9,7 +9,6 @@ import torch.distributed
 import torch.nn as nn
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
-from mmengine.model import is_model_wrapper
 from mmengine.runner.checkpoint import _load_checkpoint_with_prefix
 
 
@@ -65,12 +64,12 @@ def load_network(model: nn.Module, name: str, checkpoint: str) -> None:
     """Take one network from a checkpoint of this package.
 
     Args:
-        model (nn.Module): An :class:`SRTaskModel`, perhaps wrapped.
+        model (nn.Module): An :class:`SRTaskModel`, perhaps wrapped (for
+            distributed testing, or test-time augmentation).
         name (str): ``sr_net`` or ``task_model``.
         checkpoint (str): Path or address.
     """
-    if is_model_wrapper(model):
-        model = model.module
+    model = getattr(model, 'module', model)
     weights = _load_checkpoint_with_prefix(name, checkpoint, 'cpu')
     getattr(model, name).load_state_dict(weights)
 

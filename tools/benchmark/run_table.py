@@ -95,7 +95,10 @@ def plan(row, pattern: str, scale: str, seed: int, root: str) -> List[Run]:
 def make_config(run: Run, args: argparse.Namespace) -> Config:
     """The config of a run, in all detail."""
     cfg = Config.fromfile(run.config)
-    cfg.merge_from_dict(args.cfg_options)
+    options = args.cfg_options
+    if cfg.model.sr_net is None:  # as in H -> T
+        options = {k: v for k, v in options.items() if '.sr_net.' not in k}
+    cfg.merge_from_dict(options)
     shrink(cfg, args.budget)
     files = {
         key: find_latest_checkpoint(folder)
