@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 
+import mmengine
 import pytest
 from mmengine.config import Config
 
@@ -104,6 +105,37 @@ def test_budget_shrinks_everything_alike(benchmark):
     warmup, cosine = cfg.param_scheduler.sr_net
     assert (warmup.end, cosine.begin, cosine.T_max, cosine.end) == (1, 1, 7, 8)
     assert cfg.default_hooks.checkpoint.interval == 2
+
+
+def test_tables_have_mean_and_std_over_seeds(benchmark, tmp_path):
+    """Detection's fractions in percent, infinities, and what is missing."""
+    _, _, runner = benchmark
+    cells = {}
+    for row, results in {
+        'H -> T': [{'coco/bbox_mAP': 0.36, 'sr/PSNR': float('inf')}] * 2,
+        'L -> T': [
+            {'coco/bbox_mAP': 0.1, 'sr/PSNR': 20.0, 'sr/LPIPS': 0.5},
+            {'coco/bbox_mAP': 0.3, 'sr/PSNR': 20.5, 'sr/LPIPS': 0.25},
+        ],
+        'S, EDSR': [None],
+    }.items():
+        runs = [
+            runner.Run('baselines/x.py', str(tmp_path / f'{row}{i}'), i)
+            for i in range(len(results))
+        ]
+        for run, metrics in zip(runs, results):
+            if metrics:
+                mmengine.mkdir_or_exist(run.folder)
+                mmengine.dump(dict(metrics=metrics), run.results)
+        cells['voc-det', 'x8', row] = runs
+    runner.write_tables('main', cells, str(tmp_path))
+    lines = (tmp_path / 'main.md').read_text().splitlines()
+    assert '| H -> T | 36.00 | 36.70 |  | 0.000 | inf | inf |' in lines
+    assert (
+        '| L -> T | 20.00 ± 14.14 | 18.90 | 0.375 ± 0.177 | 0.559 '
+        '| 20.25 ± 0.35 | 20.29 |' in lines
+    )
+    assert '| S, EDSR |  |  |  |  |  |  |' in lines
 
 
 def test_unknown_data_set(benchmark):

@@ -2,6 +2,7 @@
 
 import csv
 import os.path as osp
+from math import isfinite
 from statistics import mean, stdev
 from typing import Dict, List, Optional, Sequence
 
@@ -59,7 +60,7 @@ def write_tables(name: str, cells: Dict[tuple, list], folder: str) -> None:
                 metric=metric,
                 paper=paper[i] if paper else None,
                 mean=mean(values) if values else None,
-                std=stdev(values) if len(values) > 1 else None,
+                std=spread(values),
                 seeds=len(values),
             )
             records.append(record)
@@ -72,6 +73,13 @@ def write_tables(name: str, cells: Dict[tuple, list], folder: str) -> None:
         writer = csv.DictWriter(file, records[0])
         writer.writeheader()
         writer.writerows(records)
+
+
+def spread(values: Sequence[float]) -> Optional[float]:
+    """Standard deviation; None of a single value, or of H -> T's PSNR."""
+    if len(values) < 2 or not all(map(isfinite, values)):
+        return None
+    return stdev(values)
 
 
 def markdown(cells: Sequence[str]) -> str:
