@@ -47,13 +47,14 @@ def draw_panel(
         views = Views(model, **model.data_preprocessor(data_batch, False))
         samples = {}
         for view in ('shared',) if shared else ('bilinear', 'sr', 'hr'):
-            if view != 'sr' or model.sr_net is not None:
+            if _exists(view, model):
                 one = Views(
                     model, views.inputs, copy.deepcopy(views.data_samples)
                 )
                 samples[view] = model.predict(one, view)[0]
     lr = _to_uint8(views['lr'][0])
-    hr = samples['shared' if shared else 'hr']
+    last = list(samples.values())[-1]  # HR, unless the input is LR
+    hr_apart = shared and 'gt_img' in last
 
     # The toolbox's visualizer is used as a pen: without back ends, the only
     # thing that it does is to hold the drawn image.
@@ -61,7 +62,7 @@ def draw_panel(
     pen.dataset_meta = visualizer.dataset_meta
 
     height, width = lr.shape[:2]
-    num = 1 + len(samples) + shared
+    num = 1 + len(samples) + hr_apart
     figure, axes = plt.subplots(
         2,
         num,
@@ -69,34 +70,45 @@ def draw_panel(
         layout='constrained',
     )
     _show(axes[0, 0], lr, f'LR, {width}x{height} (x{model.scale})')
-    _show(axes[1, 0], _draw(pen, hr, gt=True), 'ground truth')
+    _show(axes[1, 0], _draw(pen, last, gt=True), 'ground truth')
     for column, (view, sample) in zip(axes.T[1:], samples.items()):
         title = dict(bilinear=view, shared='SR').get(view, view.upper())
-        if view != 'hr':
+        if view != 'hr' and 'gt_img' in sample:
             psnr = peak_signal_noise_ratio(
-                _to_uint8(hr.gt_img), _to_uint8(sample.pred_img)
+                _to_uint8(sample.gt_img), _to_uint8(sample.pred_img)
             )
             title += f', PSNR {psnr:.2f} dB'
         _show(column[0], _to_uint8(sample.pred_img), title)
         source = 'shared layers' if shared else title.split(',')[0]
         _show(column[1], _draw(pen, sample), f'from {source}')
-    if shared:
-        _show(axes[0, -1], _to_uint8(hr.gt_img), 'HR')
+    if hr_apart:
+        _show(axes[0, -1], _to_uint8(last.gt_img), 'HR')
         axes[1, -1].axis('off')
     _add_legend(figure, visualizer.dataset_meta or {})
     panel = _rasterize(figure)
-    return panel, osp.splitext(osp.basename(hr.get('img_path', 'image')))[0]
+    return panel, osp.splitext(osp.basename(last.get('img_path', 'image')))[0]
+
+
+def _exists(view: str, model: SRTaskModel) -> bool:
+    return not (
+        view == 'sr'
+        and model.sr_net is None
+        or view == 'hr'
+        and model.input_is_lr
+    )
 
 
 def _draw(pen: Visualizer, sample, gt: bool = False) -> np.ndarray:
     """Labels over the picture that they belong to, at the labels' size."""
-    image = sample.gt_img if gt else sample.pred_img
+    image = sample.gt_img if gt and 'gt_img' in sample else sample.pred_img
     size = sample.get('ori_shape', image.shape[1:])[:2]
     image = F.interpolate(image[None], size=tuple(size), mode='bilinear')[0]
-    pen.set_image(_to_uint8(image))
-    pen.add_datasample(
-        'panel', _to_uint8(image), sample.cpu(), draw_gt=gt, draw_pred=not gt
-    )
+    drawn = _to_uint8(image)
+    what = dict(draw_gt=gt, draw_pred=not gt)
+    if hasattr(pen, 'visualize_cls'):  # mmpretrain's
+        return pen.visualize_cls(drawn, sample.cpu(), resize=256, **what)
+    pen.set_image(drawn)
+    pen.add_datasample('panel', drawn, sample.cpu(), **what)
     return pen.get_image()
 
 

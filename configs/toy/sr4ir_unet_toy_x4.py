@@ -1,23 +1,15 @@
-# SR4IR on toy scenes with networks that a laptop trains in minutes: the
-# README's demo.
+# SR4IR segmentation on toy scenes: `bash tools/demo.sh`.
 _base_ = [
-    '../_base_/default_runtime.py',
     '../_base_/datasets/toy_scenes_seg.py',
+    '../_base_/schedules/toy_800it.py',
+    '../_base_/sr_nets/edsr_toy_x4.py',
     '../_base_/recipes/sr4ir.py',
 ]
 
-scale = 4
 model = dict(
     type='sr4ir_mm.SRSegmentor',
     decode_head=dict(type='FCNHead'),  # for mmseg's get_flops
-    sr_net=dict(
-        type='mmagic.EDSRNet',
-        in_channels=3,
-        out_channels=3,
-        mid_channels=16,
-        num_blocks=4,
-        upscale_factor=scale,
-    ),
+    sr_net=_base_.sr_net,
     task_model=dict(
         type='EncoderDecoder',
         data_preprocessor=dict(
@@ -57,39 +49,6 @@ model = dict(
         train_cfg=dict(),
         test_cfg=dict(mode='whole'),
     ),
-    scale=scale,
+    scale=_base_.scale,
     phases=_base_.phases,
 )
-
-max_iters = 800
-train_cfg = dict(
-    type='sr4ir_mm.AlternatingIterTrainLoop',
-    max_iters=max_iters,
-    val_interval=max_iters,
-)
-val_cfg = dict(type='ValLoop')
-test_cfg = dict(type='TestLoop')
-optim_wrapper = dict(
-    constructor='mmagic.MultiOptimWrapperConstructor',
-    sr_net=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3)),
-    task_model=dict(
-        type='OptimWrapper', optimizer=dict(type='AdamW', lr=4e-3)
-    ),
-)
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, end=100, by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        begin=100,
-        T_max=max_iters - 100,
-        end=max_iters,
-        eta_min=1e-5,
-        by_epoch=False,
-    ),
-]
-default_hooks = dict(
-    logger=dict(interval=50),
-    checkpoint=dict(by_epoch=False, interval=200),
-    visualization=dict(draw=True, interval=10),
-)
-log_processor = dict(by_epoch=False)

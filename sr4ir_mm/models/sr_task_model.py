@@ -191,6 +191,7 @@ class SRTaskModel(BaseModel):
         What a later phase or loss needs and does not find then fails at the
         first iteration, not after hours of training.
         """
+        views = Views(self, views.inputs, views.data_samples)
         training = self.training
         self.eval()
         # The first iteration trains on its LR images.
@@ -200,7 +201,6 @@ class SRTaskModel(BaseModel):
             for phase in self.phases:
                 for loss in phase.losses:
                     loss(self, views)
-        views.refresh()
         self.train(training)
 
     def _set_frozen(self, name: str, frozen: bool) -> None:
@@ -252,7 +252,7 @@ class SRTaskModel(BaseModel):
         if mode == 'loss':
             phase, progress = self._current_phase()
             return phase(self, inputs, progress)
-        views = Views(self, inputs, data_samples, is_lr=self.input_is_lr)
+        views = Views(self, inputs, data_samples)
         if mode == 'predict':
             return self.predict(views, self.view)
         return self.task_model(
@@ -311,7 +311,7 @@ class SRTaskModel(BaseModel):
         Args:
             inputs (Tensor): HR batch, task-normalised, (N, 3, H, W).
         """
-        views = Views(self, inputs, is_lr=self.input_is_lr)
+        views = Views(self, inputs)
         return self.extract_maps(views.task_input(self.view))
 
     def extract_maps(self, inputs: Tensor) -> Sequence[Tensor]:

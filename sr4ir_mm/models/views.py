@@ -34,7 +34,8 @@ class Views:
     asked for. Images whose sides differ, or are no multiples of the scale,
     are continued at the bottom and at the right; ``sizes`` are their own.
 
-    - ``hr``: the dataset's images.
+    - ``hr``: the dataset's images. There are none if they are LR already
+      (``model.input_is_lr``).
     - ``lr``: their degraded copy, (N, 3, H / scale, W / scale), or what is in
       ``lr`` of the data samples (:class:`PackLR`).
     - ``bilinear``: ``lr`` enlarged bilinearly to the size of ``hr``.
@@ -48,8 +49,6 @@ class Views:
         model (SRTaskModel): The model whose networks make the views.
         inputs (Tensor): The dataset's images, task-normalised, (N, 3, h, w).
         data_samples (list, optional): Labels and meta information.
-        is_lr (bool): Whether the dataset's images are LR already: then there
-            is no ``hr``. Defaults to False.
     """
 
     def __init__(
@@ -57,12 +56,11 @@ class Views:
         model: 'SRTaskModel',
         inputs: Tensor,
         data_samples: Optional[list] = None,
-        is_lr: bool = False,
     ) -> None:
         self.model = model
         self.inputs = inputs
         self.data_samples = data_samples
-        self.is_lr = is_lr
+        self.is_lr = model.input_is_lr
         shape = tuple(inputs.shape[-2:])
         self._input_sizes = (
             [shape] * len(inputs)

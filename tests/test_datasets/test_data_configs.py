@@ -18,7 +18,7 @@ DETECTION = ('voc_det', 'bccd', 'toy_scenes_det')
 CLASSIFICATION = ('cub', 'cars', 'sign_digits', 'toy_scenes_cls')
 BATCH_SIZES = dict(
     voc_det=2, bccd=4, toy_scenes_det=8, cub=16, cars=16, sign_digits=32,
-    toy_scenes_cls=32,
+    toy_scenes_cls=8,
 )  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def roots(tmp_path_factory, toy_root):
         cub=root / 'cub',
         cars=root / 'cars',
         sign_digits=root / 'digits',
-        toy_scenes_cls=toy_root / 'Classification',
+        toy_scenes_cls=toy_root,
     )
 
 

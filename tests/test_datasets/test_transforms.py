@@ -6,7 +6,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from PIL import Image
-from tiny import build_segmentor
+from tiny import build_model
 
 from sr4ir_mm.datasets import (
     CQMix,
@@ -264,7 +264,7 @@ def test_blind_degradation_of_mmagic():
 
 @pytest.mark.parametrize('training', [True, False])
 def test_model_takes_the_lr_of_the_data_samples(pair, training):
-    model = build_segmentor().train(training)
+    model = build_model().train(training)
     packed = run_pipeline(pair, [LOAD_LR, PACK])
     batch = pseudo_collate([packed, packed])
     views = Views(model, **model.data_preprocessor(batch, training))
@@ -274,7 +274,7 @@ def test_model_takes_the_lr_of_the_data_samples(pair, training):
 
 
 def test_paired_images_of_different_sizes_are_continued(pair):
-    model = build_segmentor()
+    model = build_model()
     small = run_pipeline(pair, [LOAD_LR, CROP, PACK])
     batch = pseudo_collate([small, run_pipeline(pair, [LOAD_LR, PACK])])
     batch['inputs'][0] = batch['inputs'][0][:, :15, :22]
@@ -288,7 +288,7 @@ def test_paired_images_of_different_sizes_are_continued(pair):
 
 
 def test_lr_of_another_scale_names_file_and_scale(pair):
-    model = build_segmentor(scale=8)
+    model = build_model(scale=8)
     batch = pseudo_collate([run_pipeline(pair, [LOAD_LR, PACK])])
     with pytest.raises(ValueError, match=r'HR/a\.png .*model\.scale=8'):
         model.make_views(batch)['lr']

@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny import build_segmentor, seg_batch
+from tiny import build_model, make_batch
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from sr4ir_mm.models.degradations import (
@@ -128,8 +128,8 @@ def test_exactly_one_step_must_downsample(steps):
 
 
 def test_model_takes_a_list():
-    model = build_segmentor(degradation=STEPS).eval()
-    views = model.make_views(seg_batch())
+    model = build_model(degradation=STEPS).eval()
+    views = model.make_views(make_batch())
     assert torch.equal(views['lr'], model.degradation(views['hr']))
     assert isinstance(model.degradation.steps[1], Bicubic)
     assert not list(model.degradation.parameters())

@@ -85,7 +85,7 @@ def theirs():
         buffer.uniform_(around - 0.2, around + 0.2)
     standardize(model.rpn.head.cls_logits, 2)
     anchor_deltas = torch.full((15, 4), 0.5)
-    anchor_deltas[7, 2] = 5  # widths beyond the clamps
+    anchor_deltas[::10, 2] = 8  # widths beyond the clamps
     standardize(model.rpn.head.bbox_pred, anchor_deltas.flatten())
     standardize(model.roi_heads.box_head.fc6, 1)
     standardize(model.roi_heads.box_head.fc7, 1)
@@ -276,15 +276,19 @@ def test_features_and_proposals_are_the_same(theirs, ours, float64):
     features = ours.extract_feat(inputs)
     assert_same(list(features), list(maps.values()))
 
-    for training, limit in ((True, 2000), (False, 1000)):
+    for training, cfg in (
+        (True, ours.train_cfg.rpn_proposal),
+        (False, ours.test_cfg.rpn),
+    ):
         proposals, _ = theirs.rpn.train(training)(batch, maps, scaled)
         results = ours.rpn_head.predict_by_feat(
             *ours.rpn_head(features),
             batch_img_metas=[sample.metainfo for sample in samples],
-            cfg=ours.train_cfg.rpn_proposal if training else None,
+            cfg=cfg,
         )
-        assert len(proposals[1]) == limit
         assert_same([r.bboxes for r in results], proposals)
+        # In case that there are fewer.
+        assert cfg.max_per_img == theirs.rpn.post_nms_top_n()
 
 
 @torch.no_grad()

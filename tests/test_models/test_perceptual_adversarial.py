@@ -1,10 +1,8 @@
-import copy
-
 import pytest
 import torch
 import torchvision
 from mmengine.optim import OptimWrapper
-from tiny import TASK_LOSS, build_segmentor, moved, seg_batch, snapshot
+from tiny import TASK_LOSS, TASKS, build_model, make_batch, moved, snapshot
 
 from sr4ir_mm.models.losses import (
     AdversarialLoss,
@@ -67,8 +65,8 @@ def build_vgg_loss(vgg_file, **kwargs):
 
 
 def test_perceptual_loss_is_the_distance_of_vgg_features(vgg_file):
-    model = build_segmentor()
-    views = model.make_views(seg_batch())
+    model = build_model()
+    views = model.make_views(make_batch())
     loss = build_vgg_loss(vgg_file, weight=3.0)(model, views)
     weights = torch.load(vgg_file)
 
@@ -97,9 +95,9 @@ def test_perceptual_loss_is_the_distance_of_vgg_features(vgg_file):
 
 
 def test_vgg_trains_the_sr_network_and_is_no_part_of_the_model(vgg_file):
-    model = build_segmentor(phases=[sr_phase(vgg_loss(vgg_file))])
+    model = build_model(phases=[sr_phase(vgg_loss(vgg_file))])
     names = set(model.state_dict())
-    views = model.make_views(seg_batch())
+    views = model.make_views(make_batch())
     model.rehearse(views)
     before = snapshot(model)
     log = train_phase(model, model.phases[0], views)
@@ -110,34 +108,34 @@ def test_vgg_trains_the_sr_network_and_is_no_part_of_the_model(vgg_file):
 
 
 def test_vgg_is_not_needed_before_the_loss_is():
-    build_segmentor(phases=[sr_phase(vgg_loss('no/such.pth'))]).init_weights()
+    build_model(phases=[sr_phase(vgg_loss('no/such.pth'))]).init_weights()
 
 
 @pytest.mark.parametrize(
     'filename', ['no/such.pth', 'http://127.0.0.1:9/vgg11.pth']
 )
 def test_unreachable_vgg(filename):
-    model = build_segmentor(phases=[sr_phase(vgg_loss(filename))])
+    model = build_model(phases=[sr_phase(vgg_loss(filename))])
     with pytest.raises(
         RuntimeError, match=rf'PerceptualLoss\.pretrained: .*{filename}.*local'
     ):
-        model.rehearse(model.make_views(seg_batch()))
+        model.rehearse(model.make_views(make_batch()))
 
 
 def test_weights_of_another_vgg(vgg_file):
-    model = build_segmentor()
+    model = build_model()
     loss = build_vgg_loss(vgg_file, vgg_type='vgg13')
     with pytest.raises(ValueError, match='pretrained: .* another network'):
-        loss(model, model.make_views(seg_batch()))
+        loss(model, model.make_views(make_batch()))
 
 
 def test_layer_that_vgg_does_not_have(vgg_file):
-    model = build_segmentor()
+    model = build_model()
     loss = build_vgg_loss(vgg_file, layer_weights={'34': 1.0})
     with pytest.raises(
         ValueError, match=r'no layer 34; vgg11\.features .* 21'
     ):
-        loss(model, model.make_views(seg_batch()))
+        loss(model, model.make_views(make_batch()))
 
 
 # ---------------------------------------------------------------- fixed TDP
@@ -146,7 +144,7 @@ def test_layer_that_vgg_does_not_have(vgg_file):
 @pytest.fixture(params=['ours', "the toolbox's"])
 def task_checkpoint(request, tmp_path):
     """Weights of another task model, as this package and mmseg save them."""
-    source = build_segmentor(seed=1)
+    source = build_model(seed=1)
     network = source if request.param == 'ours' else source.task_model
     path = str(tmp_path / 'task.pth')
     torch.save(dict(state_dict=network.state_dict(), meta={}), path)
@@ -155,8 +153,8 @@ def task_checkpoint(request, tmp_path):
 
 def test_fixed_tdp_loss_looks_through_the_checkpoint(task_checkpoint):
     path, task_model = task_checkpoint
-    model = build_segmentor()
-    views = model.make_views(seg_batch())
+    model = build_model()
+    views = model.make_views(make_batch())
     trained = model.task_model
     loss = FixedTDPLoss(checkpoint=path)(model, views)['loss_tdp']
     assert model.task_model is trained
@@ -169,9 +167,9 @@ def test_fixed_task_model_stays_as_it_is(task_checkpoint):
     path, _ = task_checkpoint
     fixed = dict(type='sr4ir_mm.FixedTDPLoss', checkpoint=path)
     task = dict(name='task', trains='task_model', losses=[TASK_LOSS])
-    model = build_segmentor(phases=[sr_phase(fixed), task])
+    model = build_model(phases=[sr_phase(fixed), task])
     names = set(model.state_dict())
-    views = model.make_views(seg_batch())
+    views = model.make_views(make_batch())
     model.rehearse(views)
     network = model.phases[0].losses[0]._fixed[0]
     before = snapshot(network)
@@ -187,9 +185,9 @@ def test_fixed_task_model_stays_as_it_is(task_checkpoint):
 def test_fixed_tdp_loss_of_another_network(tmp_path):
     path = str(tmp_path / 'other.pth')
     torch.save(dict(weight=torch.zeros(1)), path)
-    model = build_segmentor()
+    model = build_model()
     with pytest.raises(ValueError, match='checkpoint: .*other.pth.* another'):
-        FixedTDPLoss(checkpoint=path)(model, model.make_views(seg_batch()))
+        FixedTDPLoss(checkpoint=path)(model, model.make_views(make_batch()))
 
 
 def test_joint_tdp_reaches_the_task_model_through_sr_and_hr():
@@ -201,8 +199,8 @@ def test_joint_tdp_reaches_the_task_model_through_sr_and_hr():
             losses=[dict(type='sr4ir_mm.TDPLoss')],
         )
     ]
-    model = build_segmentor(phases=phases)
-    views = model.make_views(seg_batch())
+    model = build_model(phases=phases)
+    views = model.make_views(make_batch())
     weight = model.task_model.backbone.conv1.weight
     with model.in_phase(model.phases[0], views, 0.5):
         sr, hr = (model.features(views, v, [-1])[0] for v in ('sr', 'hr'))
@@ -221,8 +219,7 @@ def test_joint_tdp_reaches_the_task_model_through_sr_and_hr():
 # -------------------------------------------------------------- adversarial
 
 
-@pytest.fixture
-def gan():
+def build_gan(task='seg'):
     phases = [
         sr_phase(dict(type='sr4ir_mm.AdversarialLoss')),
         dict(
@@ -231,13 +228,16 @@ def gan():
             losses=[dict(type='sr4ir_mm.DiscriminatorLoss')],
         ),
     ]
-    return build_segmentor(
-        phases=phases, real_fake_branch=copy.deepcopy(BRANCH)
-    )
+    return build_model(task, phases=phases, real_fake_branch=BRANCH)
+
+
+@pytest.fixture
+def gan():
+    return build_gan()
 
 
 def test_the_two_players_want_opposite_verdicts(gan):
-    views = gan.make_views(seg_batch())
+    views = gan.make_views(make_batch())
     branch = gan.task_model.real_fake_branch
     sr, hr = (
         branch(gan.features(views, view, [-1])[0]) for view in ('sr', 'hr')
@@ -254,8 +254,10 @@ def test_the_two_players_want_opposite_verdicts(gan):
     torch.testing.assert_close(discriminator, expected)
 
 
-def test_each_player_moves_alone(gan):
-    views = gan.make_views(seg_batch())
+@pytest.mark.parametrize('task', TASKS)
+def test_each_player_moves_alone(task):
+    gan = build_gan(task)
+    views = gan.make_views(make_batch(task))
     sr_net, task_model = (snapshot(n) for n in gan.networks.values())
     log = train_phase(gan, gan.phases[0], views)
     assert set(log) == {'loss', 'loss_adversarial'}
@@ -273,7 +275,7 @@ def test_each_player_moves_alone(gan):
 
 def test_discriminator_learns(gan):
     """Noise apart from black, whatever the task."""
-    views = gan.make_views(seg_batch())
+    views = gan.make_views(make_batch())
     views._made['sr'] = torch.zeros_like(views['hr'])
     optimizer = torch.optim.Adam(gan.task_model.parameters(), lr=0.01)
     loss = DiscriminatorLoss()
@@ -289,13 +291,13 @@ def test_discriminator_learns(gan):
 def test_branch_is_a_part_of_the_task_model_that_others_can_do_without(gan):
     assert 'task_model.real_fake_branch.fc.bias' in gan.state_dict()
     with torch.no_grad():
-        assert len(gan.eval().test_step(seg_batch(num=1))) == 1
+        assert len(gan.eval().test_step(make_batch(num=1))) == 1
 
 
 def test_no_branch():
-    model = build_segmentor()
+    model = build_model()
     with pytest.raises(ValueError, match=r'needs model\.real_fake_branch'):
-        AdversarialLoss()(model, model.make_views(seg_batch()))
+        AdversarialLoss()(model, model.make_views(make_batch()))
 
 
 def test_branch_of_another_width():

@@ -2,7 +2,7 @@
 # objects, 64x64.
 _base_ = './cub.py'
 
-data_root = 'data/toy_scenes/Classification'
+data_root = 'data/toy_scenes'
 data_preprocessor = dict(num_classes=4)
 train_pipeline = [
     dict(type='LoadImageFromFile'),
@@ -14,14 +14,14 @@ test_pipeline = [
     dict(type='PackInputs'),
 ]
 train_dataloader = dict(
-    batch_size=32,
+    batch_size=8,
     num_workers=1,
     sampler=dict(type='InfiniteSampler'),
     dataset=dict(
         _delete_=True,
         type='CustomDataset',
         data_root=data_root,
-        data_prefix='train',
+        data_prefix='Classification/train',
         pipeline=train_pipeline,
     ),
 )
@@ -31,7 +31,7 @@ val_dataloader = dict(
         _delete_=True,
         type='CustomDataset',
         data_root=data_root,
-        data_prefix='val',
+        data_prefix='Classification/val',
         pipeline=test_pipeline,
     ),
 )

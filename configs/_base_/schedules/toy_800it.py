@@ -1,0 +1,35 @@
+# Minutes on a laptop: no pre-trained weights, large steps.
+_base_ = '../default_runtime.py'
+
+max_iters = 800
+train_cfg = dict(
+    type='sr4ir_mm.AlternatingIterTrainLoop',
+    max_iters=max_iters,
+    val_interval=max_iters,
+)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+optim_wrapper = dict(
+    constructor='mmagic.MultiOptimWrapperConstructor',
+    sr_net=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3)),
+    task_model=dict(
+        type='OptimWrapper', optimizer=dict(type='AdamW', lr=4e-3)
+    ),
+)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, end=100, by_epoch=False),
+    dict(
+        type='CosineAnnealingLR',
+        begin=100,
+        T_max=max_iters - 100,
+        end=max_iters,
+        eta_min=1e-5,
+        by_epoch=False,
+    ),
+]
+default_hooks = dict(
+    logger=dict(interval=50),
+    checkpoint=dict(by_epoch=False, interval=200),
+    visualization=dict(draw=True, interval=10),
+)
+log_processor = dict(by_epoch=False)
