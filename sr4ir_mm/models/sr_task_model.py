@@ -194,8 +194,6 @@ class SRTaskModel(BaseModel):
         views = Views(self, views.inputs, views.data_samples)
         training = self.training
         self.eval()
-        # The first iteration trains on its LR images.
-        self.degradation.train(training)
         devices = [views.inputs.device] if views.inputs.is_cuda else []
         with torch.random.fork_rng(devices):
             for phase in self.phases:

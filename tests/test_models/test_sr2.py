@@ -237,7 +237,7 @@ def test_noise_is_on_test_images_only():
     expected = clean.make_views(batch())['lr']
     assert torch.equal(noisy.make_views(batch())['lr'], expected)
     views = noisy.make_views(batch())
-    noisy.rehearse(views)  # the first iteration goes on with its LR images
+    noisy.rehearse(views)
     with noisy.in_phase(noisy.phases[0], views, 0):
         assert torch.equal(views['lr'], expected)
     noisy.eval()
@@ -258,10 +258,11 @@ def test_each_test_image_has_noise_of_its_own():
 # ---------------------------------------------------------------- benchmark
 
 
-@pytest.fixture
-def run_sr2(tmp_path, digits, monkeypatch):
-    """``run_sr2(out, *options)`` runs the script on two small configs;
-    ``run_sr2.trained`` are the runs that it trained."""
+@pytest.fixture(scope='module')
+def run_sr2(tmp_path_factory, digits):
+    """``run_sr2(out, *options)`` runs the script on two small configs, and
+    returns the iterations that it trained; it dies in that of number
+    ``run_sr2.dies_at``."""
     pytest.importorskip('pandas')
     path = 'tools/benchmark/run_sr2.py'
     spec = importlib.util.spec_from_file_location('run_sr2', path)
@@ -276,36 +277,43 @@ def run_sr2(tmp_path, digits, monkeypatch):
             loader.update(LOADER)
             loader.dataset.data_root = digits
         cfg.test_dataloader.dataset.indices = 40
-        configs.append(str(tmp_path / f'{name}.py'))
+        configs.append(str(tmp_path_factory.getbasetemp() / f'{name}.py'))
         cfg.dump(configs[-1])
 
     def run(out, *options):
+        trained.clear()
         argv = [path, str(out), '--configs', *configs, *options]
-        monkeypatch.setattr(sys, 'argv', argv)
+        patch.setattr(sys, 'argv', argv)
         module.main()
-
-    run.trained = []
-    run_iter = AlternatingIterTrainLoop.run_iter
+        return trained
 
     def record(self, data_batch):
-        run.trained.append(self._iter)
-        if len(run.trained) == run.dies_at:
+        trained.append(self._iter)
+        if len(trained) == run.dies_at:
             raise KeyboardInterrupt
         return run_iter(self, data_batch)
 
-    run.dies_at = None
-    monkeypatch.setattr(AlternatingIterTrainLoop, 'run_iter', record)
-    return run
+    trained, run.dies_at = [], None
+    run_iter = AlternatingIterTrainLoop.run_iter
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(AlternatingIterTrainLoop, 'run_iter', record)
+        yield run
 
 
 OPTIONS = ('--seeds', '0', '--budget', '8', '--noise', '0', '1e-4')
 
 
-def test_benchmark(tmp_path, run_sr2):
-    out = tmp_path / 'out'
-    run_sr2(out, *OPTIONS)
-    assert run_sr2.trained == [*range(8), *range(8)]
-    head, *lines = (out / 'results.csv').read_text().split()
+@pytest.fixture(scope='module')
+def finished(tmp_path_factory, run_sr2):
+    """The folder of a run that nothing interrupted, and its CSV file."""
+    out = tmp_path_factory.mktemp('finished')
+    assert run_sr2(out, *OPTIONS) == [*range(8), *range(8)]
+    return out, (out / 'results.csv').read_text()
+
+
+def test_benchmark(finished, run_sr2):
+    out, csv = finished
+    head, *lines = csv.split()
     assert head == 'network,form,scale,noise,seed,SSIM,accuracy'
     keys = [line.rsplit(',', 2)[0] for line in lines]
     assert keys == [
@@ -317,32 +325,25 @@ def test_benchmark(tmp_path, run_sr2):
     assert len(set(ssims)) == 4
     assert [accuracy != '' for accuracy in accuracies] == [0, 0, 1, 1]
     table = (out / 'results.md').read_text()
-    assert f'| FSRCNN | sr2 | x4 | 0.0001 | {float(ssims[3]):.3f} | 0.828' in (
-        table
-    )
-    assert 'nan' not in table
+    row = f'| FSRCNN | sr2 | x4 | 0.0001 | {float(ssims[3]):.3f} | 0.828 |'
+    assert row in table and 'nan' not in table
     assert np.array(Image.open(out / 'results.png').convert('L')).std() > 0
 
-    # what is there is not done again
-    run_sr2.trained.clear()
-    run_sr2(out, *OPTIONS, '1e-3')
-    assert not run_sr2.trained
-    more = (out / 'results.csv').read_text().split()[1:]
-    assert len(more) == 6 and set(lines) < set(more)
+
+def test_benchmark_does_nothing_twice(finished, run_sr2):
+    out, csv = finished
+    assert run_sr2(out, *OPTIONS, '1e-3') == []
+    more = (out / 'results.csv').read_text()
+    assert len(more.split()) == 1 + 6 and set(csv.split()) < set(more.split())
     with pytest.raises(ValueError, match='name another folder'):
         run_sr2(out, *OPTIONS, '--budget', '9')
 
 
-def test_interrupted_benchmark_goes_on(tmp_path, run_sr2):
-    run_sr2(tmp_path / 'a', *OPTIONS)
-    run_sr2.trained.clear()
+def test_interrupted_benchmark_goes_on(tmp_path, finished, run_sr2):
     run_sr2.dies_at = 8 + 6  # in the second run
     with pytest.raises(KeyboardInterrupt):
-        run_sr2(tmp_path / 'b', *OPTIONS)
-    assert len((tmp_path / 'b/results.csv').read_text().split()) == 1 + 2
+        run_sr2(tmp_path, *OPTIONS)
     run_sr2.dies_at = None
-    run_sr2.trained.clear()
-    run_sr2(tmp_path / 'b', *OPTIONS)
-    assert run_sr2.trained == [4, 5, 6, 7]
-    a, b = ((tmp_path / x / 'results.csv').read_text() for x in 'ab')
-    assert a == b
+    assert len((tmp_path / 'results.csv').read_text().split()) == 1 + 2
+    assert run_sr2(tmp_path, *OPTIONS) == [4, 5, 6, 7]
+    assert (tmp_path / 'results.csv').read_text() == finished[1]
