@@ -45,7 +45,8 @@ def run(path: str, seed: int, args: argparse.Namespace) -> List[dict]:
     folder = osp.join(args.out, name, f'seed_{seed}')
     file = osp.join(folder, 'results.json')
     lines = load(file) if osp.isfile(file) else []
-    noise = [n for n in args.noise if n not in [li['noise'] for li in lines]]
+    done = {line['noise'] for line in lines}
+    noise = [variance for variance in args.noise if variance not in done]
     if noise:
         runner = train(make_config(path, folder, seed, args))
         form, network, _, scale = name.split('_')
@@ -75,7 +76,7 @@ def make_config(
     if args.budget:
         cfg.train_cfg.max_iters = args.budget
         cfg.param_scheduler.milestones = [args.budget // 2]
-        cfg.default_hooks.checkpoint.interval = -(-args.budget // 4)
+        cfg.default_hooks.checkpoint.interval = max(1, args.budget // 4)
     cfg.merge_from_dict(args.cfg_options)
     return cfg
 
