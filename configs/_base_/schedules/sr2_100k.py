@@ -13,7 +13,7 @@ test_cfg = dict(type='TestLoop')
 
 # "L2 regularization with weight 0.01" of all weights. Added to the gradient,
 # it would outweigh that of the mean squared error of images in [0, 1]: FSRCNN
-# ends below bicubic. Decoupled, it does not depend on the losses' scale.
+# loses 8 dB (docs/en/sr2.md). Decoupled, it knows no scale of the losses.
 optim_wrapper = dict(
     constructor='mmagic.MultiOptimWrapperConstructor',
     sr_net=dict(
