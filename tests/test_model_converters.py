@@ -14,12 +14,13 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
+from reference import EDSR, EDSR_MEAN
 
 sys.path[:0] = ['tools/model_converters', 'tools/analysis_tools']
 import efficiency  # noqa: E402
 import official_to_sr4ir_mm as converter  # noqa: E402
 
-MEAN = torch.tensor([0.4488, 0.4371, 0.4040], dtype=torch.float64)
+MEAN = torch.tensor(EDSR_MEAN, dtype=torch.float64)
 MODEL_BASE = 'configs/_base_/models/'
 
 
@@ -93,39 +94,6 @@ def assert_close(actual, expected):
 
 
 # ----------------------------------------------------------------------- EDSR
-
-
-class EDSR(nn.Module):
-    """EDSR-baseline after its paper and release: images in [0, 255]."""
-
-    def __init__(self, stages, width=64):
-        super().__init__()
-        conv = partial(nn.Conv2d, kernel_size=3, padding=1)
-        self.sub_mean, self.add_mean = nn.Conv2d(3, 3, 1), nn.Conv2d(3, 3, 1)
-        self.head = nn.Sequential(conv(3, width))
-        blocks = [nn.Module() for _ in range(16)]
-        for block in blocks:
-            block.body = nn.Sequential(
-                conv(width, width), nn.ReLU(), conv(width, width)
-            )
-        self.body = nn.Sequential(*blocks, conv(width, width))
-        upsampler = nn.Sequential()
-        for _ in range(stages):
-            upsampler.extend([conv(width, 4 * width), nn.PixelShuffle(2)])
-        self.tail = nn.Sequential(upsampler, conv(width, 3))
-
-    def set_mean_shifts(self):
-        for sign, layer in ((-1, self.sub_mean), (1, self.add_mean)):
-            layer.weight.data = torch.eye(3).double().view(3, 3, 1, 1)
-            layer.bias.data = sign * 255 * MEAN
-        return self
-
-    def forward(self, x):
-        x = out = self.head(self.sub_mean(255 * x))
-        for block in self.body[:-1]:
-            out = out + block.body(out)
-        out = self.tail(x + self.body[-1](out))
-        return self.add_mean(out) / 255
 
 
 @pytest.mark.parametrize('stages,scale', [(2, 4), (3, 8)])

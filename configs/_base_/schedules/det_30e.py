@@ -35,6 +35,6 @@ cosine = dict(
     convert_to_iter_based=True,
 )
 param_scheduler = dict(
-    sr_net=[warmup, dict(eta_min=1e-6, **cosine)],
+    sr_net=[warmup, dict(eta_min_ratio=0.01, **cosine)],
     task_model=[warmup, dict(eta_min=1e-4, **cosine)],
 )
