@@ -58,8 +58,9 @@ def float64(monkeypatch):
     monkeypatch.setattr(
         transform,
         'resize_boxes',
-        lambda boxes, old, new: boxes
-        * boxes.new_tensor([new[1] / old[1], new[0] / old[0]] * 2),
+        lambda boxes, old, new: (
+            boxes * boxes.new_tensor([new[1] / old[1], new[0] / old[0]] * 2)
+        ),
     )
     monkeypatch.setattr(
         sys.modules['mmcv.ops.nms'].ext_module,

@@ -40,9 +40,10 @@ class EDSR(nn.Module):
         self.tail = nn.Sequential(upsampler, conv(width, 3))
 
     def set_mean_shifts(self):
+        mean = torch.tensor(EDSR_MEAN, dtype=torch.float64)
         for sign, layer in ((-1, self.sub_mean), (1, self.add_mean)):
             layer.weight.data = torch.eye(3).double().view(3, 3, 1, 1)
-            layer.bias.data = sign * 255 * torch.tensor(EDSR_MEAN).double()
+            layer.bias.data = sign * 255 * mean
             layer.requires_grad_(False)
         return self
 

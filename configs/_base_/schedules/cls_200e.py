@@ -10,6 +10,8 @@ train_cfg = dict(
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
+# The authors' EDSR sees all 128 images on one GPU, and so does BatchNorm.
+sync_bn = 'torch'
 auto_scale_lr = dict(enable=False, base_batch_size=128)
 optim_wrapper = dict(
     constructor='mmagic.MultiOptimWrapperConstructor',
