@@ -6,8 +6,10 @@ import os.path as osp
 from typing import Any
 
 import torch.distributed
+import torch.nn as nn
 from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
+from mmengine.runner.checkpoint import _load_checkpoint_with_prefix
 
 
 def add_common_args(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +58,20 @@ def load_config(args: argparse.Namespace) -> Config:
     if get_device() == 'cpu':
         _adapt_to_cpu(cfg)
     return cfg
+
+
+def load_network(model: nn.Module, name: str, checkpoint: str) -> None:
+    """Take one network from a checkpoint of this package.
+
+    Args:
+        model (nn.Module): An :class:`SRTaskModel`, perhaps wrapped (for
+            distributed testing, or test-time augmentation).
+        name (str): ``sr_net`` or ``task_model``.
+        checkpoint (str): Path or address.
+    """
+    model = getattr(model, 'module', model)
+    weights = _load_checkpoint_with_prefix(name, checkpoint, 'cpu')
+    getattr(model, name).load_state_dict(weights)
 
 
 def _adapt_to_cpu(cfg: Config) -> None:

@@ -27,7 +27,9 @@ def draw_panel(
 
     The first row has the LR image as it is, enlarged bilinearly, the SR and
     the HR image; the second the ground truth and what the task model predicts
-    from each of the three.
+    from each of the three. A task model that reads the layers that it shares
+    with the SR network (view ``shared``) predicts from these alone: below the
+    SR image.
 
     Args:
         model (SRTaskModel): In eval mode.
@@ -40,10 +42,11 @@ def draw_panel(
         the image.
     """
     data_batch = {key: value[:1] for key, value in data_batch.items()}
+    shared = model.view == 'shared'
     with torch.no_grad():
         views = Views(model, **model.data_preprocessor(data_batch, False))
         samples = {}
-        for view in ('bilinear', 'sr', 'hr'):
+        for view in ('shared',) if shared else ('bilinear', 'sr', 'hr'):
             if _exists(view, model):
                 one = Views(
                     model, views.inputs, copy.deepcopy(views.data_samples)
@@ -51,6 +54,7 @@ def draw_panel(
                 samples[view] = model.predict(one, view)[0]
     lr = _to_uint8(views['lr'][0])
     last = list(samples.values())[-1]  # HR, unless the input is LR
+    hr_apart = shared and 'gt_img' in last
 
     # The toolbox's visualizer is used as a pen: without back ends, the only
     # thing that it does is to hold the drawn image.
@@ -58,23 +62,28 @@ def draw_panel(
     pen.dataset_meta = visualizer.dataset_meta
 
     height, width = lr.shape[:2]
+    num = 1 + len(samples) + hr_apart
     figure, axes = plt.subplots(
         2,
-        1 + len(samples),
-        figsize=(_CELL * (1 + len(samples)), 2 * _CELL * height / width + 0.8),
+        num,
+        figsize=(_CELL * num, 2 * _CELL * height / width + 0.8),
         layout='constrained',
     )
     _show(axes[0, 0], lr, f'LR, {width}x{height} (x{model.scale})')
     _show(axes[1, 0], _draw(pen, last, gt=True), 'ground truth')
     for column, (view, sample) in zip(axes.T[1:], samples.items()):
-        title = view if view == 'bilinear' else view.upper()
+        title = dict(bilinear=view, shared='SR').get(view, view.upper())
         if view != 'hr' and 'gt_img' in sample:
             psnr = peak_signal_noise_ratio(
                 _to_uint8(sample.gt_img), _to_uint8(sample.pred_img)
             )
             title += f', PSNR {psnr:.2f} dB'
         _show(column[0], _to_uint8(sample.pred_img), title)
-        _show(column[1], _draw(pen, sample), f'from {title.split(",")[0]}')
+        source = 'shared layers' if shared else title.split(',')[0]
+        _show(column[1], _draw(pen, sample), f'from {source}')
+    if hr_apart:
+        _show(axes[0, -1], _to_uint8(last.gt_img), 'HR')
+        axes[1, -1].axis('off')
     _add_legend(figure, visualizer.dataset_meta or {})
     panel = _rasterize(figure)
     return panel, osp.splitext(osp.basename(last.get('img_path', 'image')))[0]

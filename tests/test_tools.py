@@ -1,5 +1,6 @@
-"""The scripts, ours and mmseg's own, as users call them."""
+"""The scripts, ours and the toolboxes' own, as users call them."""
 
+import importlib.util
 import os
 import os.path as osp
 import re
@@ -7,15 +8,47 @@ import signal
 import subprocess
 import sys
 import time
+from collections import namedtuple
 
-import mmseg
+import mmengine
 import pytest
 import torch
 from mmengine.config import Config
-from tiny import runner_cfg
+from tiny import TASKS, runner_cfg, toy_dataset_cfg
 
-MMSEG_TOOLS = osp.join(osp.dirname(mmseg.__file__), '.mim', 'tools')
 ENV = dict(os.environ, OMP_NUM_THREADS='1')
+METRIC = dict(
+    seg=dict(type='IoUMetric', iou_metrics=['mIoU']),
+    det=dict(type='CocoMetric', metric='bbox'),
+    cls=dict(type='Accuracy', topk=1),
+)
+NAME = dict(seg='mIoU', det='coco/bbox_mAP', cls='accuracy/top1')
+VISUALIZER = dict(
+    seg='SegLocalVisualizer',
+    det='DetLocalVisualizer',
+    cls='UniversalVisualizer',
+)
+TTA = dict(seg='SegTTAModel', det='DetTTAModel', cls='AverageClsScoreTTA')
+PACK = dict(
+    seg=[dict(type='LoadAnnotations'), dict(type='PackSegInputs')],
+    det=[
+        dict(
+            type='PackDetInputs',
+            meta_keys=(
+                'img_id',
+                'img_path',
+                'ori_shape',
+                'img_shape',
+                'scale_factor',
+                'instances',
+                'flip',
+                'flip_direction',
+            ),
+        )
+    ],
+    cls=[dict(type='PackInputs')],
+)
+Trained = namedtuple('Trained', 'task config checkpoint')
 
 
 def run(*args, ok=True):
@@ -29,20 +62,29 @@ def run(*args, ok=True):
     return done.stdout + done.stderr
 
 
-@pytest.fixture(scope='module')
-def trained(tmp_path_factory, toy_dataset):
+def toolbox_script(task, *path):
+    spec = importlib.util.find_spec(TASKS[task]['scope'])
+    return osp.join(osp.dirname(spec.origin), '.mim', 'tools', *path)
+
+
+@pytest.fixture(scope='module', params=TASKS)
+def trained(request, tmp_path_factory, toy_root):
     """A config file and the checkpoint of its training by tools/train.py."""
-    root = tmp_path_factory.mktemp('trained')
-    cfg = runner_cfg(root / 'work', toy_dataset, log_level='INFO')
-    full = [t for t in toy_dataset['pipeline'] if 'Random' not in t['type']]
+    task = request.param
+    root = tmp_path_factory.mktemp(task)
+    dataset = dict(toy_dataset_cfg(task, toy_root), indices=8)
+    cfg = runner_cfg(root / 'work', dataset, task, log_level='INFO')
+    dataset = toy_dataset_cfg(task, toy_root, augment=False)
+    if task == 'det':
+        dataset['pipeline'][-1:] = PACK['det']
     test_dataloader = dict(
         batch_size=1,
         num_workers=0,
         sampler=dict(type='DefaultSampler', shuffle=False),
-        dataset=dict(toy_dataset, pipeline=full),
+        dataset=dict(dataset, indices=8, test_mode=True),
     )
     evaluator = [
-        dict(type='IoUMetric', iou_metrics=['mIoU']),
+        METRIC[task],
         dict(type='sr4ir_mm.SRPSNR'),
         dict(type='sr4ir_mm.SRSSIM'),
     ]
@@ -55,12 +97,12 @@ def trained(tmp_path_factory, toy_dataset):
         test_evaluator=evaluator,
         test_cfg=dict(type='TestLoop'),
         visualizer=dict(
-            type='SegLocalVisualizer',
+            type=VISUALIZER[task],
             name='visualizer',
             vis_backends=[dict(type='LocalVisBackend')],
         ),
         auto_scale_lr=dict(base_batch_size=4),
-        tta_model=dict(type='SegTTAModel'),
+        tta_model=dict(type=TTA[task]),
         tta_pipeline=[
             dict(type='LoadImageFromFile'),
             dict(
@@ -70,105 +112,169 @@ def trained(tmp_path_factory, toy_dataset):
                         dict(type='RandomFlip', prob=0.0),
                         dict(type='RandomFlip', prob=1.0),
                     ],
-                    [dict(type='LoadAnnotations')],
-                    [dict(type='PackSegInputs')],
+                    *[[transform] for transform in PACK[task]],
                 ],
             ),
         ],
     )
+    if task == 'det':
+        cfg['tta_model']['tta_cfg'] = dict(
+            nms=dict(type='nms', iou_threshold=0.5), max_per_img=5
+        )
     cfg['default_hooks']['visualization'] = dict(
         type='sr4ir_mm.SRVisualizationHook', interval=4
     )
-    cfg['model']['decode_head'] = dict(type='FCNHead')
+    if task == 'seg':
+        cfg['model']['decode_head'] = dict(type='FCNHead')
+    if task == 'det':
+        cfg['model'].update(backbone=dict(type='ResNet'), resize=(133, 80))
     path = root / 'config.py'
     Config(cfg).dump(path)
     log = run('tools/train.py', path, '--auto-scale-lr')
     assert 'sr/loss_pixel' in log and 'eta' in log
     assert 'LR has been set' in log or 'lr: 5.0000e-04' in log
-    return path, root / 'work' / 'epoch_2.pth'
+    return Trained(task, path, root / 'work' / 'epoch_2.pth')
 
 
-def metrics(log):
+def metrics(task, log):
     return {
         name: float(value)
         for name, value in re.findall(
-            r'(mIoU|sr/PSNR|sr/SSIM): ([\d.]+)', log.split('Epoch(test)')[-1]
+            rf'({NAME[task]}|sr/PSNR|sr/SSIM): ([\d.]+)',
+            log.split('Epoch(test)')[-1],
         )
     }
 
 
-def test_ours_and_mmsegs_test_agree(trained, tmp_path):
-    """One run reports the task metric and the image metrics, draws panels and
-    writes predictions."""
+def test_ours_and_the_toolboxs_test_agree(trained, tmp_path):
+    """One run reports the task metric and the image metrics and draws
+    panels."""
+    task, *args = trained
     ours = metrics(
+        task,
         run(
             'tools/test.py',
-            *trained,
+            *args,
             '--work-dir',
             tmp_path / 'work',
             '--show-dir',
             tmp_path / 'panels',
-            '--out',
-            tmp_path / 'out',
-        )
+        ),
     )
-    assert set(ours) == {'mIoU', 'sr/PSNR', 'sr/SSIM'}
+    assert set(ours) == {NAME[task], 'sr/PSNR', 'sr/SSIM'}
     assert len(list((tmp_path / 'panels').rglob('test_*.png'))) == 2
-    assert len(list((tmp_path / 'out').glob('*.png'))) == 8
-    theirs = metrics(
-        run(
-            osp.join(MMSEG_TOOLS, 'test.py'),
-            *trained,
-            '--work-dir',
-            tmp_path / 'work2',
-            '--show-dir',
-            tmp_path / 'panels2',
-        )
+    theirs = run(
+        toolbox_script(task, 'test.py'),
+        *args,
+        '--work-dir',
+        tmp_path / 'work2',
+        '--show-dir',
+        tmp_path / 'panels2',
     )
-    assert theirs == ours
-    assert len(list((tmp_path / 'panels2').rglob('test_*.png'))) == 2
+    assert metrics(task, theirs) == ours
+    # mmpretrain's draws each batch, unless told otherwise
+    expected = 8 if task == 'cls' else 2
+    assert len(list((tmp_path / 'panels2').rglob('test_*.png'))) == expected
 
 
-def test_tta(trained, tmp_path):
-    log = run('tools/test.py', *trained, '--tta', '--work-dir', tmp_path)
-    assert set(metrics(log)) == {'mIoU', 'sr/PSNR', 'sr/SSIM'}
+def test_sr_net_of_another_training(trained, tmp_path):
+    """The task network of one checkpoint, behind the SR network of another."""
+    task, config, checkpoint = trained
+    weights = torch.load(checkpoint)['state_dict']
+    torch.save(
+        {k: v * 0 for k, v in weights.items() if k.startswith('sr_net.')},
+        tmp_path / 'other.pth',
+    )
+    command = ['tools/test.py', config, checkpoint, '--work-dir', tmp_path]
+    log = run(*command, '--sr-net', tmp_path / 'other.pth')
+    swapped = metrics(task, log)
+    assert set(swapped) == {NAME[task], 'sr/PSNR', 'sr/SSIM'}
+    # a network of zeros paints everything in one colour
+    assert swapped['sr/PSNR'] < 20 and swapped['sr/SSIM'] < 0.6
 
 
-def test_mmsegs_browse_dataset_and_get_flops(trained, tmp_path):
-    config, _ = trained
+def test_tta_and_out(trained, tmp_path):
+    """Test-time augmentation, with the predictions written to files."""
+    task, *args = trained
+    log = run(
+        'tools/test.py',
+        *args,
+        '--tta',
+        '--work-dir',
+        tmp_path,
+        '--out',
+        tmp_path / 'out' / ('' if task == 'seg' else 'predictions.pkl'),
+    )
+    assert NAME[task] in metrics(task, log)
+    if task == 'seg':
+        assert len(list((tmp_path / 'out').glob('*.png'))) == 8
+    else:
+        predictions = mmengine.load(tmp_path / 'out' / 'predictions.pkl')
+        assert len(predictions) == 8
+        assert not any('img' in key for key in predictions[0] if 'pred' in key)
+
+
+def test_get_flops(trained, toy_root):
+    task, config, _ = trained
+    script = toolbox_script(task, 'analysis_tools', 'get_flops.py')
+    log = run(script, config, *dict(det=[]).get(task, ['--shape', '64']))
+    assert re.search(r'Flops: *[\d.]+[MG]', log), log
+
+
+def test_mmsegs_browse_dataset(trained, tmp_path):
+    if trained.task != 'seg':
+        pytest.skip('it is about data, and there are bugs of mmseg only')
     run(
-        osp.join(MMSEG_TOOLS, 'analysis_tools', 'browse_dataset.py'),
-        config,
+        toolbox_script('seg', 'analysis_tools', 'browse_dataset.py'),
+        trained.config,
         '--not-show',
         '--output-dir',
         tmp_path / 'browse',
     )
     assert len(list((tmp_path / 'browse').iterdir())) == 8
-    log = run(
-        osp.join(MMSEG_TOOLS, 'analysis_tools', 'get_flops.py'),
-        config,
-        '--shape',
-        '64',
-    )
-    assert re.search(r'Flops: [\d.]+M', log), log
 
 
-def test_mmsegs_inferencer(trained, toy_root, tmp_path):
-    config, checkpoint = trained
-    code = f"""
+INFERENCE = dict(
+    seg="""
 from mmseg.apis import MMSegInferencer
-inferencer = MMSegInferencer(
-    {str(config)!r}, {str(checkpoint)!r}, device='cpu')
-result = inferencer({str(toy_root / 'JPEGImages' / 'val_0000.jpg')!r},
-                    out_dir={str(tmp_path)!r})
-print('shape', result['predictions'].shape)
-"""
-    assert 'shape (64, 64)' in run('-c', code)
+result = MMSegInferencer(config, checkpoint, device='cpu')(
+    image, out_dir=out_dir)
+print('result', result['predictions'].shape)
+""",
+    det="""
+from mmdet.apis import DetInferencer, inference_detector, init_detector
+result = DetInferencer(config, checkpoint, device='cpu')(
+    image, out_dir=out_dir)
+model = init_detector(config, checkpoint, device='cpu')
+boxes = inference_detector(model, image).pred_instances.bboxes
+print('result', len(boxes), len(result['predictions'][0]['bboxes']))
+""",
+    cls="""
+from mmpretrain import ImageClassificationInferencer
+result = ImageClassificationInferencer(config, checkpoint, device='cpu')(
+    image, show_dir=out_dir)
+print('result', len(result[0]['pred_scores']))
+""",
+)
+
+
+def test_inferencers(trained, toy_root, tmp_path):
+    task, config, checkpoint = trained
+    image = toy_root / 'JPEGImages' / 'val_0000.jpg'
+    code = (
+        f'config, checkpoint = {str(config)!r}, {str(checkpoint)!r}\n'
+        f'image, out_dir = {str(image)!r}, {str(tmp_path)!r}\n'
+    )
+    log = run('-c', code + INFERENCE[task])
+    expected = dict(seg=r'\(64, 64\)', det='5 5', cls='4')[task]
+    assert re.search(f'result {expected}', log), log
     assert list(tmp_path.rglob('*.jpg')) or list(tmp_path.rglob('*.png'))
 
 
 def test_killed_training_resumes_to_the_same_weights(trained, tmp_path):
-    config, checkpoint = trained
+    task, config, checkpoint = trained
+    if task != 'seg':
+        pytest.skip('test_loops.py resumes the others, in less time')
     expected = torch.load(checkpoint)['state_dict']
     args = [
         sys.executable,

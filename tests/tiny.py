@@ -248,7 +248,9 @@ def toy_dataset_cfg(task, root, split='train', augment=True):
         return dict(
             type='VOCDataset',
             data_root=str(root),
-            metainfo=dict(classes=CLASSES[1:], palette=PALETTE[1:]),
+            metainfo=dict(
+                classes=CLASSES[1:], palette=[*map(tuple, PALETTE[1:])]
+            ),
             data_prefix=dict(sub_data_root=''),
             ann_file=f'ImageSets/Main/{split}.txt',
             pipeline=[

@@ -50,11 +50,16 @@ def main() -> None:
 
 def print_table(results: dict) -> None:
     names = [
-        name for name in results['sr'] if name not in ('data_time', 'time')
+        name
+        for name, value in results['sr'].items()
+        if name not in ('data_time', 'time') and value != -1  # COCO's "none"
     ]
-    print('\n' + ' ' * 14 + ''.join(f'{n.split("/")[-1]:>9}' for n in names))
+    heads = [name.split('/')[-1] for name in names]
+    widths = [max(7, len(head)) + 2 for head in heads]
+    print(' ' * 14 + ''.join(f'{h:>{w}}' for h, w in zip(heads, widths)))
     for view, result in results.items():
-        row = ''.join(f'{result.get(n, float("nan")):9.3f}' for n in names)
+        cells = [result.get(name, float('nan')) for name in names]
+        row = ''.join(f'{c:{w}.3f}' for c, w in zip(cells, widths))
         print(f'{VIEWS[view]:14}{row}')
     print()
 

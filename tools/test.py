@@ -5,8 +5,9 @@ import os.path as osp
 
 from mmengine.config import Config
 from mmengine.runner import Runner
+from mmengine.utils import is_list_of
 
-from sr4ir_mm.cli import add_common_args, load_config
+from sr4ir_mm.cli import add_common_args, load_config, load_network
 
 
 def parse_args() -> argparse.Namespace:
@@ -14,7 +15,14 @@ def parse_args() -> argparse.Namespace:
     add_common_args(parser)
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument(
-        '--out', help='folder for the predictions, for offline evaluation'
+        '--sr-net',
+        metavar='CHECKPOINT',
+        help='take the SR network from this other checkpoint',
+    )
+    parser.add_argument(
+        '--out',
+        help='file (.pkl) for the predictions, for offline evaluation; for '
+        'segmentation also a folder, for images',
     )
     parser.add_argument(
         '--show', action='store_true', help='show panels in a window'
@@ -56,15 +64,27 @@ def apply_test_options(cfg: Config, args: argparse.Namespace) -> None:
         cfg.model = cfg.tta_model
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
     if args.out:
-        # the toolbox's metric knows its own format
-        cfg.test_evaluator[0].update(output_dir=args.out, keep_results=True)
+        if is_list_of(cfg.test_evaluator, dict):
+            metrics = cfg.test_evaluator
+        else:
+            metrics = [cfg.test_evaluator]
+        if args.out.endswith('.pkl'):
+            dump = dict(type='sr4ir_mm.DumpPredictions')
+            metrics = [*metrics, dict(dump, out_file_path=args.out)]
+        else:  # mmseg's metric writes what benchmarks ask for
+            metrics[0].update(output_dir=args.out, keep_results=True)
+        cfg.test_evaluator = metrics
 
 
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
     apply_test_options(cfg, args)
-    Runner.from_cfg(cfg).test()
+    runner = Runner.from_cfg(cfg)
+    if args.sr_net:
+        runner.load_or_resume()  # first, so that it does not do so later
+        load_network(runner.model, 'sr_net', args.sr_net)
+    runner.test()
 
 
 if __name__ == '__main__':

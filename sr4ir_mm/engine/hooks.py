@@ -1,5 +1,7 @@
+import os.path as osp
 from typing import Optional, Sequence
 
+from mmcv.image import imwrite
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -20,11 +22,15 @@ class SRVisualizationHook(Hook):
 
     Args:
         draw (bool): Whether to draw at all. Defaults to False.
+        enable (bool): The same, by mmpretrain's name.
         interval (int): Draw the first image of every ``interval``-th batch.
             Defaults to 50.
         show (bool): Show the panels in a window instead of storing them.
             Defaults to False.
         wait_time (float): Seconds to show a panel. Defaults to 0.
+        out_dir (str, optional): Folder to store the panels in, in place of the
+            visualizer's back ends; mmpretrain's ``test.py`` sets it.
+        test_out_dir (str, optional): The same, by mmdet's name.
     """
 
     def __init__(
@@ -33,11 +39,15 @@ class SRVisualizationHook(Hook):
         interval: int = 50,
         show: bool = False,
         wait_time: float = 0.0,
+        enable: bool = False,
+        out_dir: Optional[str] = None,
+        test_out_dir: Optional[str] = None,
     ) -> None:
-        self.draw = draw
+        self.draw = draw or enable
         self.interval = interval
         self.show = show
         self.wait_time = wait_time
+        self.out_dir = out_dir or test_out_dir
 
     @master_only
     def _after_iter(
@@ -58,6 +68,9 @@ class SRVisualizationHook(Hook):
         )
         if self.show:
             runner.visualizer.show(panel, name, wait_time=self.wait_time)
+        elif self.out_dir:
+            path = osp.join(self.out_dir, f'{mode}_{name}.png')
+            imwrite(panel[..., ::-1], path)
         else:
             runner.visualizer.add_image(
                 f'{mode}_{name}', panel, step=runner.iter

@@ -1,3 +1,3 @@
-from .metrics import SRLPIPS, SRPSNR, SRSSIM
+from .metrics import SRLPIPS, SRPSNR, SRSSIM, DumpPredictions
 
-__all__ = ['SRLPIPS', 'SRPSNR', 'SRSSIM']
+__all__ = ['DumpPredictions', 'SRLPIPS', 'SRPSNR', 'SRSSIM']

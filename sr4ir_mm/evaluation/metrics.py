@@ -6,7 +6,7 @@ import torch
 from lpips import LPIPS
 from mmcv.image import rgb2ycbcr
 from mmengine.device import get_device
-from mmengine.evaluator import BaseMetric
+from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.logging import print_log
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
@@ -203,3 +203,23 @@ class SRLPIPS(_ImageMetric):
         return self.lpips(
             pred[None].float(), gt[None].float(), normalize=True
         ).item()
+
+
+@METRICS.register_module()
+class DumpPredictions(DumpResults):
+    """mmengine's ``DumpResults`` without the images, which would make the file
+    thousands of times larger.
+
+    Args: See :class:`mmengine.evaluator.DumpResults`.
+    """
+
+    def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
+        """See :class:`mmengine.evaluator.DumpResults`."""
+        images = ('pred_img', 'gt_img', 'lr')
+        super().process(
+            data_batch,
+            [
+                {k: v for k, v in sample.items() if k not in images}
+                for sample in data_samples
+            ],
+        )

@@ -1,5 +1,6 @@
 import math
 from typing import Sequence, Union
+from zlib import crc32
 
 import torch
 import torch.nn as nn
@@ -165,30 +166,43 @@ class GaussianNoise(Degradation):
         y = x + \frac{std}{255}\, n, \quad n \sim \mathcal{N}(0, 1)
 
     for each pixel and channel. In training the noise is new every time. In
-    eval mode it depends on ``seed`` and on the size of the image alone, so
-    that results do not depend on the order or the size of the batches.
+    eval mode it depends on ``seed`` and on the image alone, so that results
+    do not depend on the order or the size of the batches.
 
     Args:
         std (float): In 8-bit levels, on the image it is given: put it after
             the downsampling step for noise on LR.
         seed (int): Seed of the noise in eval mode. Defaults to 0.
+        eval_only (bool): Whether to train without noise, as SR2 does.
+            Defaults to False.
         **kwargs: See :class:`Degradation`.
     """
 
-    def __init__(self, std: float, seed: int = 0, **kwargs) -> None:
+    def __init__(
+        self, std: float, seed: int = 0, eval_only: bool = False, **kwargs
+    ) -> None:
         super().__init__(**kwargs)
         self.std = std
         self.seed = seed
+        self.eval_only = eval_only
 
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
+        if self.training and self.eval_only:
+            return image
         if self.training:
             noise = torch.randn_like(image)
         else:
-            # on the CPU, for the same noise on every device
-            generator = torch.Generator().manual_seed(self.seed)
-            noise = torch.randn(image.shape[1:], generator=generator).to(image)
+            noise = torch.stack([self._fixed_noise(one) for one in image])
         return image + self.std / 255 * noise
+
+    def _fixed_noise(self, image: Tensor) -> Tensor:
+        # From the image's 8-bit levels: the images of a data set of one size
+        # must not share theirs. On the CPU, as devices draw differently.
+        levels = image.mul(255).round().clamp(0, 255).byte().cpu()
+        seed = crc32(levels.numpy().tobytes(), self.seed)
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(image.shape, generator=generator).to(image)
 
 
 @MODELS.register_module()

@@ -208,6 +208,11 @@ class ImageSpace(nn.Module):
         return F.pad(image, (0, right, 0, low), mode=mode)
 
     @property
+    def device(self) -> torch.device:
+        """That of the task model's data preprocessor; mmdet asks for it."""
+        return self.data_preprocessor.device
+
+    @property
     def _normalizes(self) -> bool:
         return getattr(self.data_preprocessor, '_enable_normalize', False)
 

@@ -53,8 +53,9 @@ class SRDetector(SRTaskModel):
         height, width = sample.img_shape
         factors = size[1] / width, size[0] / height
         for field in ('gt_instances', 'ignored_instances'):
-            if field in sample:
-                instances = sample.get(field).clone()
+            instances = sample.get(field, {})
+            if 'bboxes' in instances:  # there are none without annotations
+                instances = instances.clone()
                 instances.bboxes = scale_boxes(instances.bboxes, factors)
                 if 'masks' in instances:
                     instances.masks = _resize_masks(

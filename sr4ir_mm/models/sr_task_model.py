@@ -35,8 +35,8 @@ class SRTaskModel(BaseModel):
         scale (int): Factor between LR and HR. Defaults to 4.
         phases (Sequence[dict]): The recipe: configs of :class:`Phase`, in the
             order in which each iteration runs them. Only training needs it.
-        view (str): What the task model predicts from: ``sr``, ``bilinear``
-            or ``hr``. Defaults to ``sr``.
+        view (str): What the task model predicts from: ``sr``, ``bilinear``,
+            ``hr`` or ``shared``. Defaults to ``sr``.
         input_is_lr (bool): Whether the images to predict from are real LR
             images, which are not degraded. Predictions come back in their own
             coordinates. Not for training. Defaults to False.
@@ -108,8 +108,10 @@ class SRTaskModel(BaseModel):
         self.cqmix = TRANSFORMS.build(cqmix)
         self.phases = nn.ModuleList(build_phases(phases))
         self._check_phases()
-        if view == 'sr' and sr_net is None:
-            raise ValueError("model.view='sr', but model.sr_net is not set.")
+        if view in ('sr', 'shared') and sr_net is None:
+            raise ValueError(
+                f'model.view={view!r}, but model.sr_net is not set.'
+            )
         # What a phase may unfreeze: `frozen_stages` stay frozen. Some
         # backbones freeze them in `train()` only.
         self.train()
@@ -259,7 +261,8 @@ class SRTaskModel(BaseModel):
         """Let the task model predict from a view of the batch.
 
         Each data sample returned also has the images that the task model
-        looked at and should have, for metrics and panels: ``pred_img`` and,
+        looked at (from ``shared``: that the SR network made of the same
+        features) and should have, for metrics and panels: ``pred_img`` and,
         unless the input is LR, ``gt_img``, RGB in [0, 1], (3, h, w), without
         padding.
         """
@@ -267,10 +270,11 @@ class SRTaskModel(BaseModel):
             views.task_input(view), self.task_samples(views)
         )
         samples = views.data_samples or predicted
+        picture = views['sr' if view == 'shared' else view]
         for i, sample in enumerate(samples):
             h, w = views.sizes[i]
             new = {k: v for k, v in predicted[i].items() if k not in sample}
-            new['pred_img'] = views[view][i, :, :h, :w]
+            new['pred_img'] = picture[i, :, :h, :w]
             if not views.is_lr:
                 new['gt_img'] = views['hr'][i, :, :h, :w]
             sample.set_data(new)

@@ -1,14 +1,15 @@
 from typing import TYPE_CHECKING, Iterable, List, Optional, Tuple
 
+import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
 if TYPE_CHECKING:
     from .sr_task_model import SRTaskModel
 
-VIEWS = ('hr', 'lr', 'bilinear', 'sr', 'cqmix')
+VIEWS = ('hr', 'lr', 'bilinear', 'sr', 'cqmix', 'shared')
 # What a network made: stale as soon as that network has been updated.
-_FROM_NETWORK = ('sr', 'cqmix')
+_FROM_NETWORK = ('shared', 'sr', 'cqmix')
 
 
 def check_views(names: Iterable[str], where: str) -> None:
@@ -19,6 +20,11 @@ def check_views(names: Iterable[str], where: str) -> None:
             f'{where}: unknown view {unknown[0]!r}. A view is '
             f'one of {", ".join(VIEWS)}.'
         )
+
+
+def shares_layers(sr_net: Optional[nn.Module]) -> bool:
+    """Whether a task model can read the first layers of an SR network."""
+    return hasattr(sr_net, 'extract_shared')
 
 
 class Views:
@@ -35,6 +41,9 @@ class Views:
     - ``bilinear``: ``lr`` enlarged bilinearly to the size of ``hr``.
     - ``sr``: the SR network's output for ``lr``, of the size of ``hr``.
     - ``cqmix``: patch-wise mixture of ``sr`` and ``hr`` (:class:`CQMix`).
+    - ``shared``: no picture, but what the first layers of the SR network make
+      of ``lr``, (N, shared_channels, H / scale, W / scale), if it is a network
+      that shares them (:class:`FSRCNN`, :class:`WDSR`).
 
     Args:
         model (SRTaskModel): The model whose networks make the views.
@@ -90,7 +99,10 @@ class Views:
         return self._made[name]
 
     def task_input(self, name: str) -> Tensor:
-        """A view as the task model sees it: task-normalised, (N, 3, h, w)."""
+        """A view as the task model sees it: task-normalised, (N, 3, h, w);
+        features, which know no image space, as they are."""
+        if name == 'shared':
+            return self[name]
         space = self.model.image_space
         if name == 'hr' and space.resize is None:
             return self.inputs
@@ -157,7 +169,11 @@ class Views:
             raise ValueError(
                 "View 'sr' is asked for, but model.sr_net is not set."
             )
-        sr = self.model.sr_net(self['lr'])
+        if shares_layers(self.model.sr_net):
+            # once for both views: BatchNorm counts every pass
+            sr = self.model.sr_net.reconstruct(self['shared'], self['lr'])
+        else:
+            sr = self.model.sr_net(self['lr'])
         expected = [side * self.model.scale for side in self['lr'].shape[2:]]
         if list(sr.shape[2:]) != expected:
             raise ValueError(
@@ -166,6 +182,15 @@ class Views:
                 f'{self.model.scale}.'
             )
         return sr
+
+    def _make_shared(self) -> Tensor:
+        if not shares_layers(self.model.sr_net):
+            raise ValueError(
+                "View 'shared' is asked for, but model.sr_net="
+                f'{type(self.model.sr_net).__name__} shares no layers: take '
+                'sr4ir_mm.FSRCNN or sr4ir_mm.WDSR.'
+            )
+        return self.model.sr_net.extract_shared(self['lr'])
 
     def _make_cqmix(self) -> Tensor:
         return self.model.cqmix(self['sr'], self['hr'])

@@ -167,7 +167,8 @@ def test_joint_phase_steps_both_networks(tmp_path, toy_dataset):
 
 def recipe(name):
     path = f'configs/_base_/recipes/{name}.py'
-    return Config.fromfile(path).phases
+    cfg = Config.fromfile(path)
+    return cfg.get('recipe', cfg).phases
 
 
 @pytest.mark.parametrize(

@@ -38,8 +38,12 @@ def predict_ground_truth(model, batch):
         for sample in samples:
             h, w = sample.img_shape
             assert inputs.shape[2] >= h and inputs.shape[3] >= w
-            found = sample.gt_instances.clone()
-            found.scores = torch.ones(len(found.labels))
+            truth = sample.gt_instances
+            found = InstanceData(
+                bboxes=truth.bboxes,
+                labels=truth.labels,
+                scores=torch.ones(len(truth)),
+            )
             assert (found.bboxes[:, 2] <= w).all()
             scale = found.bboxes.new_tensor(sample.scale_factor).repeat(2)
             found.bboxes = found.bboxes / scale

@@ -1,11 +1,13 @@
 # S + T: both networks at once, one backward pass, a step each.
-phases = [
-    dict(
-        name='joint',
-        trains=['sr_net', 'task_model'],
-        losses=[
-            dict(type='sr4ir_mm.PixelLoss'),
-            dict(type='sr4ir_mm.TaskLoss', views=dict(sr=1.0)),
-        ],
-    ),
-]
+recipe = dict(
+    phases=[
+        dict(
+            name='joint',
+            trains=['sr_net', 'task_model'],
+            losses=[
+                dict(type='sr4ir_mm.PixelLoss'),
+                dict(type='sr4ir_mm.TaskLoss', views=dict(sr=1.0)),
+            ],
+        ),
+    ],
+)

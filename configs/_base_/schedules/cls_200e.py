@@ -32,3 +32,21 @@ param_scheduler = dict(
     sr_net=dict(eta_min_ratio=0.01, **cosine),
     task_model=dict(eta_min=1e-4, **cosine),
 )
+
+# The other methods': one period, for both networks at once or, where they are
+# trained one after the other, for each in its half of twice the epochs.
+cosine_1st = dict(cosine, periods=[max_epochs], restart_weights=[1])
+cosine_2nd = dict(cosine_1st, begin=max_epochs, end=2 * max_epochs)
+one_period = dict(
+    sr_net=dict(eta_min_ratio=0.01, **cosine_1st),
+    task_model=dict(eta_min=1e-4, **cosine_1st),
+)
+two_stages = dict(max_epochs=2 * max_epochs)
+sr_then_task = dict(
+    sr_net=dict(eta_min_ratio=0.01, **cosine_1st),
+    task_model=dict(eta_min=1e-4, **cosine_2nd),
+)
+task_then_sr = dict(
+    sr_net=dict(eta_min_ratio=0.01, **cosine_2nd),
+    task_model=dict(eta_min=1e-4, **cosine_1st),
+)

@@ -38,3 +38,30 @@ param_scheduler = dict(
     sr_net=[warmup, dict(eta_min_ratio=0.01, **cosine)],
     task_model=[warmup, dict(eta_min=1e-4, **cosine)],
 )
+
+# The other methods': one period, for both networks at once or, where they are
+# trained one after the other, for each in its half of twice the epochs. As
+# the authors', it ends an epoch short, because of the one of warm-up.
+cosine_1st = dict(cosine, periods=[max_epochs], restart_weights=[1])
+cosine_2nd = dict(cosine_1st, begin=max_epochs + 1, end=2 * max_epochs)
+warmup_2nd = dict(
+    type='LinearLR',
+    start_factor=1 / warmup_iters,
+    begin=max_epochs,
+    end=max_epochs + 1,
+    by_epoch=True,
+    convert_to_iter_based=True,
+)
+one_period = dict(
+    sr_net=[warmup, dict(eta_min_ratio=0.01, **cosine_1st)],
+    task_model=[warmup, dict(eta_min=1e-4, **cosine_1st)],
+)
+two_stages = dict(max_epochs=2 * max_epochs)
+sr_then_task = dict(
+    sr_net=[warmup, dict(eta_min_ratio=0.01, **cosine_1st)],
+    task_model=[warmup_2nd, dict(eta_min=1e-4, **cosine_2nd)],
+)
+task_then_sr = dict(
+    sr_net=[warmup_2nd, dict(eta_min_ratio=0.01, **cosine_2nd)],
+    task_model=[warmup, dict(eta_min=1e-4, **cosine_1st)],
+)

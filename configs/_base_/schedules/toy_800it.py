@@ -16,17 +16,28 @@ optim_wrapper = dict(
         type='OptimWrapper', optimizer=dict(type='AdamW', lr=4e-3)
     ),
 )
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.1, end=100, by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        begin=100,
-        T_max=max_iters - 100,
-        end=max_iters,
-        eta_min=1e-5,
-        by_epoch=False,
-    ),
-]
+warmup = dict(type='LinearLR', start_factor=0.1, end=100, by_epoch=False)
+cosine = dict(
+    type='CosineAnnealingLR',
+    begin=100,
+    T_max=max_iters - 100,
+    end=max_iters,
+    eta_min=1e-5,
+    by_epoch=False,
+)
+one_period = dict(sr_net=[warmup, cosine], task_model=[warmup, cosine])
+param_scheduler = one_period
+
+# where the networks are trained one after the other
+two_stages = dict(max_iters=2 * max_iters)
+warmup_2nd = dict(warmup, begin=max_iters, end=max_iters + 100)
+cosine_2nd = dict(cosine, begin=max_iters + 100, end=2 * max_iters)
+sr_then_task = dict(
+    sr_net=[warmup, cosine], task_model=[warmup_2nd, cosine_2nd]
+)
+task_then_sr = dict(
+    sr_net=[warmup_2nd, cosine_2nd], task_model=[warmup, cosine]
+)
 default_hooks = dict(
     logger=dict(interval=50),
     checkpoint=dict(by_epoch=False, interval=200),

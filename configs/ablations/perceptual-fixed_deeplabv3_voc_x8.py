@@ -1,0 +1,9 @@
+# Table 6 (B): TDP through a fixed task network, trained on HR images before.
+_base_ = '../sr4ir_deeplabv3_voc_x8.py'
+
+phases = _base_.phases
+phases[0].losses[1].update(
+    type='sr4ir_mm.FixedTDPLoss',
+    checkpoint='work_dirs/h2t_deeplabv3_voc/epoch_100.pth',
+)
+model = dict(phases=phases)

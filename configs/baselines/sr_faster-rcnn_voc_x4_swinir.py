@@ -1,0 +1,7 @@
+_base_ = [
+    '../sr4ir_faster-rcnn_voc_x4_swinir.py',
+    '../_base_/recipes/sr.py',
+]
+
+model = _base_.recipe
+param_scheduler = _base_.one_period

@@ -1,0 +1,8 @@
+_base_ = [
+    '../sr4ir_deeplabv3_voc_x8.py',
+    '../_base_/recipes/sod_mtgan.py',
+]
+
+model = _base_.recipe
+model.real_fake_branch.in_channels = 960
+param_scheduler = _base_.one_period

@@ -1,0 +1,12 @@
+_base_ = [
+    '../_base_/datasets/mnist.py',
+    '../_base_/models/sr2_x2.py',
+    '../_base_/schedules/sr2_100k.py',
+    '../_base_/recipes/sr2.py',
+]
+
+model = dict(
+    sr_net=dict(type='sr4ir_mm.FSRCNN', upscale_factor=_base_.scale),
+    task_model=dict(backbone=dict(in_channels=56)),  # of the shared layer
+    phases=_base_.phases,
+)

@@ -1,0 +1,160 @@
+"""tools/benchmark: from a table of the paper to its runs."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from mmengine.config import Config
+
+SCRIPT = 'tools/benchmark/run_table.py'
+TOY = 'configs/toy/sr4ir_unet_toy_{}.py'
+
+
+@pytest.fixture(scope='module')
+def benchmark():
+    """The modules of tools/benchmark."""
+    sys.path.insert(0, 'tools/benchmark')
+    try:
+        import derive_config
+        import paper_tables
+        import run_table
+    finally:
+        sys.path.pop(0)
+    return derive_config, paper_tables, run_table
+
+
+def test_every_row_of_the_paper_has_a_config(benchmark, tmp_path):
+    _, paper, runner = benchmark
+    names = set()
+    for table in paper.TABLES.values():
+        for (dataset, scale), figures in table['paper'].items():
+            assert set(figures) <= set(table['rows'])
+            assert {len(f) for f in figures.values()} == {
+                len(table['metrics'])
+            }
+            for row in table['rows'].values():
+                pattern = paper.DATASETS[dataset]
+                runs = runner.plan(row, pattern, scale, 0, str(tmp_path))
+                assert runs, (row, dataset, scale)
+                names |= {run.config for run in runs if run.train}
+    assert not list(tmp_path.iterdir())  # none had to be made
+    # 92, ablations, rivals, degradations, and two of the supplement
+    assert len(names) == 92 + 14 + 4 + 6 + 2
+
+
+@pytest.mark.parametrize(
+    'template,scale',
+    [
+        ('baselines/s2t_{setup}_{scale}_swinir', 'x8'),
+        ('ablations/perceptual-joint_{setup}_{scale}', 'x8'),
+        ('ablations/sr-vgg_{setup}_{scale}', 'x8'),
+        ('degradations/l2t_{setup}_{scale}_blur5', 'x8'),
+    ],
+)
+def test_configs_of_the_paper_fit_other_data_sets(
+    benchmark, tmp_path, template, scale
+):
+    derive, paper, _ = benchmark
+    path = derive.locate(template, TOY, scale, str(tmp_path))
+    assert path.startswith(str(tmp_path)) and 'unet_toy' in path
+    toy = Config.fromfile(path)
+    ours = Config.fromfile(TOY.format('x8'))
+    assert toy.model.task_model == ours.model.task_model
+    assert toy.train_dataloader == ours.train_dataloader
+    for pattern in paper.DATASETS.values():
+        theirs = derive.locate(template, pattern, scale, str(tmp_path))
+        if not theirs.startswith(str(tmp_path)):
+            break
+    theirs = Config.fromfile(theirs)
+    assert toy.model.phases == theirs.model.phases
+    assert toy.model.get('degradation') == theirs.model.get('degradation')
+
+
+def test_missing_configs_leave_cells_empty(benchmark, tmp_path):
+    derive, _, _ = benchmark
+    pattern = 'configs/sr4ir_resnet18_sign-digits_{}.py'
+    sr4ir = 'sr4ir_{setup}_{scale}'
+    for template, scale in ((sr4ir, 'x8'), (f'{sr4ir}_swinir', 'x4')):
+        assert derive.locate(template, pattern, scale, str(tmp_path)) is None
+    assert derive.locate(sr4ir, pattern, 'x4', str(tmp_path))
+
+
+def test_budget_shrinks_everything_alike(benchmark):
+    derive, _, _ = benchmark
+    cfg = Config.fromfile('configs/sr4ir_deeplabv3_voc_x4.py')
+    derive.shrink(cfg, 0.051)
+    assert cfg.train_cfg.max_epochs == 5
+    assert cfg.param_scheduler.sr_net.periods == [0.5, 4.5]
+    assert cfg.param_scheduler.sr_net.end == 5
+    for recipe in ('t2s', 's2t'):
+        cfg = Config.fromfile(f'configs/baselines/{recipe}_resnet18_cub_x4.py')
+        derive.shrink(cfg, 0.0076)  # 1.52 epochs a stage
+        assert cfg.train_cfg.max_epochs == 4
+        spans = sorted(
+            (s.get('begin', 0), s.end) for s in cfg.param_scheduler.values()
+        )
+        assert spans == [(0, 2), (2, 4)]
+    cfg = Config.fromfile('configs/toy/sr4ir_unet_toy_x4.py')
+    derive.shrink(cfg, 0.01)
+    assert cfg.train_cfg.max_iters == 8
+    warmup, cosine = cfg.param_scheduler.sr_net
+    assert (warmup.end, cosine.begin, cosine.T_max, cosine.end) == (1, 1, 7, 8)
+    assert cfg.default_hooks.checkpoint.interval == 2
+
+
+def test_unknown_data_set(benchmark):
+    derive, _, _ = benchmark
+    with pytest.raises(SystemExit, match='--dataset mars: expected one of'):
+        derive.setup_of('mars')
+
+
+def test_killed_table_goes_on_without_redoing_cells(tmp_path, toy_root):
+    """The ablation of TDP, two runs of eight iterations on toy scenes."""
+    work = tmp_path / 'work'
+    options = [
+        f'{split}_dataloader.dataset.data_root={toy_root}'
+        for split in ('train', 'val', 'test')
+    ]
+    command = [sys.executable, '-W', 'ignore', SCRIPT, 'tdp']
+    command += ['--dataset', 'toy', '--budget', '0.01']
+    command += ['--work-dir', str(work), '--cfg-options', *options]
+    first = work / 'without-tdp_unet_toy_x8' / 'seed_200'
+    second = work / 'sr4ir_unet_toy_x8' / 'seed_200'
+    env = dict(os.environ, OMP_NUM_THREADS='1')
+
+    process = subprocess.Popen(
+        command, env=env, stdout=subprocess.DEVNULL, start_new_session=True
+    )
+    while not (second / 'last_checkpoint').exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finished = (first / 'results.json').stat().st_mtime_ns
+    assert not (second / 'results.json').exists()
+
+    done = subprocess.run(command, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (first / 'results.json').stat().st_mtime_ns == finished
+    assert 'resumed' in (second / 'output.log').read_text()
+    with open(work / 'tdp.csv') as file:
+        records = list(csv.DictReader(file))
+    assert len(records) == 4  # two rows, two metrics
+    for record in records:
+        if record['metric'] == 'task':
+            assert 0 < float(record['mean']) < 100
+            assert record['paper'] == record['std'] == ''
+    assert '| without TDP | ' in (work / 'tdp.md').read_text()
+
+    changed = subprocess.run(
+        [*command, 'model.phases.0.losses.0.weight=2'],
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert changed.returncode == 1
+    assert 'with other settings' in changed.stderr

@@ -1,0 +1,105 @@
+"""From a row of a table to the config of a run."""
+
+import os.path as osp
+import re
+from typing import List, Optional
+
+import mmengine
+from mmengine.config import Config
+from paper_tables import DATASETS
+
+HERE = osp.dirname(osp.abspath(__file__))
+CONFIGS = osp.join(osp.dirname(osp.dirname(HERE)), 'configs')
+
+
+def setup_of(pattern: str) -> str:
+    """Task network and data, as in the names of configs."""
+    found = re.search(r'sr4ir_(.+)_\{\}\.py$', pattern)
+    if not found:
+        raise SystemExit(
+            f'--dataset {pattern}: expected one of {", ".join(DATASETS)}, or '
+            'SR4IR configs, as in configs/toy/sr4ir_unet_toy_{}.py'
+        )
+    return found[1]
+
+
+def locate(template: str, pattern: str, scale: str, out: str) -> Optional[str]:
+    """The config that a row of a table stands for on a data set.
+
+    Where there is none, it is made in ``out`` from that of another data set.
+    None if the SR4IR config that it inherits is missing.
+    """
+    for other in [pattern, *DATASETS.values()]:
+        setup = setup_of(other)
+        name = template.format(setup=setup, scale=scale)
+        config = osp.join(CONFIGS, f'{name}.py')
+        if osp.isfile(config):
+            if other == pattern:
+                return config
+            return rebase(config, setup, pattern, out)
+    return None
+
+
+def rebase(config: str, setup: str, pattern: str, out: str) -> Optional[str]:
+    """The same config of another data set: inherit its SR4IR configs, and
+    leave the rest as it is."""
+    folder, name = osp.split(config)
+    if folder == CONFIGS:
+        suffix = re.search(r'_(x\d+(_\w+)?)\.py$', name)[1]
+        path = osp.abspath(pattern.format(suffix))
+        return path if osp.isfile(path) else None
+    if folder.startswith(osp.join(CONFIGS, '_base_')):
+        return config
+    with open(config) as file:
+        text = file.read()
+    for base in re.findall(r"'(\.[^']+\.py)'", text):
+        path = osp.normpath(osp.join(folder, base))
+        path = rebase(path, setup, pattern, out)
+        if path is None:
+            return None
+        text = text.replace(f"'{base}'", repr(path))
+    path = osp.join(out, name.replace(setup, setup_of(pattern)))
+    mmengine.mkdir_or_exist(out)
+    with open(path, 'w') as file:
+        file.write(text)
+    return path
+
+
+def shrink(cfg: Config, budget: float) -> None:
+    """Shorten training and learning rate schedules to a fraction.
+
+    It is rounded to whole epochs (or iterations) of one stage, so that all
+    recipes get the same of it.
+    """
+    loop = cfg.train_cfg
+    unit = 'max_epochs' if 'max_epochs' in loop else 'max_iters'
+    stage = cfg.get(unit, loop[unit])
+    fraction = max(1, round(stage * budget)) / stage
+    loop[unit] = round(loop[unit] * fraction)
+    schedulers = cfg.get('param_scheduler') or []
+    if isinstance(schedulers, dict) and 'type' not in schedulers:
+        schedulers = list(schedulers.values())
+    for scheduler in flatten(schedulers):
+        # epochs that are converted to iterations need not be whole
+        whole = not scheduler.get('convert_to_iter_based', False)
+        for key in ('begin', 'end', 'T_max', 'periods', 'milestones'):
+            if key in scheduler:
+                least = 0 if key == 'begin' else 1
+                scheduler[key] = scale(scheduler[key], fraction, whole, least)
+        if scheduler.get('begin', 0) >= scheduler.get('end', float('inf')):
+            scheduler.end = scheduler.begin + 1
+    checkpoint = cfg.default_hooks.checkpoint
+    if not checkpoint.get('by_epoch', True):
+        checkpoint.interval = max(1, round(checkpoint.interval * fraction))
+
+
+def flatten(node) -> List[dict]:
+    if isinstance(node, dict):
+        return [node]
+    return [item for child in node for item in flatten(child)]
+
+
+def scale(value, fraction: float, whole: bool, least: int):
+    if isinstance(value, list):
+        return [scale(item, fraction, whole, least) for item in value]
+    return max(least, round(value * fraction)) if whole else value * fraction

@@ -1,0 +1,357 @@
+"""The tables of the paper: their rows as configs, and their figures.
+
+Kim, Oh and Lee, "Beyond Image Super-Resolution for Image Recognition with
+Task-Driven Perceptual Loss" (CVPR 2024), tables 1-7, and its supplement,
+tables S1, S2, S4 and S5. Not here are S3, which is about costs (see
+tools/analysis_tools/efficiency.py), and S6, which needs no task.
+
+A column is a data set and a scale. A row is a config: a path below
+``configs/``, in which ``{setup}`` stands for task network and data and
+``{scale}`` for ``x4`` or ``x8``, or a :class:`Row`. A figure is what the
+table's ``metrics`` say, in their order, ``None`` where the paper has none.
+"""
+
+from typing import Dict, NamedTuple
+
+inf = float('inf')
+
+# The SR4IR configs of a data set; {} is the scale and the SR network.
+DATASETS = {
+    'voc-seg': 'configs/sr4ir_deeplabv3_voc_{}.py',
+    'voc-det': 'configs/sr4ir_faster-rcnn_voc_{}.py',
+    'cars': 'configs/sr4ir_resnet18_cars_{}.py',
+    'cub': 'configs/sr4ir_resnet18_cub_{}.py',
+    'toy': 'configs/toy/sr4ir_unet_toy_{}.py',
+}
+
+
+class Row(NamedTuple):
+    """A row that needs the networks of other runs.
+
+    Args:
+        config (str): As above.
+        weights (dict[str, str]): Config of the run from whose end weights
+            come, by config key of their file. For a row that is only tested,
+            by network.
+        train (bool): Whether to train, or to test those weights as they are.
+            Defaults to True.
+    """
+
+    config: str
+    weights: Dict[str, str]
+    train: bool = True
+
+
+SR4IR = 'sr4ir_{setup}_{scale}'
+L2T = 'baselines/l2t_{setup}_{scale}'
+H2T = 'baselines/h2t_{setup}'
+SR = 'baselines/sr_{setup}_{scale}'
+SR_VGG = 'ablations/sr-vgg_{setup}_{scale}'
+S2T_2ND = 'baselines/s2t-2nd_{setup}_{scale}'
+
+
+def on_frozen(run: str) -> Row:
+    """T, trained on the images of another run's S."""
+    return Row(S2T_2ND, {'model.sr_net.init_cfg.checkpoint': run})
+
+
+def swapped(sr_net: str, task_model: str) -> Row:
+    """S and T of different runs, tested together."""
+    weights = dict(sr_net=sr_net, task_model=task_model)
+    return Row(SR4IR, weights, train=False)
+
+
+TABLES = {
+    'main': dict(
+        source='Tables 1-3',
+        metrics=('task', 'LPIPS', 'PSNR'),
+        rows={
+            'H -> T': H2T,
+            'L -> T': L2T,
+            'S, EDSR': SR,
+            'S -> T, EDSR': 'baselines/s2t_{setup}_{scale}',
+            'T -> S, EDSR': 'baselines/t2s_{setup}_{scale}',
+            'S + T, EDSR': 'baselines/joint_{setup}_{scale}',
+            'SR4IR, EDSR': SR4IR,
+            'S, SwinIR': 'baselines/sr_{setup}_{scale}_swinir',
+            'S -> T, SwinIR': 'baselines/s2t_{setup}_{scale}_swinir',
+            'T -> S, SwinIR': 'baselines/t2s_{setup}_{scale}_swinir',
+            'S + T, SwinIR': 'baselines/joint_{setup}_{scale}_swinir',
+            'SR4IR, SwinIR': 'sr4ir_{setup}_{scale}_swinir',
+        },
+        paper={
+            ('voc-seg', 'x4'): {
+                'H -> T': (63.3, 0.000, inf),
+                'L -> T': (58.6, 0.300, 26.16),
+                'S -> T, EDSR': (60.2, 0.241, 28.94),
+                'T -> S, EDSR': (56.6, 0.352, 26.83),
+                'S + T, EDSR': (58.0, 0.318, 27.64),
+                'SR4IR, EDSR': (60.7, 0.220, 28.21),
+                'S -> T, SwinIR': (61.4, 0.221, 29.57),
+                'T -> S, SwinIR': (53.2, 0.376, 26.04),
+                'S + T, SwinIR': (57.5, 0.341, 27.55),
+                'SR4IR, SwinIR': (62.2, 0.194, 28.83),
+            },
+            ('voc-seg', 'x8'): {
+                'H -> T': (63.3, 0.000, inf),
+                'L -> T': (49.3, 0.476, 22.54),
+                'S -> T, EDSR': (52.3, 0.407, 24.41),
+                'T -> S, EDSR': (49.2, 0.461, 23.14),
+                'S + T, EDSR': (50.0, 0.480, 23.58),
+                'SR4IR, EDSR': (55.0, 0.380, 23.91),
+                'S -> T, SwinIR': (53.9, 0.387, 24.75),
+                'T -> S, SwinIR': (48.7, 0.466, 23.06),
+                'S + T, SwinIR': (50.0, 0.480, 23.63),
+                'SR4IR, SwinIR': (56.5, 0.355, 24.23),
+            },
+            ('voc-det', 'x4'): {
+                'H -> T': (36.7, 0.000, inf),
+                'L -> T': (27.5, 0.411, 22.77),
+                'S -> T, EDSR': (30.3, 0.336, 24.62),
+                'T -> S, EDSR': (27.2, 0.317, 23.37),
+                'S + T, EDSR': (28.3, 0.354, 23.71),
+                'SR4IR, EDSR': (32.4, 0.275, 23.94),
+                'S -> T, SwinIR': (31.5, 0.309, 25.13),
+                'T -> S, SwinIR': (29.7, 0.284, 23.59),
+                'S + T, SwinIR': (31.4, 0.331, 23.94),
+                'SR4IR, SwinIR': (33.9, 0.239, 24.38),
+            },
+            ('voc-det', 'x8'): {
+                'H -> T': (36.7, 0.000, inf),
+                'L -> T': (18.9, 0.559, 20.29),
+                'S -> T, EDSR': (21.9, 0.494, 21.62),
+                'T -> S, EDSR': (15.5, 0.476, 20.48),
+                'S + T, EDSR': (20.3, 0.506, 20.98),
+                'SR4IR, EDSR': (25.5, 0.416, 20.86),
+                'S -> T, SwinIR': (23.7, 0.474, 21.85),
+                'T -> S, SwinIR': (18.9, 0.449, 20.59),
+                'S + T, SwinIR': (21.9, 0.489, 21.11),
+                'SR4IR, SwinIR': (27.8, 0.382, 21.07),
+            },
+            ('cars', 'x4'): {
+                'H -> T': (86.4, 0.000, None),
+                'L -> T': (78.7, 0.304, None),
+                'S -> T, EDSR': (82.7, 0.176, None),
+                'T -> S, EDSR': (80.1, 0.190, None),
+                'S + T, EDSR': (80.8, 0.196, None),
+                'SR4IR, EDSR': (83.3, 0.158, None),
+                'S -> T, SwinIR': (84.0, 0.159, None),
+                'T -> S, SwinIR': (82.0, 0.162, None),
+                'S + T, SwinIR': (83.4, 0.179, None),
+                'SR4IR, SwinIR': (85.1, 0.136, None),
+            },
+            ('cars', 'x8'): {
+                'H -> T': (86.4, 0.000, None),
+                'L -> T': (61.0, 0.478, None),
+                'S -> T, EDSR': (68.3, 0.328, None),
+                'T -> S, EDSR': (56.9, 0.448, None),
+                'S + T, EDSR': (65.2, 0.378, None),
+                'SR4IR, EDSR': (71.4, 0.326, None),
+                'S -> T, SwinIR': (71.4, 0.308, None),
+                'T -> S, SwinIR': (61.0, 0.397, None),
+                'S + T, SwinIR': (66.6, 0.355, None),
+                'SR4IR, SwinIR': (73.9, 0.292, None),
+            },
+            ('cub', 'x4'): {
+                'H -> T': (78.3, 0.000, None),
+                'L -> T': (70.8, 0.298, None),
+                'S -> T, EDSR': (71.1, 0.216, None),
+                'T -> S, EDSR': (70.5, 0.208, None),
+                'S + T, EDSR': (70.8, 0.226, None),
+                'SR4IR, EDSR': (72.8, 0.179, None),
+                'S -> T, SwinIR': (72.8, 0.201, None),
+                'T -> S, SwinIR': (72.1, 0.190, None),
+                'S + T, SwinIR': (72.9, 0.212, None),
+                'SR4IR, SwinIR': (74.7, 0.157, None),
+            },
+            ('cub', 'x8'): {
+                'H -> T': (78.3, 0.000, None),
+                'L -> T': (58.2, 0.465, None),
+                'S -> T, EDSR': (59.8, 0.365, None),
+                'T -> S, EDSR': (56.5, 0.401, None),
+                'S + T, EDSR': (58.6, 0.380, None),
+                'SR4IR, EDSR': (62.6, 0.326, None),
+                'S -> T, SwinIR': (61.2, 0.349, None),
+                'T -> S, SwinIR': (58.7, 0.377, None),
+                'S + T, SwinIR': (61.2, 0.364, None),
+                'SR4IR, SwinIR': (65.3, 0.301, None),
+            },
+        },
+    ),
+    'tdp': dict(
+        source='Table 4',
+        metrics=('task', 'LPIPS'),
+        rows={
+            'without TDP': 'ablations/without-tdp_{setup}_{scale}',
+            'SR4IR': SR4IR,
+        },
+        paper={
+            ('voc-seg', 'x8'): {
+                'without TDP': (53.3, 0.407),
+                'SR4IR': (55.0, 0.380),
+            },
+            ('cars', 'x8'): {
+                'without TDP': (69.9, 0.327),
+                'SR4IR': (71.4, 0.326),
+            },
+        },
+    ),
+    'views': dict(
+        source='Table 5',
+        metrics=('task',),
+        rows={
+            'SR': 'ablations/views-sr_{setup}_{scale}',
+            'HR': 'ablations/views-hr_{setup}_{scale}',
+            'SR + HR': 'ablations/views-sr-hr_{setup}_{scale}',
+            'SR + HR + CQMix (SR4IR)': SR4IR,
+        },
+        paper={
+            ('voc-seg', 'x8'): {
+                'SR': (51.7,),
+                'HR': (53.3,),
+                'SR + HR': (54.7,),
+                'SR + HR + CQMix (SR4IR)': (55.0,),
+            },
+            ('cars', 'x8'): {
+                'SR': (66.7,),
+                'HR': (59.3,),
+                'SR + HR': (70.3,),
+                'SR + HR + CQMix (SR4IR)': (71.4,),
+            },
+        },
+    ),
+    'perceptual': dict(
+        source='Table 6',
+        metrics=('task',),
+        rows={
+            '(A) ImageNet VGG': 'ablations/perceptual-vgg_{setup}_{scale}',
+            '(B) fixed T': Row(
+                'ablations/perceptual-fixed_{setup}_{scale}',
+                {'model.phases.0.losses.1.checkpoint': H2T},
+            ),
+            '(C) joint': 'ablations/perceptual-joint_{setup}_{scale}',
+            'alternate (SR4IR)': SR4IR,
+        },
+        paper={
+            ('voc-seg', 'x8'): {
+                '(A) ImageNet VGG': (53.6,),
+                '(B) fixed T': (53.6,),
+                '(C) joint': (3.5,),
+                'alternate (SR4IR)': (55.0,),
+            },
+            ('cars', 'x8'): {
+                '(A) ImageNet VGG': (69.4,),
+                '(B) fixed T': (70.3,),
+                '(C) joint': (3.7,),
+                'alternate (SR4IR)': (71.4,),
+            },
+        },
+    ),
+    'rivals': dict(
+        source='Table 7',
+        metrics=('task',),
+        rows={
+            'TDSR': 'rivals/tdsr_{setup}_{scale}',
+            'SOD-MTGAN': 'rivals/sod-mtgan_{setup}_{scale}',
+            'SR4IR': SR4IR,
+        },
+        paper={
+            ('voc-seg', 'x8'): {
+                'TDSR': (49.8,),
+                'SOD-MTGAN': (51.6,),
+                'SR4IR': (55.0,),
+            },
+            ('cars', 'x8'): {
+                'TDSR': (56.4,),
+                'SOD-MTGAN': (68.1,),
+                'SR4IR': (71.4,),
+            },
+        },
+    ),
+    's1': dict(
+        source='Table S1: T trained on the images of a frozen S',
+        metrics=('task',),
+        rows={
+            'S by pixel loss': on_frozen(SR),
+            'S by pixel + perceptual loss': on_frozen(SR_VGG),
+            'S by SR4IR': on_frozen(SR4IR),
+        },
+        paper={
+            ('cars', 'x8'): {
+                'S by pixel loss': (68.3,),
+                'S by pixel + perceptual loss': (69.7,),
+                'S by SR4IR': (71.1,),
+            },
+        },
+    ),
+    's2': dict(
+        source='Table S2: T trained on HR, tested on SR images',
+        metrics=('task',),
+        rows={
+            'HR': H2T,
+            'S by pixel loss': swapped(SR, H2T),
+            'S by pixel + perceptual loss': swapped(SR_VGG, H2T),
+            'S by SR4IR': swapped(SR4IR, H2T),
+        },
+        paper={
+            ('cars', 'x8'): {
+                'HR': (86.4,),
+                'S by pixel loss': (29.4,),
+                'S by pixel + perceptual loss': (46.5,),
+                'S by SR4IR': (52.3,),
+            },
+        },
+    ),
+    's4': dict(
+        source="Table S4: SR4IR's S of one task with T of another",
+        metrics=('task',),
+        rows={
+            'S of segmentation': swapped('sr4ir_deeplabv3_voc_x8', SR4IR),
+            'S of detection': swapped('sr4ir_faster-rcnn_voc_x8', SR4IR),
+            'S of classification': swapped('sr4ir_resnet18_cars_x8', SR4IR),
+        },
+        paper={
+            ('voc-seg', 'x8'): {
+                'S of segmentation': (55.0,),
+                'S of detection': (50.3,),
+                'S of classification': (48.4,),
+            },
+            ('voc-det', 'x8'): {
+                'S of segmentation': (22.4,),
+                'S of detection': (25.5,),
+                'S of classification': (20.0,),
+            },
+            ('cars', 'x8'): {
+                'S of segmentation': (61.0,),
+                'S of detection': (60.2,),
+                'S of classification': (71.4,),
+            },
+        },
+    ),
+    's5': dict(
+        source='Table S5: Gaussian blur before bicubic downsampling',
+        metrics=('task', 'LPIPS'),
+        rows={
+            'L -> T, no blur': L2T,
+            'SR4IR, no blur': SR4IR,
+            'L -> T, std 5': 'degradations/l2t_{setup}_{scale}_blur5',
+            'SR4IR, std 5': 'degradations/sr4ir_{setup}_{scale}_blur5',
+            'L -> T, std 10': 'degradations/l2t_{setup}_{scale}_blur10',
+            'SR4IR, std 10': 'degradations/sr4ir_{setup}_{scale}_blur10',
+            'L -> T, std 15': 'degradations/l2t_{setup}_{scale}_blur15',
+            'SR4IR, std 15': 'degradations/sr4ir_{setup}_{scale}_blur15',
+        },
+        paper={
+            ('voc-seg', 'x8'): {
+                'L -> T, no blur': (49.3, 0.476),
+                'SR4IR, no blur': (55.0, 0.380),
+                'L -> T, std 5': (47.9, 0.543),
+                'SR4IR, std 5': (56.4, 0.367),
+                'L -> T, std 10': (38.3, 0.631),
+                'SR4IR, std 10': (49.8, 0.485),
+                'L -> T, std 15': (29.5, 0.650),
+                'SR4IR, std 15': (41.4, 0.543),
+            },
+        },
+    ),
+}

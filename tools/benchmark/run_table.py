@@ -1,0 +1,205 @@
+"""Run a table of the paper: ``python tools/benchmark/run_table.py TABLE``.
+
+Trains and tests what the rows of the table stand for, one run after the other,
+and writes TABLE.md and TABLE.csv, with the paper's figures beside ours. It
+skips what is finished. When it is killed, the same command goes on with the
+run that was under way, from its latest checkpoint.
+"""
+
+import argparse
+import os.path as osp
+import signal
+import subprocess
+import sys
+import time
+from datetime import timedelta
+from statistics import mean
+from typing import Dict, List, NamedTuple
+
+import mmengine
+from derive_config import locate, shrink
+from mmengine.config import Config, DictAction
+from mmengine.runner import find_latest_checkpoint
+from paper_tables import DATASETS, TABLES, Row
+from report import write_tables
+
+HERE = osp.dirname(osp.abspath(__file__))
+
+
+class Run(NamedTuple):
+    """A config, trained with a seed, or two trained networks, tested."""
+
+    config: str
+    folder: str
+    seed: int
+    # folders of other runs, by config key or, if not trained, by network
+    weights: Dict[str, str] = {}
+    train: bool = True
+
+    @property
+    def results(self) -> str:
+        return osp.join(self.folder, 'results.json')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('table', choices=TABLES, metavar='TABLE')
+    parser.add_argument(
+        '--dataset',
+        nargs='+',
+        help=f'{", ".join(DATASETS)}, or any other: its SR4IR configs, with '
+        "{} for x4, x8, x4_swinir and x8_swinir, e.g. 'my/sr4ir_{}.py' "
+        "(default: the paper's)",
+    )
+    parser.add_argument('--seeds', nargs='+', type=int, default=[200])
+    parser.add_argument(
+        '--budget',
+        type=float,
+        default=1.0,
+        help='fraction of each schedule, for a dry run (default: 1)',
+    )
+    parser.add_argument('--work-dir', default='work_dirs/benchmark')
+    parser.add_argument('--gpus', type=int, default=1, help='GPUs of each run')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, default={}
+    )
+    return parser.parse_args()
+
+
+def plan(row, pattern: str, scale: str, seed: int, root: str) -> List[Run]:
+    """The run of a row, after those that it builds on. Empty if there is no
+    config for it."""
+    if isinstance(row, str):
+        row = Row(row, {})
+    before, weights = [], {}
+    for key, template in row.weights.items():
+        runs = plan(template, pattern, scale, seed, root)
+        if not runs:
+            return []
+        before += runs
+        weights[key] = runs[-1].folder
+    config = locate(row.config, pattern, scale, osp.join(root, 'configs'))
+    if config is None:
+        return []
+    name = osp.splitext(osp.basename(config))[0]
+    if weights:
+        parts = [osp.basename(osp.dirname(w)) for w in weights.values()]
+        name = '_on_'.join([name, *parts])
+    folder = osp.join(root, name, f'seed_{seed}')
+    return [*before, Run(config, folder, seed, weights, row.train)]
+
+
+def make_config(run: Run, args: argparse.Namespace) -> Config:
+    """The config of a run, in all detail."""
+    cfg = Config.fromfile(run.config)
+    options = args.cfg_options
+    if cfg.model.sr_net is None:  # as in H -> T
+        options = {k: v for k, v in options.items() if '.sr_net.' not in k}
+    cfg.merge_from_dict(options)
+    shrink(cfg, args.budget)
+    files = {
+        key: find_latest_checkpoint(folder)
+        for key, folder in run.weights.items()
+    }
+    if run.train:
+        cfg.merge_from_dict(files)
+    else:
+        cfg.weights = files
+    # The test at the end is enough.
+    cfg.train_cfg.val_begin = 1 + max(
+        cfg.train_cfg.get(unit, 0) for unit in ('max_epochs', 'max_iters')
+    )
+    cfg.merge_from_dict(dict(randomness=dict(seed=run.seed)))
+    cfg.work_dir = run.folder
+    cfg.resume = run.train  # from the latest checkpoint, if there is one
+    return cfg
+
+
+def execute(run: Run, args: argparse.Namespace) -> bool:
+    """Do a run, unless it is finished. Returns whether it now is.
+
+    Raises:
+        SystemExit: If the folder holds another run of that name.
+    """
+    for folder in run.weights.values():
+        if not osp.isfile(osp.join(folder, 'results.json')):
+            print(f'  left out, since {folder} failed', flush=True)
+            return False
+    path = f'{run.folder}.py'  # in it, the runner writes one of this name
+    cfg = make_config(run, args)
+    text = cfg.pretty_text
+    if osp.isfile(path):
+        with open(path) as file:
+            if file.read() != text:
+                raise SystemExit(
+                    f'{run.folder} holds a run with other settings (budget, '
+                    'options, config): choose another --work-dir.'
+                )
+    if osp.isfile(run.results):
+        return True
+    mmengine.mkdir_or_exist(run.folder)
+    with open(path, 'w') as file:
+        file.write(text)
+    command = [sys.executable, '-W', 'ignore']
+    if args.gpus > 1:
+        command += ['-m', 'torch.distributed.run', '--standalone']
+        command += [f'--nproc_per_node={args.gpus}']
+    command += [osp.join(HERE, 'train_and_test.py'), path]
+    command += ['--work-dir', run.folder]
+    if args.gpus > 1:
+        command += ['--launcher', 'pytorch']
+    log = osp.join(run.folder, 'output.log')
+    with open(log, 'a') as file:
+        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
+    if done.returncode:
+        print(f'  failed, see {log}', flush=True)
+    return done.returncode == 0
+
+
+def main() -> None:
+    args = parse_args()
+    # as Ctrl+C: take the run that is under way along
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('terminated'))
+    columns = TABLES[args.table]['paper']
+    if args.dataset:
+        scales = sorted({scale for _, scale in columns})
+        columns = [(name, scale) for name in args.dataset for scale in scales]
+    cells, todo = {}, {}
+    for dataset, scale in columns:
+        pattern = DATASETS.get(dataset, dataset)
+        for row, what in TABLES[args.table]['rows'].items():
+            plans = [
+                plan(what, pattern, scale, seed, args.work_dir)
+                for seed in args.seeds
+            ]
+            cells[dataset, scale, row] = [runs[-1] for runs in plans if runs]
+            todo.update({run.folder: run for runs in plans for run in runs})
+    todo = list(todo.values())
+    failed, seconds = 0, []
+    for i, run in enumerate(todo, 1):
+        done = osp.isfile(run.results)
+        print(f'[{i}/{len(todo)}] {run.folder}', flush=True)
+        start = time.time()
+        ok = execute(run, args)
+        failed += not ok
+        if not done:
+            seconds.append(time.time() - start)
+            left = mean(seconds) * sum(
+                not osp.isfile(other.results) for other in todo[i:]
+            )
+            print(
+                f'  {timedelta(seconds=int(seconds[-1]))}, about '
+                f'{timedelta(seconds=int(left))} left',
+                flush=True,
+            )
+        write_tables(args.table, cells, args.work_dir)
+    print(f'{osp.join(args.work_dir, args.table)}.md, .csv')
+    if failed:
+        raise SystemExit(f'{failed} of {len(todo)} runs failed.')
+
+
+if __name__ == '__main__':
+    main()
