@@ -16,3 +16,4 @@ model = dict(
     ),
 )
 optim_wrapper = dict(sr_net=_base_.sr_optim_wrapper)
+sync_bn = None  # the authors divide a batch of SwinIR among GPUs

@@ -19,7 +19,8 @@ model = dict(
 optim_wrapper = dict(
     _delete_=True,
     constructor='mmagic.MultiOptimWrapperConstructor',
-    sr_net=_base_.sr_optim_wrapper,
+    # without its own rate of the biases, which is below this schedule's end
+    sr_net=dict(optimizer=_base_.sr_optim_wrapper.optimizer),
     task_model=_base_.optim_wrapper,
 )
 train_cfg = dict(type='sr4ir_mm.AlternatingEpochTrainLoop')

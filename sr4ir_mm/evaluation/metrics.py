@@ -30,6 +30,8 @@ class _ImageMetric(BaseMetric):
 
     default_prefix = 'sr'
     name: str
+    # Score of an image equal to HR, which the authors leave out of the mean.
+    perfect: Optional[float] = None
 
     def __init__(
         self, crop_border: int = 8, quantize: bool = True, **kwargs
@@ -52,12 +54,12 @@ class _ImageMetric(BaseMetric):
                 self.results.append(self.score(*self._images(sample)))
 
     def compute_metrics(self, results: List[float]) -> Dict[str, float]:
-        """Mean over images. Those equal to HR have an infinite PSNR and do not
-        count, unless all are. Nothing if the input is real LR images."""
+        """Mean over images. In PSNR and LPIPS those equal to HR do not count,
+        unless all are. Nothing if the input is real LR images."""
         if not results:
             return {}
-        finite = [value for value in results if np.isfinite(value)]
-        return {self.name: float(np.mean(finite or results))}
+        counted = [value for value in results if value != self.perfect]
+        return {self.name: float(np.mean(counted or results))}
 
     def score(self, pred: Tensor, gt: Tensor) -> float:
         """Two images, RGB in [0, 1], (3, h, w) -> their score."""
@@ -119,6 +121,7 @@ class SRPSNR(_ArrayMetric):
     """
 
     name = 'PSNR'
+    perfect = np.inf
 
     def score(self, pred: Tensor, gt: Tensor) -> float:
         """See :class:`_ImageMetric`."""
@@ -165,6 +168,7 @@ class SRLPIPS(_ImageMetric):
     """
 
     name = 'LPIPS'
+    perfect = 0.0
 
     def __init__(
         self, net: str = 'vgg', required: bool = True, **kwargs

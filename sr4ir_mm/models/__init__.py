@@ -40,12 +40,12 @@ __all__ = [
     'WDSR',
 ]
 
-# The paper's head is a variation of mmseg's own; without mmseg, SRSegmentor
+# The paper's heads are variations of mmseg's own; without mmseg, SRSegmentor
 # says what to install.
 if find_spec('mmseg'):
-    from .deeplabv3_head import DeepLabV3Head
+    from .deeplabv3_head import DeepLabV3Head, TorchvisionFCNHead
 
-    __all__ += ['DeepLabV3Head']
+    __all__ += ['DeepLabV3Head', 'TorchvisionFCNHead']
 
 # The paper's detector is mmdet's, but for three details.
 if find_spec('mmdet'):

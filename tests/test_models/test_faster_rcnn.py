@@ -1,9 +1,7 @@
 """The paper's detector, against torchvision's, which the authors use."""
 
 import copy
-import functools
 import runpy
-import sys
 
 import pytest
 import torch
@@ -11,8 +9,8 @@ import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData
-from torchvision.models.detection import faster_rcnn
-from torchvision.ops import FrozenBatchNorm2d, box_iou, nms
+from reference import build_faster_rcnn
+from torchvision.ops import FrozenBatchNorm2d, box_iou
 
 from sr4ir_mm.models import TorchvisionMobileNetV3
 from sr4ir_mm.registry import MODELS
@@ -44,18 +42,7 @@ def build_ours():
 
 
 def build_theirs():
-    """torchvision's detector as the authors build it, but for the weights of
-    the backbone, which would have to be fetched."""
-    with pytest.MonkeyPatch.context() as patch:
-        network = faster_rcnn.mobilenet_v3_large
-        patch.setattr(
-            faster_rcnn,
-            'mobilenet_v3_large',
-            lambda weights, **kwargs: network(weights=None, **kwargs),
-        )
-        return faster_rcnn.fasterrcnn_mobilenet_v3_large_fpn(
-            num_classes=21, weights_backbone='IMAGENET1K_V1', min_size=333
-        )
+    return build_faster_rcnn(num_classes=21, min_size=333)
 
 
 def standardize(layer, std):
@@ -103,32 +90,6 @@ def ours(theirs):
     model = build_ours().double().eval()
     model.load_state_dict(to_mmdet(theirs.state_dict()))
     return model
-
-
-@pytest.fixture
-def float64(monkeypatch, ours):
-    """Compute in double precision also where either insists on float32, and
-    by torchvision's NMS: mmcv's has no double precision on the CPU."""
-    bce = F.binary_cross_entropy_with_logits
-    monkeypatch.setattr(
-        F,
-        'binary_cross_entropy_with_logits',
-        lambda x, y, *args, **kwargs: bce(x, y.to(x), *args, **kwargs),
-    )
-    monkeypatch.setattr(torch.Tensor, 'float', torch.Tensor.double)
-    generator = ours.rpn_head.prior_generator
-    monkeypatch.setattr(
-        generator,
-        'grid_priors',
-        functools.partial(generator.grid_priors, dtype=torch.float64),
-    )
-    monkeypatch.setattr(
-        sys.modules['mmcv.ops.nms'].ext_module,
-        'nms',
-        lambda boxes, scores, iou_threshold, offset: nms(
-            boxes, scores, iou_threshold
-        ),
-    )
 
 
 def images():

@@ -3,7 +3,8 @@
 import pytest
 import torch
 import torchvision
-from mmengine.registry import init_default_scope
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
 
 from sr4ir_mm.models import DeepLabV3Head, TorchvisionMobileNetV3
 
@@ -59,3 +60,65 @@ def test_head_has_torchvisions_parameters():
     dropouts = [m.p for m in head.modules() if isinstance(m, torch.nn.Dropout)]
     assert dropouts == [0.5]
     assert head.eval()([torch.rand(2, 960, 4, 4)]).shape == (2, 21, 4, 4)
+
+
+def torchvisions_segmentor():
+    return torchvision.models.segmentation.deeplabv3_mobilenet_v3_large(
+        weights=None, weights_backbone=None, num_classes=21, aux_loss=True
+    )
+
+
+@pytest.mark.parametrize(
+    'name,original,head,key',
+    [
+        (
+            'deeplabv3_mobilenet-v3',
+            torchvisions_segmentor,
+            'decode_head',
+            'classifier',
+        ),
+        (
+            'deeplabv3_mobilenet-v3',
+            torchvisions_segmentor,
+            'auxiliary_head',
+            'aux_classifier',
+        ),
+        (
+            'resnet18',
+            lambda: torchvision.models.resnet18(num_classes=200),
+            'head',
+            'fc',
+        ),
+    ],
+)
+def test_heads_start_and_drop_as_torchvisions(name, original, head, key):
+    cfg = Config.fromfile(f'configs/_base_/models/{name}.py').model
+    if name == 'resnet18':
+        init_default_scope('mmpretrain')
+        cfg.task_model.head.num_classes = 200
+    else:
+        init_default_scope('mmseg')
+    torch.manual_seed(0)
+    ours = MODELS.build(cfg.task_model[head])
+    ours.init_weights()
+    theirs = getattr(original(), key)
+
+    def spreads(module):
+        """Of each shape of weights: few biases are not worth a guess."""
+        weights = {}
+        for p in module.parameters():
+            if p.ndim > 1:
+                weights.setdefault(tuple(p.shape), []).append(p.flatten())
+        return {k: torch.cat(v).std().item() for k, v in weights.items()}
+
+    assert spreads(ours) == pytest.approx(spreads(theirs), rel=0.1)
+
+    def dropouts(module):
+        modules = module.modules()
+        return [
+            (type(m), m.p)
+            for m in modules
+            if isinstance(m, torch.nn.modules.dropout._DropoutNd)
+        ]
+
+    assert dropouts(ours) == dropouts(theirs)

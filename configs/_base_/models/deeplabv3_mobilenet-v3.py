@@ -40,7 +40,7 @@ model = dict(
             loss_decode=loss_decode,
         ),
         auxiliary_head=dict(
-            type='FCNHead',
+            type='sr4ir_mm.TorchvisionFCNHead',
             in_channels=40,
             in_index=0,
             channels=10,

@@ -16,6 +16,7 @@ model = dict(
             type='LinearClsHead',
             in_channels=512,
             loss=dict(type='CrossEntropyLoss', loss_weight=1.0),
+            init_cfg=[],  # PyTorch's own, not mmpretrain's
         ),
     ),
 )

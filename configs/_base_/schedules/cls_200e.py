@@ -10,6 +10,8 @@ train_cfg = dict(
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
+# The authors' EDSR sees all 128 images on one GPU, and so does BatchNorm.
+sync_bn = 'torch'
 auto_scale_lr = dict(enable=False, base_batch_size=128)
 optim_wrapper = dict(
     constructor='mmagic.MultiOptimWrapperConstructor',
@@ -27,7 +29,7 @@ cosine = dict(
     convert_to_iter_based=True,
 )
 param_scheduler = dict(
-    sr_net=dict(eta_min=1e-6, **cosine),
+    sr_net=dict(eta_min_ratio=0.01, **cosine),
     task_model=dict(eta_min=1e-4, **cosine),
 )
 
@@ -36,15 +38,15 @@ param_scheduler = dict(
 cosine_1st = dict(cosine, periods=[max_epochs], restart_weights=[1])
 cosine_2nd = dict(cosine_1st, begin=max_epochs, end=2 * max_epochs)
 one_period = dict(
-    sr_net=dict(eta_min=1e-6, **cosine_1st),
+    sr_net=dict(eta_min_ratio=0.01, **cosine_1st),
     task_model=dict(eta_min=1e-4, **cosine_1st),
 )
 two_stages = dict(max_epochs=2 * max_epochs)
 sr_then_task = dict(
-    sr_net=dict(eta_min=1e-6, **cosine_1st),
+    sr_net=dict(eta_min_ratio=0.01, **cosine_1st),
     task_model=dict(eta_min=1e-4, **cosine_2nd),
 )
 task_then_sr = dict(
-    sr_net=dict(eta_min=1e-6, **cosine_2nd),
+    sr_net=dict(eta_min_ratio=0.01, **cosine_2nd),
     task_model=dict(eta_min=1e-4, **cosine_1st),
 )

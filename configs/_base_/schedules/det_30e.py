@@ -35,7 +35,7 @@ cosine = dict(
     convert_to_iter_based=True,
 )
 param_scheduler = dict(
-    sr_net=[warmup, dict(eta_min=1e-6, **cosine)],
+    sr_net=[warmup, dict(eta_min_ratio=0.01, **cosine)],
     task_model=[warmup, dict(eta_min=1e-4, **cosine)],
 )
 
@@ -53,15 +53,15 @@ warmup_2nd = dict(
     convert_to_iter_based=True,
 )
 one_period = dict(
-    sr_net=[warmup, dict(eta_min=1e-6, **cosine_1st)],
+    sr_net=[warmup, dict(eta_min_ratio=0.01, **cosine_1st)],
     task_model=[warmup, dict(eta_min=1e-4, **cosine_1st)],
 )
 two_stages = dict(max_epochs=2 * max_epochs)
 sr_then_task = dict(
-    sr_net=[warmup, dict(eta_min=1e-6, **cosine_1st)],
+    sr_net=[warmup, dict(eta_min_ratio=0.01, **cosine_1st)],
     task_model=[warmup_2nd, dict(eta_min=1e-4, **cosine_2nd)],
 )
 task_then_sr = dict(
-    sr_net=[warmup_2nd, dict(eta_min=1e-6, **cosine_2nd)],
+    sr_net=[warmup_2nd, dict(eta_min_ratio=0.01, **cosine_2nd)],
     task_model=[warmup, dict(eta_min=1e-4, **cosine_1st)],
 )

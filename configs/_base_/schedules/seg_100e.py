@@ -31,7 +31,7 @@ cosine = dict(
     convert_to_iter_based=True,
 )
 param_scheduler = dict(
-    sr_net=dict(eta_min=1e-6, **cosine),
+    sr_net=dict(eta_min_ratio=0.01, **cosine),
     task_model=dict(eta_min=1e-4, **cosine),
 )
 
@@ -40,15 +40,15 @@ param_scheduler = dict(
 cosine_1st = dict(cosine, periods=[max_epochs], restart_weights=[1])
 cosine_2nd = dict(cosine_1st, begin=max_epochs, end=2 * max_epochs)
 one_period = dict(
-    sr_net=dict(eta_min=1e-6, **cosine_1st),
+    sr_net=dict(eta_min_ratio=0.01, **cosine_1st),
     task_model=dict(eta_min=1e-4, **cosine_1st),
 )
 two_stages = dict(max_epochs=2 * max_epochs)
 sr_then_task = dict(
-    sr_net=dict(eta_min=1e-6, **cosine_1st),
+    sr_net=dict(eta_min_ratio=0.01, **cosine_1st),
     task_model=dict(eta_min=1e-4, **cosine_2nd),
 )
 task_then_sr = dict(
-    sr_net=dict(eta_min=1e-6, **cosine_2nd),
+    sr_net=dict(eta_min_ratio=0.01, **cosine_2nd),
     task_model=dict(eta_min=1e-4, **cosine_1st),
 )
