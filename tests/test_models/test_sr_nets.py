@@ -6,7 +6,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from tiny import build_segmentor
+from tiny import build_model
 
 from sr4ir_mm.models import FSRCNN, WDSR
 from sr4ir_mm.models.sr_task_model import build_sr_net
@@ -238,7 +238,7 @@ def test_in_an_sr_task_model(network, tmp_path):
     alone = build_sr_net(cfg)
     assert type(alone) is network
     alone.init_weights()
-    model = build_segmentor(seed=1, sr_net=cfg)
+    model = build_model(seed=1, sr_net=cfg)
     model.init_weights()
     for net in (alone, model.sr_net):
         for key, value in trained.state_dict().items():
