@@ -281,10 +281,14 @@ class SRTaskModel(BaseModel):
         return samples
 
     def task_loss(self, views: Views, view: str) -> Dict[str, Tensor]:
-        """The task model's losses on a view of the batch."""
-        return self.task_model.loss(
-            views.task_input(view), self.task_samples(views)
-        )
+        """The task model's losses on a view of the batch, or on several of
+        them, joined by ``+``, as one batch."""
+        samples = [
+            sample
+            for _ in view.split('+')
+            for sample in self.task_samples(views)
+        ]
+        return self.task_model.loss(views.task_input(view), samples)
 
     def task_samples(self, views: Views) -> Optional[list]:
         """The data samples, as large as the task model sees the images."""

@@ -1,5 +1,6 @@
 from typing import TYPE_CHECKING, Iterable, List, Optional, Tuple
 
+import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
@@ -100,7 +101,10 @@ class Views:
 
     def task_input(self, name: str) -> Tensor:
         """A view as the task model sees it: task-normalised, (N, 3, h, w);
-        features, which know no image space, as they are."""
+        features, which know no image space, as they are; and several views,
+        joined by ``+``, one after the other in a single batch."""
+        if '+' in name:
+            return torch.cat([self.task_input(n) for n in name.split('+')])
         if name == 'shared':
             return self[name]
         space = self.model.image_space

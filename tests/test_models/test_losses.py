@@ -1,6 +1,6 @@
 import pytest
 import torch
-from tiny import build_model, make_batch, moved, snapshot
+from tiny import TASKS, build_model, make_batch, moved, snapshot
 
 from sr4ir_mm.models.losses import PixelLoss, TaskLoss, TDPLoss
 
@@ -138,9 +138,28 @@ def test_batch_norm_sees_one_kind_of_image_at_a_time(model, views):
     assert batch_norm.num_batches_tracked == 3
 
 
-def test_unknown_view():
+@pytest.mark.parametrize('task', TASKS)
+def test_views_joined_to_one_batch(task):
+    """The mean of their losses, where BatchNorm and samplers are at rest."""
+    model = build_model(task).eval()
+    views = model.make_views(make_batch(task))
+    joined = TaskLoss(views={'sr+hr+cqmix': 1.0})(model, views)
+    apart = TaskLoss(views=dict(sr=1 / 3, hr=1 / 3, cqmix=1 / 3))(model, views)
+    total, log = model.parse_losses(joined)
+    torch.testing.assert_close(total, model.parse_losses(apart)[0])
+    names = {f'sr+hr+cqmix.{name}' for name in TASKS[task]['losses']}
+    assert set(log) == {*names, 'loss'}
+
+
+def test_batch_norm_sees_joined_views_at_once(model, views):
+    TaskLoss(views={'sr+hr+cqmix': 1.02})(model, views)
+    assert model.task_model.backbone.bn1.num_batches_tracked == 1
+
+
+@pytest.mark.parametrize('name', ['x', 'hr+x'])
+def test_unknown_view(name):
     with pytest.raises(ValueError, match=r"TaskLoss\.views: unknown view 'x'"):
-        TaskLoss(views=dict(x=1.0))
+        TaskLoss(views={name: 1.0})
 
 
 def test_unknown_criterion():

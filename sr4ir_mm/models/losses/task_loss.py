@@ -14,7 +14,9 @@ class TaskLoss(Loss):
 
     The views go through the network one after the other, as in the authors'
     code, so that BatchNorm normalises each kind of image by itself. In SR4IR
-    they are ``dict(sr=.34, hr=.34, cqmix=.34)`` (section 3.3).
+    they are ``dict(sr=.34, hr=.34, cqmix=.34)`` (section 3.3). Views that are
+    joined by ``+`` go through together, as one batch: the paper's text says
+    ``{'sr+hr+cqmix': 1.02}``.
 
     Args:
         views (dict[str, float]): Weight of each view.
@@ -23,7 +25,8 @@ class TaskLoss(Loss):
 
     def __init__(self, views: Dict[str, float], **kwargs) -> None:
         super().__init__(**kwargs)
-        check_views(views, 'TaskLoss.views')
+        for joined in views:
+            check_views(joined.split('+'), 'TaskLoss.views')
         self.views = dict(views)
 
     def forward(self, model, views) -> Dict[str, Tensor]:
