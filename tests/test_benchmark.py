@@ -32,19 +32,19 @@ def test_every_row_of_the_paper_has_a_config(benchmark, tmp_path):
     _, paper, runner = benchmark
     names = set()
     for table in paper.TABLES.values():
-        for (dataset, scale), figures in table['paper'].items():
+        for (dataset, scale, *_), figures in table['paper'].items():
             assert set(figures) <= set(table['rows'])
-            assert {len(f) for f in figures.values()} == {
-                len(table['metrics'])
-            }
+            for figure in figures.values():
+                assert len(figure) == len(table['metrics'])
             for row in table['rows'].values():
-                pattern = paper.DATASETS[dataset]
+                pattern = paper.DATASETS.get(dataset, '')
                 runs = runner.plan(row, pattern, scale, 0, str(tmp_path))
                 assert runs, (row, dataset, scale)
                 names |= {run.config for run in runs if run.train}
     assert not list(tmp_path.iterdir())  # none had to be made
-    # 92, ablations, rivals, degradations, and two of the supplement
-    assert len(names) == 92 + 14 + 4 + 6 + 2
+    # 92, ablations, rivals, degradations, two of the supplement, and SR2
+    assert len(names) == 92 + 14 + 4 + 6 + 2 + 16
+    assert all(map(os.path.isfile, names))
 
 
 @pytest.mark.parametrize(
@@ -130,12 +130,40 @@ def test_tables_have_mean_and_std_over_seeds(benchmark, tmp_path):
         cells['voc-det', 'x8', row] = runs
     runner.write_tables('main', cells, str(tmp_path))
     lines = (tmp_path / 'main.md').read_text().splitlines()
-    assert '| H -> T | 36.00 | 36.70 |  | 0.000 | inf | inf |' in lines
+    assert '| H -> T | 36.00 ± 0.00 | 36.70 |  | 0.000 | inf | inf |' in lines
     assert (
         '| L -> T | 20.00 ± 14.14 | 18.90 | 0.375 ± 0.177 | 0.559 '
         '| 20.25 ± 0.35 | 20.29 |' in lines
     )
     assert '| S, EDSR |  |  |  |  |  |  |' in lines
+
+
+def test_curves_over_noise(benchmark):
+    """SSIM above accuracy, x2 beside x4, and a row has one colour."""
+    from report import draw_over_noise
+
+    records = [
+        dict(zip(('metric', 'scale', 'row', 'noise', 'mean', 'std'), values))
+        for values in [
+            ('SSIM', 'x2', 'FSRCNN', 0, 0.9, None),
+            ('SSIM', 'x2', 'SR2', 0, 0.92, 0.02),
+            ('SSIM', 'x2', 'SR2', 0.01, 0.8, 0.0),
+            ('SSIM', 'x4', 'SR2', 0.01, None, None),
+            ('task', 'x4', 'SR2', 0.01, 70.0, 3.0),
+        ]
+    ]
+    figure = draw_over_noise(records)
+    assert [ax.get_title() for ax in figure.axes] == ['x2', 'x4'] * 2
+    curves = [
+        {bars.get_label(): bars.lines[0] for bars in ax.containers}
+        for ax in figure.axes
+    ]
+    assert list(map(list, curves)) == [['FSRCNN', 'SR2'], [], [], ['SR2']]
+    assert curves[0]['SR2'].get_xdata().tolist() == [0, 0.01]
+    assert curves[0]['SR2'].get_ydata().tolist() == [0.92, 0.8]
+    assert curves[0]['SR2'].get_color() == curves[3]['SR2'].get_color()
+    low, high = figure.axes[3].containers[0].lines[1]
+    assert (low.get_ydata(), high.get_ydata()) == (67, 73)
 
 
 def test_unknown_data_set(benchmark):

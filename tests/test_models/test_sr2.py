@@ -1,7 +1,7 @@
 """SR2: a classifier reads the first layers of the SR network."""
 
-import importlib.util
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +18,10 @@ from sr4ir_mm.models.sr_task_model import build_sr_net
 from sr4ir_mm.registry import MODELS
 from sr4ir_mm.visualization import draw_panel
 
+sys.path.insert(0, 'tools/benchmark')
+import run_table  # noqa: E402
+import train_and_test  # noqa: E402
+
 SMALL = dict(
     fsrcnn=dict(mid_channels=8, shrink_channels=4, num_blocks=2),
     wdsr=dict(mid_channels=4, expansion=2, num_blocks=3),
@@ -30,6 +34,7 @@ LAYERS = dict(
 NETWORKS = pytest.mark.parametrize('network', SMALL)
 LOADER = dict(num_workers=0, persistent_workers=False, batch_size=8)
 SIZE = (28, 28)
+COLUMNS = [('mnist', 'x4', 0), ('mnist', 'x4', 1e-4)]
 
 
 def small(name, **sr_net):
@@ -258,92 +263,54 @@ def test_each_test_image_has_noise_of_its_own():
 # ---------------------------------------------------------------- benchmark
 
 
-@pytest.fixture(scope='module')
-def run_sr2(tmp_path_factory, digits):
-    """``run_sr2(out, *options)`` runs the script on two small configs, and
-    returns the iterations that it trained; it dies in that of number
-    ``run_sr2.dies_at``."""
-    pytest.importorskip('pandas')
-    path = 'tools/benchmark/run_sr2.py'
-    spec = importlib.util.spec_from_file_location('run_sr2', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    configs = []
-    for name in ('sr_fsrcnn_mnist_x4', 'sr2_fsrcnn_mnist_x4'):
-        cfg = small(name)
+def test_table_and_curves_over_noise(tmp_path, digits, monkeypatch):
+    names = dict(sr='FSRCNN', sr2='SR2, FSRCNN')
+    rows = {}
+    for form, row in names.items():
+        cfg = small(f'{form}_fsrcnn_mnist_x4')
         cfg.log_level = 'ERROR'
-        for split in ('train', 'test'):
+        for split in ('train', 'val', 'test'):
             loader = cfg[f'{split}_dataloader']
             loader.update(LOADER)
             loader.dataset.data_root = digits
         cfg.test_dataloader.dataset.indices = 40
-        configs.append(str(tmp_path_factory.getbasetemp() / f'{name}.py'))
-        cfg.dump(configs[-1])
+        rows[row] = str(tmp_path / f'{form}_fsrcnn_mnist_x4')
+        cfg.dump(f'{rows[row]}.py')
+    table = run_table.TABLES['sr2']
+    paper = {column: table['paper'][column] for column in COLUMNS}
+    monkeypatch.setitem(
+        run_table.TABLES, 'sr2', dict(table, rows=rows, paper=paper)
+    )
+    runs = []
 
-    def run(out, *options):
-        trained.clear()
-        argv = [path, str(out), '--configs', *configs, *options]
-        patch.setattr(sys, 'argv', argv)
-        module.main()
-        return trained
+    def run(command, **kwargs):
+        runs.append(command[-1])
+        monkeypatch.setattr(sys, 'argv', command[3:])
+        train_and_test.main()
+        return SimpleNamespace(returncode=0)
 
-    def record(self, data_batch):
-        trained.append(self._iter)
-        if len(trained) == run.dies_at:
-            raise KeyboardInterrupt
-        return run_iter(self, data_batch)
-
-    trained, run.dies_at = [], None
-    run_iter = AlternatingIterTrainLoop.run_iter
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(AlternatingIterTrainLoop, 'run_iter', record)
-        yield run
-
-
-OPTIONS = ('--seeds', '0', '--budget', '8', '--noise', '0', '1e-4')
-
-
-@pytest.fixture(scope='module')
-def finished(tmp_path_factory, run_sr2):
-    """The folder of a run that nothing interrupted, and its CSV file."""
-    out = tmp_path_factory.mktemp('finished')
-    assert run_sr2(out, *OPTIONS) == [*range(8), *range(8)]
-    return out, (out / 'results.csv').read_text()
-
-
-def test_benchmark(finished, run_sr2):
-    out, csv = finished
-    head, *lines = csv.split()
-    assert head == 'network,form,scale,noise,seed,SSIM,accuracy'
-    keys = [line.rsplit(',', 2)[0] for line in lines]
-    assert keys == [
-        f'FSRCNN,{form},4,{noise},0'
-        for form in ('sr', 'sr2')
-        for noise in ('0.0', '0.0001')
-    ]
-    ssims, accuracies = zip(*[line.split(',')[-2:] for line in lines])
+    in_process = SimpleNamespace(run=run, STDOUT=None)
+    monkeypatch.setattr(run_table, 'subprocess', in_process)
+    out = tmp_path / 'out'
+    command = ['run_table.py', 'sr2', '--budget', '8e-5']
+    command += ['--seeds', '0', '1', '--work-dir', str(out)]
+    for _ in range(2):  # the second time there is nothing to do
+        monkeypatch.setattr(sys, 'argv', command)
+        run_table.main()
+        assert len(runs) == 4
+    lines = (out / 'sr2.csv').read_text().splitlines()
+    assert lines[0] == 'dataset,scale,noise,row,metric,paper,mean,std,seeds'
+    records = [line.rsplit(',', 4) for line in lines[1:]]
+    ssims, accuracies = (
+        [record[2] for record in records if record[0].endswith(metric)]
+        for metric in ('SSIM', 'task')
+    )
     assert len(set(ssims)) == 4
-    assert [accuracy != '' for accuracy in accuracies] == [0, 0, 1, 1]
-    table = (out / 'results.md').read_text()
-    row = f'| FSRCNN | sr2 | x4 | 0.0001 | {float(ssims[3]):.3f} | 0.828 |'
-    assert row in table and 'nan' not in table
-    assert np.array(Image.open(out / 'results.png').convert('L')).std() > 0
-
-
-def test_benchmark_does_nothing_twice(finished, run_sr2):
-    out, csv = finished
-    assert run_sr2(out, *OPTIONS, '1e-3') == []
-    more = (out / 'results.csv').read_text()
-    assert len(more.split()) == 1 + 6 and set(csv.split()) < set(more.split())
-    with pytest.raises(ValueError, match='name another folder'):
-        run_sr2(out, *OPTIONS, '--budget', '9')
-
-
-def test_interrupted_benchmark_goes_on(tmp_path, finished, run_sr2):
-    run_sr2.dies_at = 8 + 6  # in the second run
-    with pytest.raises(KeyboardInterrupt):
-        run_sr2(tmp_path, *OPTIONS)
-    run_sr2.dies_at = None
-    assert len((tmp_path / 'results.csv').read_text().split()) == 1 + 2
-    assert run_sr2(tmp_path, *OPTIONS) == [4, 5, 6, 7]
-    assert (tmp_path / 'results.csv').read_text() == finished[1]
+    assert [accuracy != '' for accuracy in accuracies] == [0, 1, 0, 1]
+    assert all(record[4] in '02' for record in records)
+    text = (out / 'sr2.md').read_text()
+    assert '## mnist, x4, noise of variance 0.0001' in text
+    row = text.splitlines()[-1]
+    assert row.startswith(f'| SR2, FSRCNN | {float(ssims[3]):.3f} ± ')
+    assert ' | 0.828 | ' in row
+    assert np.array(Image.open(out / 'sr2.png').convert('L')).std() > 0

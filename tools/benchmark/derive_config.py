@@ -27,8 +27,11 @@ def locate(template: str, pattern: str, scale: str, out: str) -> Optional[str]:
     """The config that a row of a table stands for on a data set.
 
     Where there is none, it is made in ``out`` from that of another data set.
-    None if the SR4IR config that it inherits is missing.
+    None if the SR4IR config that it inherits is missing. A row that names its
+    data set stands for one config.
     """
+    if '{setup}' not in template:
+        return osp.join(CONFIGS, f'{template.format(scale=scale)}.py')
     for other in [pattern, *DATASETS.values()]:
         setup = setup_of(other)
         name = template.format(setup=setup, scale=scale)

@@ -1,11 +1,14 @@
-"""The tables of the paper: their rows as configs, and their figures.
+"""The tables of the papers: their rows as configs, and their figures.
 
 Kim, Oh and Lee, "Beyond Image Super-Resolution for Image Recognition with
 Task-Driven Perceptual Loss" (CVPR 2024), tables 1-7, and its supplement,
 tables S1, S2, S4 and S5. Not here are S3, which is about costs (see
-tools/analysis_tools/efficiency.py), and S6, which needs no task.
+tools/analysis_tools/efficiency.py), and S6, which needs no task. Schirrmacher
+et al., "SR2: Super-resolution with structure-aware reconstruction" (ICIP
+2020), table 1 and figures 4, 6 and 10.
 
-A column is a data set and a scale. A row is a config: a path below
+A column is a data set and a scale, and in tables of SR2 the variance of the
+noise on the test images, RGB in [0, 1]. A row is a config: a path below
 ``configs/``, in which ``{setup}`` stands for task network and data and
 ``{scale}`` for ``x4`` or ``x8``, or a :class:`Row`. A figure is what the
 table's ``metrics`` say, in their order, ``None`` where the paper has none.
@@ -59,6 +62,13 @@ def swapped(sr_net: str, task_model: str) -> Row:
     """S and T of different runs, tested together."""
     weights = dict(sr_net=sr_net, task_model=task_model)
     return Row(SR4IR, weights, train=False)
+
+
+def over_noise(dataset: str, figures: Dict[tuple, dict]) -> Dict[tuple, dict]:
+    """Columns of SR2: each scale at each level of noise."""
+    levels = (0, 1e-5, 3.2e-5, 1e-4, 3.2e-4, 1e-3)
+    columns = [(dataset, s, n) for s in ('x2', 'x4') for n in levels]
+    return {column: figures.get(column, {}) for column in columns}
 
 
 TABLES = {
@@ -353,5 +363,43 @@ TABLES = {
                 'SR4IR, std 15': (41.4, 0.543),
             },
         },
+    ),
+    'sr2': dict(
+        source='SR2, table 1, figures 4 and 6',
+        metrics=('SSIM', 'task'),
+        rows={
+            'FSRCNN': 'sr2/sr_fsrcnn_mnist_{scale}',
+            'WDSR': 'sr2/sr_wdsr_mnist_{scale}',
+            'FSRCNN, sequential': 'sr2/seq_fsrcnn_mnist_{scale}',
+            'SR2, FSRCNN': 'sr2/sr2_fsrcnn_mnist_{scale}',
+            'SR2, WDSR': 'sr2/sr2_wdsr_mnist_{scale}',
+        },
+        paper=over_noise(
+            'mnist',
+            {
+                ('mnist', 'x2', 1e-4): {
+                    'FSRCNN': (0.944, None),
+                    'WDSR': (0.950, None),
+                    'SR2, FSRCNN': (0.942, None),
+                    'SR2, WDSR': (0.959, None),
+                },
+                ('mnist', 'x4', 1e-4): {
+                    'FSRCNN': (0.796, None),
+                    'WDSR': (0.768, None),
+                    'SR2, FSRCNN': (0.828, None),
+                    'SR2, WDSR': (0.801, None),
+                },
+            },
+        ),
+    ),
+    'sr2-svhn': dict(
+        source='SR2, figure 10',
+        metrics=('SSIM', 'task'),
+        rows={
+            'WDSR': 'sr2/sr_wdsr_svhn_{scale}',
+            'SR2, WDSR, 1 shared': 'sr2/sr2_wdsr_svhn_{scale}',
+            'SR2, WDSR, 4 shared': 'sr2/sr2_wdsr-4sl_svhn_{scale}',
+        },
+        paper=over_noise('svhn', {}),
     ),
 }

@@ -1,9 +1,10 @@
-"""Run a table of the paper: ``python tools/benchmark/run_table.py TABLE``.
+"""Run a table of a paper: ``python tools/benchmark/run_table.py TABLE``.
 
 Trains and tests what the rows of the table stand for, one run after the other,
-and writes TABLE.md and TABLE.csv, with the paper's figures beside ours. It
-skips what is finished. When it is killed, the same command goes on with the
-run that was under way, from its latest checkpoint.
+and writes TABLE.md and TABLE.csv, with the paper's figures beside ours, and
+TABLE.png where there are noise levels to draw curves over. It skips what is
+finished. When it is killed, the same command goes on with the run that was
+under way, from its latest checkpoint.
 """
 
 import argparse
@@ -13,6 +14,7 @@ import subprocess
 import sys
 import time
 from datetime import timedelta
+from itertools import product
 from statistics import mean
 from typing import Dict, List, NamedTuple
 
@@ -66,7 +68,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--cfg-options', nargs='+', action=DictAction, default={}
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    args.columns = list(TABLES[args.table]['paper'])
+    if args.dataset:
+        if args.table.startswith('sr2'):
+            parser.error(f'--dataset: table {args.table} has one only.')
+        scales = sorted({scale for _, scale in args.columns})
+        args.columns = list(product(args.dataset, scales))
+    return args
 
 
 def plan(row, pattern: str, scale: str, seed: int, root: str) -> List[Run]:
@@ -108,6 +117,9 @@ def make_config(run: Run, args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(files)
     else:
         cfg.weights = files
+    noise = sorted({level for _, _, *n in args.columns for level in n})
+    if noise:
+        cfg.noise = noise
     # The test at the end is enough.
     cfg.train_cfg.val_begin = 1 + max(
         cfg.train_cfg.get(unit, 0) for unit in ('max_epochs', 'max_iters')
@@ -163,19 +175,16 @@ def main() -> None:
     args = parse_args()
     # as Ctrl+C: take the run that is under way along
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('terminated'))
-    columns = TABLES[args.table]['paper']
-    if args.dataset:
-        scales = sorted({scale for _, scale in columns})
-        columns = [(name, scale) for name in args.dataset for scale in scales]
     cells, todo = {}, {}
-    for dataset, scale in columns:
+    for column in args.columns:
+        dataset, scale, *_ = column
         pattern = DATASETS.get(dataset, dataset)
         for row, what in TABLES[args.table]['rows'].items():
             plans = [
                 plan(what, pattern, scale, seed, args.work_dir)
                 for seed in args.seeds
             ]
-            cells[dataset, scale, row] = [runs[-1] for runs in plans if runs]
+            cells[(*column, row)] = [runs[-1] for runs in plans if runs]
             todo.update({run.folder: run for runs in plans for run in runs})
     todo = list(todo.values())
     failed, seconds = 0, []

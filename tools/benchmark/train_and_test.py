@@ -4,12 +4,25 @@
 import argparse
 import os.path as osp
 import time
+from typing import Dict
 
 import mmengine
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from sr4ir_mm.cli import add_common_args, load_config, load_network
+from sr4ir_mm.models.degradations import GaussianNoise
+
+
+def test_over_noise(runner: Runner) -> Dict[str, dict]:
+    """Metrics by the variance of the noise on LR images, RGB in [0, 1]."""
+    metrics = {}
+    for variance in runner.cfg.noise:
+        for step in runner.model.modules():
+            if isinstance(step, GaussianNoise):
+                step.std = 255 * variance**0.5
+        metrics[f'{variance:g}'] = runner.test()
+    return metrics
 
 
 def main() -> None:
@@ -23,7 +36,7 @@ def main() -> None:
             load_network(runner.model, name, checkpoint)
     else:
         runner.train()
-    metrics = runner.test()
+    metrics = test_over_noise(runner) if 'noise' in cfg else runner.test()
     if is_main_process():
         mmengine.dump(
             dict(metrics=metrics, seconds=time.time() - start),
