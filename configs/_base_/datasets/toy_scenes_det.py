@@ -13,7 +13,7 @@ metainfo = dict(
 )
 dataset = dict(data_root=data_root, metainfo=metainfo)
 train_dataloader = dict(
-    batch_size=8,
+    batch_size=4,
     num_workers=1,
     sampler=dict(type='InfiniteSampler'),
     dataset=dataset,
