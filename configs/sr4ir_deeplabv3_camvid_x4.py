@@ -19,3 +19,4 @@ model = dict(
 optim_wrapper = dict(
     sr_net=_base_.sr_optim_wrapper, task_model=dict(optimizer=dict(lr=0.005))
 )
+auto_scale_lr = dict(base_batch_size=4)

@@ -18,8 +18,4 @@ model = dict(
 optim_wrapper = dict(
     sr_net=_base_.sr_optim_wrapper, task_model=dict(optimizer=dict(lr=0.005))
 )
-warmup = dict(_base_.warmup, start_factor=1 / 51, end=52)  # an epoch
-param_scheduler = dict(
-    sr_net=[warmup, _base_.param_scheduler.sr_net[1]],
-    task_model=[warmup, _base_.param_scheduler.task_model[1]],
-)
+auto_scale_lr = dict(base_batch_size=4)

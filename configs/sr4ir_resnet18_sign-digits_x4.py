@@ -18,5 +18,6 @@ model = dict(
 )
 optim_wrapper = dict(
     sr_net=_base_.sr_optim_wrapper,
-    task_model=dict(optimizer=dict(lr=0.03 / 4)),  # batch 32
+    task_model=dict(optimizer=dict(lr=0.03 / 4)),
 )
+auto_scale_lr = dict(base_batch_size=32)

@@ -6,7 +6,7 @@ _base_ = [
     'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
     './_base_/plugin.py',
     './_base_/sr_nets/edsr_x4.py',
-    './_base_/recipes/sr4ir.py',
+    './_base_/recipes/sr4ir_fpn.py',
 ]
 
 model = dict(

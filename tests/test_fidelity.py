@@ -240,7 +240,7 @@ def our_config(task, work_dir):
         if scheduler.type == 'LinearLR':
             scheduler.update(
                 start_factor=1 / (EPOCH * schedule['warmup']),
-                end=EPOCH * schedule['warmup'] + 1,
+                end=schedule['warmup'] + 1 / EPOCH,
             )
         else:
             scheduler.update(

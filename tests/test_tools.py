@@ -28,7 +28,6 @@ VISUALIZER = dict(
     det='DetLocalVisualizer',
     cls='UniversalVisualizer',
 )
-TTA = dict(seg='SegTTAModel', det='DetTTAModel', cls='AverageClsScoreTTA')
 PACK = dict(
     seg=[dict(type='LoadAnnotations'), dict(type='PackSegInputs')],
     det=[
@@ -102,25 +101,7 @@ def trained(request, tmp_path_factory, toy_root):
             vis_backends=[dict(type='LocalVisBackend')],
         ),
         auto_scale_lr=dict(base_batch_size=4),
-        tta_model=dict(type=TTA[task]),
-        tta_pipeline=[
-            dict(type='LoadImageFromFile'),
-            dict(
-                type='TestTimeAug',
-                transforms=[
-                    [
-                        dict(type='RandomFlip', prob=0.0),
-                        dict(type='RandomFlip', prob=1.0),
-                    ],
-                    *[[transform] for transform in PACK[task]],
-                ],
-            ),
-        ],
     )
-    if task == 'det':
-        cfg['tta_model']['tta_cfg'] = dict(
-            nms=dict(type='nms', iou_threshold=0.5), max_per_img=5
-        )
     cfg['default_hooks']['visualization'] = dict(
         type='sr4ir_mm.SRVisualizationHook', interval=4
     )

@@ -9,6 +9,15 @@ from mmengine.utils import is_list_of
 
 from sr4ir_mm.cli import add_common_args, load_config, load_network
 
+TTA_MODELS = dict(
+    mmseg=dict(type='SegTTAModel'),
+    mmdet=dict(
+        type='DetTTAModel',
+        tta_cfg=dict(nms=dict(type='nms', iou_threshold=0.5), max_per_img=100),
+    ),
+    mmpretrain=dict(type='AverageClsScoreTTA'),
+)
+
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test (and evaluate) a model')
@@ -60,9 +69,7 @@ def apply_test_options(cfg: Config, args: argparse.Namespace) -> None:
         if args.show_dir:
             cfg.visualizer.save_dir = args.show_dir
     if args.tta:
-        cfg.tta_model.module = cfg.model
-        cfg.model = cfg.tta_model
-        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        add_tta(cfg)
     if args.out:
         if is_list_of(cfg.test_evaluator, dict):
             metrics = cfg.test_evaluator
@@ -74,6 +81,19 @@ def apply_test_options(cfg: Config, args: argparse.Namespace) -> None:
         else:  # mmseg's metric writes what benchmarks ask for
             metrics[0].update(output_dir=args.out, keep_results=True)
         cfg.test_evaluator = metrics
+
+
+def add_tta(cfg: Config) -> None:
+    """Average over what a config's `tta_pipeline` makes of an image, by its
+    `tta_model`, or by default over the image and its mirror image."""
+    *pipeline, pack = cfg.test_dataloader.dataset.pipeline
+    flips = [dict(type='RandomFlip', prob=prob) for prob in (0.0, 1.0)]
+    both = dict(type='TestTimeAug', transforms=[flips, [pack]])
+    cfg.setdefault('tta_pipeline', [*pipeline, both])
+    cfg.setdefault('tta_model', TTA_MODELS[cfg.default_scope])
+    cfg.tta_model.module = cfg.model
+    cfg.model = cfg.tta_model
+    cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
 
 
 def main() -> None:

@@ -26,13 +26,16 @@ def setup_of(pattern: str) -> str:
 def locate(template: str, pattern: str, scale: str, out: str) -> Optional[str]:
     """The config that a row of a table stands for on a data set.
 
-    Where there is none, it is made in ``out`` from that of another data set.
+    Where there is none, it is made in ``out`` from that of another data set,
+    of the same task network if possible.
     None if the SR4IR config that it inherits is missing. A row that names its
     data set stands for one config.
     """
     if '{setup}' not in template:
         return osp.join(CONFIGS, f'{template.format(scale=scale)}.py')
-    for other in [pattern, *DATASETS.values()]:
+    network = setup_of(pattern).split('_')[0]
+    others = sorted(DATASETS.values(), key=lambda other: network not in other)
+    for other in [pattern, *others]:
         setup = setup_of(other)
         name = template.format(setup=setup, scale=scale)
         config = osp.join(CONFIGS, f'{name}.py')

@@ -30,6 +30,8 @@ test_pipeline = [
             'ori_shape',
             'img_shape',
             'scale_factor',
+            'flip',
+            'flip_direction',
             'instances',
         ),
     ),

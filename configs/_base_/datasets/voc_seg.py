@@ -69,20 +69,3 @@ val_evaluator = [
     dict(type='sr4ir_mm.SRSSIM'),
 ]
 test_evaluator = val_evaluator + [dict(type='sr4ir_mm.SRLPIPS')]
-
-tta_model = dict(type='SegTTAModel')
-tta_pipeline = [
-    dict(type='LoadImageFromFile'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [resize],
-            [
-                dict(type='RandomFlip', prob=0.0, direction='horizontal'),
-                dict(type='RandomFlip', prob=1.0, direction='horizontal'),
-            ],
-            [dict(type='LoadAnnotations')],
-            [dict(type='PackSegInputs')],
-        ],
-    ),
-]

@@ -22,8 +22,10 @@ optim_wrapper = dict(
 warmup = dict(
     type='LinearLR',
     start_factor=1 / warmup_iters,
-    end=warmup_iters + 1,
-    by_epoch=False,
+    # One epoch; of VOC one iteration more, as the authors count them.
+    end=1 + 1.5 / warmup_iters,
+    by_epoch=True,
+    convert_to_iter_based=True,
 )
 cosine = dict(
     type='CosineRestartLR',
@@ -44,14 +46,7 @@ param_scheduler = dict(
 # the authors', it ends an epoch short, because of the one of warm-up.
 cosine_1st = dict(cosine, periods=[max_epochs], restart_weights=[1])
 cosine_2nd = dict(cosine_1st, begin=max_epochs + 1, end=2 * max_epochs)
-warmup_2nd = dict(
-    type='LinearLR',
-    start_factor=1 / warmup_iters,
-    begin=max_epochs,
-    end=max_epochs + 1,
-    by_epoch=True,
-    convert_to_iter_based=True,
-)
+warmup_2nd = dict(warmup, begin=max_epochs, end=max_epochs + warmup['end'])
 one_period = dict(
     sr_net=[warmup, dict(eta_min_ratio=0.01, **cosine_1st)],
     task_model=[warmup, dict(eta_min=1e-4, **cosine_1st)],
