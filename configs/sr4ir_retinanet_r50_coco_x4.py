@@ -21,6 +21,17 @@ model = dict(
 )
 train_pipeline = [t for t in _base_.train_pipeline if t.type != 'Resize']
 test_pipeline = [t for t in _base_.test_pipeline if t.type != 'Resize']
+tta_pipeline = [
+    _base_.tta_pipeline[0],
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            options
+            for options in _base_.tta_pipeline[1].transforms
+            if options[0].type != 'Resize'
+        ],
+    ),
+]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader

@@ -69,7 +69,8 @@ def load_network(model: nn.Module, name: str, checkpoint: str) -> None:
         name (str): ``sr_net`` or ``task_model``.
         checkpoint (str): Path or address.
     """
-    model = getattr(model, 'module', model)
+    while hasattr(model, 'module'):
+        model = model.module
     weights = _load_checkpoint_with_prefix(name, checkpoint, 'cpu')
     getattr(model, name).load_state_dict(weights)
 

@@ -31,7 +31,7 @@ def main() -> None:
     print('==> testing what the task network sees in each picture', flush=True)
     results = {}
     for view in VIEWS:
-        runner.model.view = view
+        getattr(runner.model, 'module', runner.model).view = view
         results[view] = runner.test()
     print_table(results)
     if 'sr/LPIPS' not in results['sr']:

@@ -91,6 +91,7 @@ def add_tta(cfg: Config) -> None:
     both = dict(type='TestTimeAug', transforms=[flips, [pack]])
     cfg.setdefault('tta_pipeline', [*pipeline, both])
     cfg.setdefault('tta_model', TTA_MODELS[cfg.default_scope])
+    cfg.get('default_hooks', {}).get('visualization', {}).update(draw=False)
     cfg.tta_model.module = cfg.model
     cfg.model = cfg.tta_model
     cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline

@@ -66,6 +66,7 @@ class SRVisualizationHook(Hook):
             data_batch,
             runner.visualizer,
         )
+        name = f'{batch_idx:05d}_{name}'  # images may share their name
         if self.show:
             runner.visualizer.show(panel, name, wait_time=self.wait_time)
         elif self.out_dir:

@@ -53,6 +53,9 @@ class JointOptimWrapper:
         Models, Losses, and Optimizers" in PyTorch's AMP examples."""
         scaler = self.lead.loss_scaler
         for wrapper in self.wrappers:
+            groups = wrapper.optimizer.param_groups
+            if all(p.grad is None for g in groups for p in g['params']):
+                continue  # no loss reaches it yet, which the scaler refuses
             if wrapper.clip_grad_kwargs:
                 scaler.unscale_(wrapper.optimizer)
                 wrapper._clip_grad()

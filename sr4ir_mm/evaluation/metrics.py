@@ -207,19 +207,25 @@ class SRLPIPS(_ImageMetric):
 
 @METRICS.register_module()
 class DumpPredictions(DumpResults):
-    """mmengine's ``DumpResults`` without the images, which would make the file
-    thousands of times larger.
+    """mmengine's ``DumpResults`` without what would make the file thousands
+    of times larger: images and logits. Masks of instances are compressed, as
+    mmdet does it.
 
     Args: See :class:`mmengine.evaluator.DumpResults`.
     """
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """See :class:`mmengine.evaluator.DumpResults`."""
-        images = ('pred_img', 'gt_img', 'lr')
-        super().process(
-            data_batch,
-            [
-                {k: v for k, v in sample.items() if k not in images}
-                for sample in data_samples
-            ],
-        )
+        large = ('pred_img', 'gt_img', 'lr', 'seg_logits')
+        small = [
+            {k: v for k, v in sample.items() if k not in large}
+            for sample in data_samples
+        ]
+        for sample in small:
+            instances = sample.get('pred_instances', {})
+            if isinstance(instances.get('masks'), Tensor):
+                from mmdet.structures.mask import encode_mask_results
+
+                masks = encode_mask_results(instances['masks'].cpu().numpy())
+                sample['pred_instances'] = dict(instances, masks=masks)
+        super().process(data_batch, small)

@@ -166,8 +166,9 @@ class GaussianNoise(Degradation):
         y = x + \frac{std}{255}\, n, \quad n \sim \mathcal{N}(0, 1)
 
     for each pixel and channel. In training the noise is new every time. In
-    eval mode it depends on ``seed`` and on the image alone, so that results
-    do not depend on the order or the size of the batches.
+    eval mode it depends on ``seed`` and on the image alone, with what it is
+    padded by, so that results do not depend on the order or the size of
+    batches of equal-sized images.
 
     Args:
         std (float): In 8-bit levels, on the image it is given: put it after

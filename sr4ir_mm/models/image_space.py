@@ -30,7 +30,7 @@ class ImageSpace(nn.Module):
             Defaults to ``replicate``.
         resize (tuple[int, int], optional): The task model sees each image at
             the largest size, of the same shape, within this (long side, short
-            side), as mmdet's ``Resize(scale=resize, keep_ratio=True)``.
+            side). Rounded down, as in torchvision's detectors.
             Defaults to None: at the size of the dataset's image.
     """
 
@@ -65,7 +65,20 @@ class ImageSpace(nn.Module):
         """
         if isinstance(data, Views):
             return dict(inputs=data, data_samples=data.data_samples)
+        samples = data.get('data_samples') or []
+        for image, sample in zip(data['inputs'], samples):
+            # torchvision's transforms in mmpretrain leave it as it was
+            sample.set_metainfo(dict(img_shape=tuple(image.shape[-2:])))
         return self.data_preprocessor(data, training)
+
+    @property
+    def batch_augments(self):
+        """The task model's, for hooks that switch them."""
+        return self.data_preprocessor.batch_augments
+
+    @batch_augments.setter
+    def batch_augments(self, value) -> None:
+        self.data_preprocessor.batch_augments = value
 
     def to_rgb(
         self, inputs: Tensor, sizes: Sequence[Size], multiple: int

@@ -37,6 +37,11 @@ class SRDetector(SRTaskModel):
         super().__init__(**kwargs)
         self.image_space.resize = resize
 
+    @property
+    def bbox_head(self):
+        """The task model's, which hooks of mmdet look for."""
+        return self.task_model.bbox_head
+
     def task_samples(self, views: Views) -> Optional[list]:
         """See :meth:`SRTaskModel.task_samples`. A copy each time: mmdet's
         heads write to what they are given, and ask for a ``scale_factor``."""

@@ -1,11 +1,12 @@
 import copy
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import torch
 import torch.nn as nn
-from mmengine.model import BaseModel
+from mmengine.model import BaseModel, initialize
 from torch import Tensor
 
 from sr4ir_mm.registry import MODELS, TRANSFORMS
@@ -197,8 +198,9 @@ class SRTaskModel(BaseModel):
         devices = [views.inputs.device] if views.inputs.is_cuda else []
         with torch.random.fork_rng(devices):
             for phase in self.phases:
-                for loss in phase.losses:
-                    loss(self, views)
+                begins = {loss.span.begin for loss in phase.losses}
+                for begin in sorted(begins):
+                    phase(self, views, begin)
         self.train(training)
 
     def _set_frozen(self, name: str, frozen: bool) -> None:
@@ -295,10 +297,12 @@ class SRTaskModel(BaseModel):
         samples = views.data_samples
         if samples is None or not (views.is_lr or self.image_space.resize):
             return samples
-        return [
-            self.rescale_sample(sample.clone(), size, views.task_shape)
-            for sample, size in zip(samples, views.task_sizes)
-        ]
+        if views.task_samples is None:
+            views.task_samples = [
+                self.rescale_sample(sample.clone(), size, views.task_shape)
+                for sample, size in zip(samples, views.task_sizes)
+            ]
+        return views.task_samples
 
     def rescale_sample(self, sample, size: Size, batch_shape: Size):
         """Adapt a data sample to its image having been resized to ``size``
@@ -394,8 +398,8 @@ class SRTaskModel(BaseModel):
 
 
 def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
-    """Build an SR network; ``init_cfg`` is set on it afterwards, since
-    mmagic's networks refuse or ignore it."""
+    """Build an SR network. ``init_cfg`` is seen to here, since networks of
+    mmagic refuse it, ignore it, or have no ``init_weights``."""
     if cfg is None:
         return None
     cfg = copy.copy(cfg)
@@ -405,6 +409,8 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
         require_package(scope, scope, name)
     network = MODELS.build(cfg)
     network.init_cfg = init_cfg
+    if init_cfg is not None:
+        network.init_weights = partial(initialize, network, init_cfg)
     return network
 
 

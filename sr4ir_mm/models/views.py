@@ -71,6 +71,8 @@ class Views:
                 for sample in data_samples
             ]
         )
+        # of SRTaskModel.task_samples, the same for all views
+        self.task_samples: Optional[list] = None
         self._made = {}
         self._task_inputs = {}
 
@@ -105,6 +107,11 @@ class Views:
         joined by ``+``, one after the other in a single batch."""
         if '+' in name:
             return torch.cat([self.task_input(n) for n in name.split('+')])
+        if name == 'lr':
+            raise ValueError(
+                "View 'lr' is too small for the labels: let the task model "
+                "look at 'bilinear', which has their size."
+            )
         if name == 'shared':
             return self[name]
         space = self.model.image_space

@@ -1,4 +1,5 @@
 import copy
+import sys
 
 import pytest
 import torch
@@ -68,6 +69,22 @@ def test_wrappers_must_agree():
     first, second = networks()
     with pytest.raises(ValueError, match='same `type` and `accumulative'):
         JointOptimWrapper([wrap(first, accumulative_counts=2), wrap(second)])
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.amp, 'GradScaler'), reason='PyTorch has none for CPUs'
+)
+def test_mixed_precision_with_a_network_that_no_loss_reaches(monkeypatch):
+    module = sys.modules['mmengine.optim.optimizer.amp_optimizer_wrapper']
+    monkeypatch.setattr(module, 'is_cuda_available', lambda: True)
+    first, second = networks()
+    weights = [first.weight.clone(), second.weight.clone()]
+    pair = [wrap(first, AmpOptimWrapper), wrap(second, AmpOptimWrapper)]
+    for wrapper in pair:
+        wrapper.loss_scaler = torch.amp.GradScaler('cpu')
+    JointOptimWrapper(pair).update_params(first(torch.ones(2, 3)).sum())
+    assert not torch.equal(first.weight, weights[0])
+    assert torch.equal(second.weight, weights[1])
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')

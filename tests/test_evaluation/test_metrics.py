@@ -1,3 +1,4 @@
+import mmengine
 import numpy as np
 import pytest
 import torch
@@ -5,8 +6,9 @@ import torchvision
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
+from pycocotools import mask as mask_utils
 
-from sr4ir_mm.evaluation import SRLPIPS, SRPSNR, SRSSIM
+from sr4ir_mm.evaluation import SRLPIPS, SRPSNR, SRSSIM, DumpPredictions
 
 
 def sample(pred, gt):
@@ -188,3 +190,28 @@ def test_image_inside_its_border():
 def test_unknown_color_space():
     with pytest.raises(ValueError, match="color_space='hsv': expected rgb"):
         SRSSIM(color_space='hsv')
+
+
+def test_dumped_predictions_are_small(tmp_path):
+    """As mmdet's, masks are compressed; what draws a panel stays out."""
+    pytest.importorskip('mmdet')
+    path = str(tmp_path / 'predictions.pkl')
+    metric = DumpPredictions(out_file_path=path)
+    image = torch.rand(3, 100, 100)
+    prediction = dict(
+        sample(image, image),
+        img_id=3,
+        seg_logits=dict(data=image),
+        pred_instances=dict(
+            scores=torch.ones(5), masks=torch.ones(5, 100, 100).bool()
+        ),
+    )
+    metric.process({}, [prediction])
+    metric.evaluate(1)
+    (dumped,) = mmengine.load(path)
+    assert set(dumped) == {'img_id', 'img_path', 'pred_instances'}
+    assert torch.equal(dumped['pred_instances']['scores'], torch.ones(5))
+    masks = mask_utils.decode(dumped['pred_instances']['masks'])
+    assert masks.shape == (100, 100, 5) and masks.all()
+    assert prediction['pred_instances']['masks'].shape == (5, 100, 100)
+    assert (tmp_path / 'predictions.pkl').stat().st_size < 3000

@@ -75,3 +75,22 @@ def test_any_size_is_resized_as_in_torchvision():
             (actual,) = space.task_sizes([(height, width)])
             for side, expected in zip(actual, image.shape[1:]):
                 assert abs(side - expected) <= 1
+
+
+def test_stale_image_sizes_are_corrected():
+    """mmpretrain's wrappers of torchvision's transforms leave them behind."""
+    model = build_model('cls')
+    batch = make_batch('cls', size=(32, 24))
+    for sample in batch['data_samples']:
+        sample.set_metainfo(dict(img_shape=(16, 16)))
+    assert model.make_views(batch)['hr'].shape == (2, 3, 32, 24)
+
+
+def test_hooks_reach_the_task_models_parts():
+    """mmpretrain's SwitchRecipeHook and mmdet's YOLOXModeSwitchHook."""
+    model = build_model('cls')
+    model.data_preprocessor.batch_augments = augments = object()
+    assert model.task_model.data_preprocessor.batch_augments is augments
+    assert model.data_preprocessor.batch_augments is augments
+    detector = build_model('det')
+    assert detector.bbox_head is detector.task_model.bbox_head

@@ -120,6 +120,24 @@ def test_the_detector_sees_images_at_its_own_size():
     assert views.task_input('hr') is views.task_input('hr')
 
 
+def test_labels_are_resized_once_for_all_views(monkeypatch):
+    model = build(RESIZE)
+    views = model.make_views(make_batch('det', sizes=SIZES))
+    calls = []
+    rescale = model.rescale_sample
+    monkeypatch.setattr(
+        model,
+        'rescale_sample',
+        lambda *args: calls.append(args) or rescale(*args),
+    )
+    first, second = model.task_samples(views), model.task_samples(views)
+    assert len(calls) == len(SIZES)
+    assert first[0] is not second[0]  # mmdet's heads write to them
+    assert torch.equal(
+        first[0].gt_instances.bboxes, second[0].gt_instances.bboxes
+    )
+
+
 def test_losses_do_not_touch_the_labels():
     model = build(RESIZE)
     views = model.make_views(make_batch('det', sizes=SIZES))

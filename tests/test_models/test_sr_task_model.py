@@ -117,6 +117,15 @@ def test_rehearsal_finds_what_only_a_later_phase_would():
         model.rehearse(model.make_views(make_batch()))
 
 
+def test_rehearsal_finds_losses_that_collide_later():
+    pixel = dict(type='sr4ir_mm.PixelLoss')
+    losses = [pixel, dict(pixel, criterion='l2', begin=0.5)]
+    phases = [dict(name='sr', trains='sr_net', losses=losses)]
+    model = build_model(phases=phases)
+    with pytest.raises(ValueError, match="'sr' report 'loss_pixel'"):
+        model.rehearse(model.make_views(make_batch()))
+
+
 @pytest.mark.parametrize('view', ['sr', 'bilinear', 'hr'])
 def test_predicts_from_the_configured_view(view):
     model = build_model(view=view).eval()
@@ -205,6 +214,36 @@ def test_sr_network_loads_pretrained_weights(tmp_path):
     assert moved(model.sr_net, snapshot(source))
     model.init_weights()
     assert not moved(model.sr_net, snapshot(source))
+
+
+@pytest.mark.parametrize('name', ['mmagic.MSRResNet', 'sr4ir_mm.PlainSRNet'])
+def test_any_sr_network_loads_pretrained_weights(tmp_path, name):
+    """Also one whose own `init_weights` ignores `init_cfg`, or is missing."""
+    from sr4ir_mm.models.sr_task_model import build_sr_net
+    from sr4ir_mm.registry import MODELS
+
+    @MODELS.register_module(force=True)
+    class PlainSRNet(torch.nn.Conv2d):
+        pass
+
+    kwargs = dict(in_channels=3, out_channels=3)
+    if name.startswith('mmagic'):
+        kwargs.update(mid_channels=4, num_blocks=1)
+    else:
+        kwargs.update(kernel_size=1)
+    weights = {
+        key: torch.full_like(value, 7)
+        for key, value in build_sr_net(dict(type=name, **kwargs))
+        .state_dict()
+        .items()
+    }
+    path = str(tmp_path / 'sr.pth')
+    torch.save(dict(state_dict=weights), path)
+    init_cfg = dict(type='Pretrained', checkpoint=path)
+    model = build_model(sr_net=dict(type=name, init_cfg=init_cfg, **kwargs))
+    model = copy.deepcopy(model)  # as an EMA hook does
+    model.init_weights()
+    assert all((p == 7).all() for p in model.sr_net.parameters())
 
 
 @pytest.mark.parametrize(

@@ -98,3 +98,10 @@ def test_no_sr_network():
     model = build_model(sr_net=None, view='bilinear', phases=phases)
     with pytest.raises(ValueError, match=r'model\.sr_net is not set'):
         model.make_views(make_batch())['sr']
+
+
+def test_lr_is_nothing_for_the_task_model():
+    model = build_model()
+    views = model.make_views(make_batch())
+    with pytest.raises(ValueError, match="'lr' is too small for the labels"):
+        model.task_loss(views, 'lr')
