@@ -17,7 +17,7 @@ from mmengine.structures import InstanceData
 DETECTION = ('voc_det', 'bccd', 'toy_scenes_det')
 CLASSIFICATION = ('cub', 'cars', 'sign_digits', 'toy_scenes_cls')
 BATCH_SIZES = dict(
-    voc_det=2, bccd=4, toy_scenes_det=8, cub=16, cars=16, sign_digits=32,
+    voc_det=2, bccd=4, toy_scenes_det=4, cub=16, cars=16, sign_digits=32,
     toy_scenes_cls=8,
 )  # fmt: skip
 
