@@ -1,7 +1,7 @@
-import copy
 from typing import Optional
 
 import numpy as np
+from mmengine.structures import BaseDataElement
 
 from sr4ir_mm.registry import MODELS
 
@@ -45,11 +45,8 @@ class SRDetector(SRTaskModel):
     def task_samples(self, views: Views) -> Optional[list]:
         """See :meth:`SRTaskModel.task_samples`. A copy each time: mmdet's
         heads write to what they are given, and ask for a ``scale_factor``."""
-        samples = copy.deepcopy(super().task_samples(views))
-        for sample in samples or []:
-            if 'scale_factor' not in sample:
-                sample.set_metainfo(dict(scale_factor=(1.0, 1.0)))
-        return samples
+        samples = super().task_samples(views)
+        return samples and [_copy(sample) for sample in samples]
 
     def rescale_sample(self, sample, size: Size, batch_shape: Size):
         """See :meth:`SRTaskModel.rescale_sample`. Boxes and masks too."""
@@ -80,6 +77,17 @@ class SRDetector(SRTaskModel):
             )
         )
         return super().rescale_sample(sample, size, batch_shape)
+
+
+def _copy(sample: BaseDataElement) -> BaseDataElement:
+    """Of everything but the tensors, which mmdet replaces, never writes to."""
+    copy = sample.clone()
+    for name, value in sample.items():
+        if isinstance(value, BaseDataElement):
+            copy.set_data({name: value.clone()})
+    if 'scale_factor' not in sample:
+        copy.set_metainfo(dict(scale_factor=(1.0, 1.0)))
+    return copy
 
 
 def _resize_masks(masks, old: Size, new: Size, batch_shape: Size):
