@@ -11,34 +11,26 @@ import mmengine
 import pytest
 from mmengine.config import Config
 
+sys.path.insert(0, 'tools/benchmark')
+import derive_config  # noqa: E402
+import paper_tables  # noqa: E402
+import report  # noqa: E402
+import run_table  # noqa: E402
+
 SCRIPT = 'tools/benchmark/run_table.py'
 TOY = 'configs/toy/sr4ir_unet_toy_{}.py'
 
 
-@pytest.fixture(scope='module')
-def benchmark():
-    """The modules of tools/benchmark."""
-    sys.path.insert(0, 'tools/benchmark')
-    try:
-        import derive_config
-        import paper_tables
-        import run_table
-    finally:
-        sys.path.pop(0)
-    return derive_config, paper_tables, run_table
-
-
-def test_every_row_of_the_paper_has_a_config(benchmark, tmp_path):
-    _, paper, runner = benchmark
+def test_every_row_of_the_paper_has_a_config(tmp_path):
     names = set()
-    for table in paper.TABLES.values():
+    for table in paper_tables.TABLES.values():
         for (dataset, scale, *_), figures in table['paper'].items():
             assert set(figures) <= set(table['rows'])
             for figure in figures.values():
                 assert len(figure) == len(table['metrics'])
             for row in table['rows'].values():
-                pattern = paper.DATASETS.get(dataset, '')
-                runs = runner.plan(row, pattern, scale, 0, str(tmp_path))
+                pattern = paper_tables.DATASETS.get(dataset, '')
+                runs = run_table.plan(row, pattern, scale, 0, str(tmp_path))
                 assert runs, (row, dataset, scale)
                 names |= {run.config for run in runs if run.train}
     assert not list(tmp_path.iterdir())  # none had to be made
@@ -56,18 +48,15 @@ def test_every_row_of_the_paper_has_a_config(benchmark, tmp_path):
         ('degradations/l2t_{setup}_{scale}_blur5', 'x8'),
     ],
 )
-def test_configs_of_the_paper_fit_other_data_sets(
-    benchmark, tmp_path, template, scale
-):
-    derive, paper, _ = benchmark
-    path = derive.locate(template, TOY, scale, str(tmp_path))
+def test_configs_of_the_paper_fit_other_data_sets(tmp_path, template, scale):
+    path = derive_config.locate(template, TOY, scale, str(tmp_path))
     assert path.startswith(str(tmp_path)) and 'unet_toy' in path
     toy = Config.fromfile(path)
     ours = Config.fromfile(TOY.format('x8'))
     assert toy.model.task_model == ours.model.task_model
     assert toy.train_dataloader == ours.train_dataloader
-    for pattern in paper.DATASETS.values():
-        theirs = derive.locate(template, pattern, scale, str(tmp_path))
+    for pattern in paper_tables.DATASETS.values():
+        theirs = derive_config.locate(template, pattern, scale, str(tmp_path))
         if not theirs.startswith(str(tmp_path)):
             break
     theirs = Config.fromfile(theirs)
@@ -75,41 +64,41 @@ def test_configs_of_the_paper_fit_other_data_sets(
     assert toy.model.get('degradation') == theirs.model.get('degradation')
 
 
-def test_missing_configs_leave_cells_empty(benchmark, tmp_path):
-    derive, _, _ = benchmark
+def test_missing_configs_leave_cells_empty(tmp_path):
     pattern = 'configs/sr4ir_resnet18_sign-digits_{}.py'
     sr4ir = 'sr4ir_{setup}_{scale}'
     for template, scale in ((sr4ir, 'x8'), (f'{sr4ir}_swinir', 'x4')):
-        assert derive.locate(template, pattern, scale, str(tmp_path)) is None
-    assert derive.locate(sr4ir, pattern, 'x4', str(tmp_path))
+        assert (
+            derive_config.locate(template, pattern, scale, str(tmp_path))
+            is None
+        )
+    assert derive_config.locate(sr4ir, pattern, 'x4', str(tmp_path))
 
 
-def test_budget_shrinks_everything_alike(benchmark):
-    derive, _, _ = benchmark
+def test_budget_shrinks_everything_alike():
     cfg = Config.fromfile('configs/sr4ir_deeplabv3_voc_x4.py')
-    derive.shrink(cfg, 0.051)
+    derive_config.shrink(cfg, 0.051)
     assert cfg.train_cfg.max_epochs == 5
     assert cfg.param_scheduler.sr_net.periods == [0.5, 4.5]
     assert cfg.param_scheduler.sr_net.end == 5
     for recipe in ('t2s', 's2t'):
         cfg = Config.fromfile(f'configs/baselines/{recipe}_resnet18_cub_x4.py')
-        derive.shrink(cfg, 0.0076)  # 1.52 epochs a stage
+        derive_config.shrink(cfg, 0.0076)  # 1.52 epochs a stage
         assert cfg.train_cfg.max_epochs == 4
         spans = sorted(
             (s.get('begin', 0), s.end) for s in cfg.param_scheduler.values()
         )
         assert spans == [(0, 2), (2, 4)]
     cfg = Config.fromfile('configs/toy/sr4ir_unet_toy_x4.py')
-    derive.shrink(cfg, 0.01)
+    derive_config.shrink(cfg, 0.01)
     assert cfg.train_cfg.max_iters == 8
     warmup, cosine = cfg.param_scheduler.sr_net
     assert (warmup.end, cosine.begin, cosine.T_max, cosine.end) == (1, 1, 7, 8)
     assert cfg.default_hooks.checkpoint.interval == 2
 
 
-def test_tables_have_mean_and_std_over_seeds(benchmark, tmp_path):
+def test_tables_have_mean_and_std_over_seeds(tmp_path):
     """Detection's fractions in percent, infinities, and what is missing."""
-    _, _, runner = benchmark
     cells = {}
     for row, results in {
         'H -> T': [{'coco/bbox_mAP': 0.36, 'sr/PSNR': float('inf')}] * 2,
@@ -120,7 +109,7 @@ def test_tables_have_mean_and_std_over_seeds(benchmark, tmp_path):
         'S, EDSR': [None],
     }.items():
         runs = [
-            runner.Run('baselines/x.py', str(tmp_path / f'{row}{i}'), i)
+            run_table.Run('baselines/x.py', str(tmp_path / f'{row}{i}'), i)
             for i in range(len(results))
         ]
         for run, metrics in zip(runs, results):
@@ -128,7 +117,7 @@ def test_tables_have_mean_and_std_over_seeds(benchmark, tmp_path):
                 mmengine.mkdir_or_exist(run.folder)
                 mmengine.dump(dict(metrics=metrics), run.results)
         cells['voc-det', 'x8', row] = runs
-    runner.write_tables('main', cells, str(tmp_path))
+    run_table.write_tables('main', cells, str(tmp_path))
     lines = (tmp_path / 'main.md').read_text().splitlines()
     assert '| H -> T | 36.00 ± 0.00 | 36.70 |  | 0.000 | inf | inf |' in lines
     assert (
@@ -138,10 +127,8 @@ def test_tables_have_mean_and_std_over_seeds(benchmark, tmp_path):
     assert '| S, EDSR |  |  |  |  |  |  |' in lines
 
 
-def test_curves_over_noise(benchmark):
+def test_curves_over_noise():
     """SSIM above accuracy, x2 beside x4, and a row has one colour."""
-    from report import draw_over_noise
-
     records = [
         dict(zip(('metric', 'scale', 'row', 'noise', 'mean', 'std'), values))
         for values in [
@@ -152,7 +139,7 @@ def test_curves_over_noise(benchmark):
             ('task', 'x4', 'SR2', 0.01, 70.0, 3.0),
         ]
     ]
-    figure = draw_over_noise(records)
+    figure = report.draw_over_noise(records)
     assert [ax.get_title() for ax in figure.axes] == ['x2', 'x4'] * 2
     curves = [
         {bars.get_label(): bars.lines[0] for bars in ax.containers}
@@ -166,10 +153,9 @@ def test_curves_over_noise(benchmark):
     assert (low.get_ydata(), high.get_ydata()) == (67, 73)
 
 
-def test_unknown_data_set(benchmark):
-    derive, _, _ = benchmark
+def test_unknown_data_set():
     with pytest.raises(SystemExit, match='--dataset mars: expected one of'):
-        derive.setup_of('mars')
+        derive_config.setup_of('mars')
 
 
 def test_killed_table_goes_on_without_redoing_cells(tmp_path, toy_root):

@@ -189,9 +189,9 @@ class GaussianNoise(Degradation):
 
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
-        if self.training and self.eval_only:
-            return image
         if self.training:
+            if self.eval_only:
+                return image
             noise = torch.randn_like(image)
         else:
             noise = torch.stack([self._fixed_noise(one) for one in image])

@@ -109,8 +109,8 @@ class Views:
             return torch.cat([self.task_input(n) for n in name.split('+')])
         if name == 'lr':
             raise ValueError(
-                "View 'lr' is too small for the labels: let the task model "
-                "look at 'bilinear', which has their size."
+                "View 'lr' is too small for the labels: name 'bilinear', "
+                'which has their size, in model.view or TaskLoss.views.'
             )
         if name == 'shared':
             return self[name]

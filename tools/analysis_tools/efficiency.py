@@ -76,6 +76,7 @@ def count_flops(network: nn.Module, inputs: tuple) -> int:
 
 
 def count_auxiliary_flops(model: nn.Module, inputs: Tensor) -> int:
+    """Of a batch, task-normalised, (N, 3, H, W); 0 without such heads."""
     heads = getattr(model.task_model, 'auxiliary_head', None)
     if heads is None:
         return 0

@@ -84,7 +84,7 @@ def write_tables(name: str, cells: Dict[tuple, list], folder: str) -> None:
         writer = csv.DictWriter(file, records[0])
         writer.writeheader()
         writer.writerows(records)
-    if noise:
+    if records[0]['noise'] is not None:
         draw_over_noise(records).savefig(f'{path}.png', dpi=150)
 
 

@@ -70,8 +70,9 @@ def parse_args() -> argparse.Namespace:
     )
     args = parser.parse_args()
     args.columns = list(TABLES[args.table]['paper'])
+    args.noise = sorted({level for _, _, *n in args.columns for level in n})
     if args.dataset:
-        if args.table.startswith('sr2'):
+        if args.noise:
             parser.error(f'--dataset: table {args.table} has one only.')
         scales = sorted({scale for _, scale in args.columns})
         args.columns = list(product(args.dataset, scales))
@@ -117,9 +118,8 @@ def make_config(run: Run, args: argparse.Namespace) -> Config:
         cfg.merge_from_dict(files)
     else:
         cfg.weights = files
-    noise = sorted({level for _, _, *n in args.columns for level in n})
-    if noise:
-        cfg.noise = noise
+    if args.noise:
+        cfg.noise = args.noise
     # The test at the end is enough.
     cfg.train_cfg.val_begin = 1 + max(
         cfg.train_cfg.get(unit, 0) for unit in ('max_epochs', 'max_iters')
