@@ -4,9 +4,16 @@ import sys
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.runner import set_random_seed
 from tiny import toy_dataset_cfg
 
 import sr4ir_mm  # noqa: F401  (applies compat before anything else)
+
+
+@pytest.fixture(autouse=True)
+def seed():
+    """What a test draws is the same in every run of it."""
+    set_random_seed(0)
 
 
 @pytest.fixture(scope='session')

@@ -199,7 +199,6 @@ def test_augmentation_shifts_and_rotates_before_all_else(tmp_path):
     )
     cfg = Config.fromfile('configs/_base_/datasets/mnist.py')
     init_default_scope(cfg.default_scope)
-    torch.manual_seed(0)
     dataset = MNIST(str(tmp_path), pipeline=cfg.train_pipeline)
     moves = np.array([_middle(one['inputs'][0]) for one in dataset]) - 13.5
     assert set(np.rint(moves).ravel()) == set(range(-3, 4))

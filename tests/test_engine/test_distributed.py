@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from tiny import TASKS, model_cfg, runner_cfg, toy_dataset_cfg
+from torch.distributed.elastic.utils.distributed import get_free_port
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def launch(cfg, tmp_path, name, command, batch_size):
         os.environ,
         PYTHON=sys.executable,
         PYTHONPATH='tests:.',
-        PORT='29517',
+        PORT=str(get_free_port()),
         OMP_NUM_THREADS='1',
     )
     done = subprocess.run(

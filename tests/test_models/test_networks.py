@@ -98,7 +98,6 @@ def test_heads_start_and_drop_as_torchvisions(name, original, head, key):
         cfg.task_model.head.num_classes = 200
     else:
         init_default_scope('mmseg')
-    torch.manual_seed(0)
     ours = MODELS.build(cfg.task_model[head])
     ours.init_weights()
     theirs = getattr(original(), key)

@@ -198,7 +198,6 @@ def test_fsrcnn_factor_beyond_its_kernel():
 @BOTH
 def test_initialization_keeps_the_scale_of_the_image(network):
     """By He et al.: no explosion through the full-size network."""
-    torch.manual_seed(0)
     for scale in (2, 4):
         sr = network(upscale_factor=scale)(torch.rand(4, 3, 14, 14))
         assert 0.05 < sr.std() < 2
@@ -207,7 +206,6 @@ def test_initialization_keeps_the_scale_of_the_image(network):
 @BOTH
 def test_learns(network):
     """To tell the fine pattern of an image from its LR copy."""
-    torch.manual_seed(0)
     hr = F.interpolate(torch.rand(4, 3, 6, 6), scale_factor=4, mode='bicubic')
     lr = F.avg_pool2d(hr, 2)
     net = build(network, upscale_factor=2)
