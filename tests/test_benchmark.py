@@ -1,5 +1,6 @@
 """tools/benchmark: from a table of the paper to its runs."""
 
+import argparse
 import csv
 import os
 import signal
@@ -151,6 +152,26 @@ def test_curves_over_noise():
     assert curves[0]['SR2'].get_color() == curves[3]['SR2'].get_color()
     low, high = figure.axes[3].containers[0].lines[1]
     assert (low.get_ydata(), high.get_ydata()) == (67, 73)
+
+
+def test_options_leave_the_weights_of_earlier_runs(tmp_path):
+    """``init_cfg=None`` is how to go without pre-trained weights."""
+    (tmp_path / 'last_checkpoint').write_text('first_stage.pth')
+    key = 'model.sr_net.init_cfg'
+    run = run_table.Run(
+        'configs/baselines/s2t-2nd_resnet18_cars_x8.py',
+        str(tmp_path / 'second'),
+        seed=0,
+        weights={f'{key}.checkpoint': str(tmp_path)},
+    )
+    backbone = 'model.task_model.backbone.init_cfg'
+    args = argparse.Namespace(
+        cfg_options={key: None, backbone: None}, budget=1.0, noise=[]
+    )
+    model = run_table.make_config(run, args).model
+    assert model.sr_net.init_cfg.checkpoint == 'first_stage.pth'
+    assert model.sr_net.init_cfg.prefix == 'sr_net.'
+    assert model.task_model.backbone.init_cfg is None
 
 
 def test_unknown_data_set():

@@ -108,6 +108,12 @@ def make_config(run: Run, args: argparse.Namespace) -> Config:
     options = args.cfg_options
     if cfg.model.sr_net is None:  # as in H -> T
         options = {k: v for k, v in options.items() if '.sr_net.' not in k}
+    # `init_cfg=None` spares a download, not the weights of an earlier run.
+    options = {
+        option: value
+        for option, value in options.items()
+        if not any(key.startswith(f'{option}.') for key in run.weights)
+    }
     cfg.merge_from_dict(options)
     shrink(cfg, args.budget)
     files = {
