@@ -166,12 +166,52 @@ def test_options_leave_the_weights_of_earlier_runs(tmp_path):
     )
     backbone = 'model.task_model.backbone.init_cfg'
     args = argparse.Namespace(
-        cfg_options={key: None, backbone: None}, budget=1.0, noise=[]
+        cfg_options={key: None, backbone: None},
+        budget=1.0,
+        noise=[],
+        gpus=1,
     )
     model = run_table.make_config(run, args).model
     assert model.sr_net.init_cfg.checkpoint == 'first_stage.pth'
     assert model.sr_net.init_cfg.prefix == 'sr_net.'
     assert model.task_model.backbone.init_cfg is None
+
+
+def test_a_folder_has_one_runner(tmp_path):
+    lock = run_table.acquire(str(tmp_path))
+    with pytest.raises(SystemExit, match='another run_table.py'):
+        run_table.acquire(str(tmp_path))
+    lock.close()
+    run_table.acquire(str(tmp_path)).close()
+
+
+@pytest.mark.parametrize(
+    'patterns,message',
+    [
+        (['a/sr4ir_{}.py', 'b/sr4ir_{}.py'], 'expected one of'),
+        (['a/sr4ir_x_{}.py', 'b/sr4ir_x_{}.py'], 'two of one name'),
+        (['nowhere/sr4ir_x_{}.py'], 'No config found'),
+    ],
+)
+def test_data_sets_that_cannot_be_run(
+    tmp_path, monkeypatch, capsys, patterns, message
+):
+    argv = ['run_table.py', 'main', '--dataset', *patterns]
+    monkeypatch.setattr(
+        sys, 'argv', [*argv, '--work-dir', str(tmp_path / 'work')]
+    )
+    monkeypatch.setattr(signal, 'signal', lambda *_: None)
+    with pytest.raises(SystemExit) as error:
+        run_table.main()
+    assert message in str(error.value) + capsys.readouterr().err
+
+
+def test_tables_can_be_run_from_anywhere(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pattern = paper_tables.DATASETS['toy']
+    row = paper_tables.TABLES['main']['rows']['SR4IR, EDSR']
+    (run,) = run_table.plan(row, pattern, 'x4', 0, str(tmp_path))
+    assert os.path.isabs(run.config) and os.path.isfile(run.config)
 
 
 def test_unknown_data_set():
@@ -191,7 +231,9 @@ def test_killed_table_goes_on_without_redoing_cells(tmp_path, toy_root):
     command += ['--work-dir', str(work), '--cfg-options', *options]
     first = work / 'without-tdp_unet_toy_x8' / 'seed_200'
     second = work / 'sr4ir_unet_toy_x8' / 'seed_200'
-    env = dict(os.environ, OMP_NUM_THREADS='1')
+    # nothing to fetch LPIPS's weights from, 500 MB
+    offline = dict(HTTPS_PROXY='http://127.0.0.1:9')
+    env = dict(os.environ, OMP_NUM_THREADS='1', **offline)
 
     process = subprocess.Popen(
         command, env=env, stdout=subprocess.DEVNULL, start_new_session=True

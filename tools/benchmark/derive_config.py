@@ -6,10 +6,7 @@ from typing import List, Optional
 
 import mmengine
 from mmengine.config import Config
-from paper_tables import DATASETS
-
-HERE = osp.dirname(osp.abspath(__file__))
-CONFIGS = osp.join(osp.dirname(osp.dirname(HERE)), 'configs')
+from paper_tables import CONFIGS, DATASETS
 
 
 def setup_of(pattern: str) -> str:
@@ -34,7 +31,9 @@ def locate(template: str, pattern: str, scale: str, out: str) -> Optional[str]:
     if '{setup}' not in template:
         return osp.join(CONFIGS, f'{template.format(scale=scale)}.py')
     network = setup_of(pattern).split('_')[0]
-    others = sorted(DATASETS.values(), key=lambda other: network not in other)
+    others = sorted(
+        DATASETS.values(), key=lambda other: network not in setup_of(other)
+    )
     for other in [pattern, *others]:
         setup = setup_of(other)
         name = template.format(setup=setup, scale=scale)

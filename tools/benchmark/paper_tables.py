@@ -14,17 +14,24 @@ noise on the test images, RGB in [0, 1]. A row is a config: a path below
 table's ``metrics`` say, in their order, ``None`` where the paper has none.
 """
 
+import os.path as osp
 from typing import Dict, NamedTuple
 
 inf = float('inf')
 
+HERE = osp.dirname(osp.abspath(__file__))
+CONFIGS = osp.join(osp.dirname(osp.dirname(HERE)), 'configs')
+
 # The SR4IR configs of a data set; {} is the scale and the SR network.
 DATASETS = {
-    'voc-seg': 'configs/sr4ir_deeplabv3_voc_{}.py',
-    'voc-det': 'configs/sr4ir_faster-rcnn_voc_{}.py',
-    'cars': 'configs/sr4ir_resnet18_cars_{}.py',
-    'cub': 'configs/sr4ir_resnet18_cub_{}.py',
-    'toy': 'configs/toy/sr4ir_unet_toy_{}.py',
+    name: osp.join(CONFIGS, pattern)
+    for name, pattern in {
+        'voc-seg': 'sr4ir_deeplabv3_voc_{}.py',
+        'voc-det': 'sr4ir_faster-rcnn_voc_{}.py',
+        'cars': 'sr4ir_resnet18_cars_{}.py',
+        'cub': 'sr4ir_resnet18_cub_{}.py',
+        'toy': 'toy/sr4ir_unet_toy_{}.py',
+    }.items()
 }
 
 

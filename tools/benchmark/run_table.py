@@ -8,6 +8,8 @@ under way, from its latest checkpoint.
 """
 
 import argparse
+import fcntl
+import os
 import os.path as osp
 import signal
 import subprocess
@@ -16,10 +18,10 @@ import time
 from datetime import timedelta
 from itertools import product
 from statistics import mean
-from typing import Dict, List, NamedTuple
+from typing import IO, Dict, List, NamedTuple
 
 import mmengine
-from derive_config import locate, shrink
+from derive_config import locate, setup_of, shrink
 from mmengine.config import Config, DictAction
 from mmengine.runner import find_latest_checkpoint
 from paper_tables import DATASETS, TABLES, Row
@@ -74,6 +76,9 @@ def parse_args() -> argparse.Namespace:
     if args.dataset:
         if args.noise:
             parser.error(f'--dataset: table {args.table} has one only.')
+        names = [setup_of(DATASETS.get(d, d)) for d in args.dataset]
+        if len(set(names)) < len(names):
+            parser.error(f'--dataset: two of one name, {" ".join(names)}.')
         scales = sorted({scale for _, scale in args.columns})
         args.columns = list(product(args.dataset, scales))
     return args
@@ -132,11 +137,11 @@ def make_config(run: Run, args: argparse.Namespace) -> Config:
     )
     cfg.merge_from_dict(dict(randomness=dict(seed=run.seed)))
     cfg.work_dir = run.folder
-    cfg.resume = run.train  # from the latest checkpoint, if there is one
+    cfg.num_gpus = args.gpus
     return cfg
 
 
-def execute(run: Run, args: argparse.Namespace) -> bool:
+def execute(run: Run, args: argparse.Namespace, lock: IO) -> bool:
     """Do a run, unless it is finished. Returns whether it now is.
 
     Raises:
@@ -149,18 +154,20 @@ def execute(run: Run, args: argparse.Namespace) -> bool:
     path = f'{run.folder}.py'  # in it, the runner writes one of this name
     cfg = make_config(run, args)
     text = cfg.pretty_text
-    if osp.isfile(path):
+    trained = osp.join(run.folder, 'last_checkpoint')
+    if osp.isfile(path) and any(map(osp.isfile, (run.results, trained))):
         with open(path) as file:
             if file.read() != text:
                 raise SystemExit(
                     f'{run.folder} holds a run with other settings (budget, '
-                    'options, config): choose another --work-dir.'
+                    'options, config, GPUs): choose another --work-dir.'
                 )
     if osp.isfile(run.results):
         return True
     mmengine.mkdir_or_exist(run.folder)
-    with open(path, 'w') as file:
+    with open(f'{path}.part', 'w') as file:
         file.write(text)
+    os.replace(f'{path}.part', path)
     command = [sys.executable, '-W', 'ignore']
     if args.gpus > 1:
         command += ['-m', 'torch.distributed.run', '--standalone']
@@ -170,17 +177,40 @@ def execute(run: Run, args: argparse.Namespace) -> bool:
     if args.gpus > 1:
         command += ['--launcher', 'pytorch']
     log = osp.join(run.folder, 'output.log')
-    with open(log, 'a') as file:
-        done = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT)
-    if done.returncode:
+    with open(log, 'a') as file, subprocess.Popen(
+        command,
+        stdout=file,
+        stderr=subprocess.STDOUT,
+        pass_fds=[lock.fileno()],
+    ) as process:
+        try:
+            process.wait()
+        finally:  # not `kill`: torchrun takes its workers along
+            process.terminate()
+    if process.returncode:
         print(f'  failed, see {log}', flush=True)
-    return done.returncode == 0
+    return process.returncode == 0
+
+
+def acquire(folder: str) -> IO:
+    """Lock a folder for this process and for a run that outlives it."""
+    mmengine.mkdir_or_exist(folder)
+    lock = open(osp.join(folder, '.lock'), 'w')
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise SystemExit(
+            f'{folder}: another run_table.py, or a run that it left behind, '
+            'is at work there.'
+        ) from None
+    return lock
 
 
 def main() -> None:
     args = parse_args()
     # as Ctrl+C: take the run that is under way along
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('terminated'))
+    lock = acquire(args.work_dir)
     cells, todo = {}, {}
     for column in args.columns:
         dataset, scale, *_ = column
@@ -193,12 +223,14 @@ def main() -> None:
             cells[(*column, row)] = [runs[-1] for runs in plans if runs]
             todo.update({run.folder: run for runs in plans for run in runs})
     todo = list(todo.values())
+    if not todo:
+        raise SystemExit(f'No config found: --dataset {args.dataset}.')
     failed, seconds = 0, []
     for i, run in enumerate(todo, 1):
         done = osp.isfile(run.results)
         print(f'[{i}/{len(todo)}] {run.folder}', flush=True)
         start = time.time()
-        ok = execute(run, args)
+        ok = execute(run, args, lock)
         failed += not ok
         if not done:
             seconds.append(time.time() - start)

@@ -2,13 +2,14 @@
 ``results.json`` in the working directory."""
 
 import argparse
+import os
 import os.path as osp
 import time
 from typing import Dict
 
 import mmengine
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner
+from mmengine.runner import Runner, find_latest_checkpoint
 
 from sr4ir_mm.cli import add_common_args, load_config, load_network
 from sr4ir_mm.models.degradations import GaussianNoise
@@ -30,6 +31,9 @@ def main() -> None:
     add_common_args(parser)
     cfg = load_config(parser.parse_args())
     start = time.time()
+    cfg.resume = find_latest_checkpoint(cfg.work_dir) is not None
+    if cfg.resume or 'weights' in cfg:
+        cfg.load_from = None  # mmengine would take it instead
     runner = Runner.from_cfg(cfg)
     if 'weights' in cfg:
         for name, checkpoint in cfg.weights.items():
@@ -38,10 +42,10 @@ def main() -> None:
         runner.train()
     metrics = test_over_noise(runner) if 'noise' in cfg else runner.test()
     if is_main_process():
-        mmengine.dump(
-            dict(metrics=metrics, seconds=time.time() - start),
-            osp.join(cfg.work_dir, 'results.json'),
-        )
+        path = osp.join(cfg.work_dir, 'results.json')
+        results = dict(metrics=metrics, seconds=time.time() - start)
+        mmengine.dump(results, f'{path}.part', file_format='json')
+        os.replace(f'{path}.part', path)
 
 
 if __name__ == '__main__':
