@@ -15,7 +15,7 @@ import torch
 
 
 def apply() -> None:
-    """Apply every compatibility fix. Idempotent; called on import."""
+    """Apply every compatibility fix. Called once, on import."""
     _restore_numpy_bool8()
     _allow_mmengine_checkpoints()
     _let_mmseg_browse_data()

@@ -79,7 +79,9 @@ class _AlternatingLoop:
                         for key, value in log_vars.items()
                     }
                 )
-        return outputs
+        # of all phases, for hooks that look for what is no number
+        totals = [v for k, v in outputs.items() if k.endswith('/loss')]
+        return dict(loss=sum(totals), **outputs)
 
     def _seed(self, step: int) -> int:
         """Seed this process for a step; returns the seed."""

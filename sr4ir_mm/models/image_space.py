@@ -62,10 +62,21 @@ class ImageSpace(nn.Module):
 
         Returns:
             dict: Keyword arguments of :meth:`SRTaskModel.forward`.
+
+        Raises:
+            ValueError: If batch augmentations would not see the LR images of
+                the pipeline.
         """
         if isinstance(data, Views):
             return dict(inputs=data, data_samples=data.data_samples)
         samples = data.get('data_samples') or []
+        has_lr = any('lr' in sample for sample in samples)
+        augments = getattr(self.data_preprocessor, 'batch_augments', None)
+        if training and has_lr and augments:
+            raise ValueError(
+                'data_preprocessor.batch_augments change HR images, but not '
+                'the LR images that PackLR packed: leave them out.'
+            )
         for image, sample in zip(data['inputs'], samples):
             # torchvision's transforms in mmpretrain leave it as it was
             sample.set_metainfo(dict(img_shape=tuple(image.shape[-2:])))

@@ -1,5 +1,6 @@
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple, Union
 
+import torch
 import torch.nn as nn
 from torch import Tensor
 
@@ -95,7 +96,21 @@ class Phase(nn.Module):
         self.trains: Tuple[str, ...] = (
             (trains,) if isinstance(trains, str) else tuple(trains)
         )
+        if len(set(self.trains)) < len(self.trains):
+            raise ValueError(f'Phase {name!r} trains {trains}: one is twice.')
+        if isinstance(losses, dict):
+            raise ValueError(
+                f'Phase {name!r}: losses is one config: expected a list.'
+            )
         self.losses = nn.ModuleList(MODELS.build(loss) for loss in losses)
+        for loss in self.losses:
+            if not isinstance(loss, Loss):
+                raise ValueError(
+                    f'Phase {name!r}: {type(loss).__name__} does not look at '
+                    'views. Losses of phases are sr4ir_mm.PixelLoss, TDPLoss, '
+                    'TaskLoss and the like; TaskLoss has those of the task '
+                    'model.'
+                )
         self.span = Span(begin, end)
         gap = self.span.first_gap([loss.span for loss in self.losses])
         if gap is not None:
@@ -107,7 +122,12 @@ class Phase(nn.Module):
     def forward(
         self, model: 'SRTaskModel', views: 'Views', progress: float
     ) -> Dict[str, Tensor]:
-        """The losses that are active at ``progress``, see :class:`Loss`."""
+        """The losses that are active at ``progress``, see :class:`Loss`.
+
+        Raises:
+            ValueError: If two have one name, or none depends on what is
+                trained.
+        """
         merged = {}
         for loss in self.losses:
             if progress in loss.span:
@@ -118,7 +138,19 @@ class Phase(nn.Module):
                             f'report {key!r}.'
                         )
                     merged[key] = value
+        values = [value for key, value in merged.items() if 'loss' in key]
+        if torch.is_grad_enabled() and not any(map(_has_gradient, values)):
+            raise ValueError(
+                f'Phase {self.name!r} trains {" and ".join(self.trains)}, on '
+                f'which none of its losses depends: {", ".join(merged)}.'
+            )
         return merged
+
+
+def _has_gradient(loss: Union[Tensor, List[Tensor]]) -> bool:
+    if isinstance(loss, Tensor):
+        return loss.requires_grad
+    return any(map(_has_gradient, loss))
 
 
 _PHASE_KEYS = ('name', 'trains', 'losses', 'begin', 'end')
@@ -126,6 +158,8 @@ _PHASE_KEYS = ('name', 'trains', 'losses', 'begin', 'end')
 
 def build_phases(cfgs: Sequence[dict]) -> List[Phase]:
     """Build ``model.phases``; raise ValueError naming a wrong key or gap."""
+    if isinstance(cfgs, dict):
+        raise ValueError('model.phases is a dict: expected a list of phases.')
     for i, cfg in enumerate(cfgs):
         wrong = sorted(set(cfg) - set(_PHASE_KEYS))
         missing = sorted(set(_PHASE_KEYS[:3]) - set(cfg))

@@ -20,5 +20,16 @@ class SRClassifier(SRTaskModel):
 
     def extract_maps(self, inputs: Tensor) -> Sequence[Tensor]:
         """See :meth:`SRTaskModel.extract_maps`. Those of the backbone: the
-        neck pools them."""
+        neck pools them.
+
+        Raises:
+            ValueError: If the classifier has no such stage.
+        """
+        from mmpretrain.models import ImageClassifier
+
+        if not isinstance(self.task_model, ImageClassifier):
+            raise ValueError(
+                f'TDPLoss.taps: {type(self.task_model).__name__} has no '
+                'feature maps of a backbone. Name its modules instead.'
+            )
         return self.task_model.extract_feat(inputs, stage='backbone')

@@ -35,6 +35,11 @@ class SRDetector(SRTaskModel):
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
+        if resize is not None and np.shape(resize) != (2,):
+            raise ValueError(
+                f'model.resize={resize!r}: expected long and short side, as '
+                'in (1333, 800).'
+            )
         self.image_space.resize = resize
 
     @property

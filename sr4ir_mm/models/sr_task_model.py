@@ -1,9 +1,11 @@
 import copy
+import random
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch
 import torch.nn as nn
 from mmengine.model import BaseModel, initialize
@@ -14,7 +16,7 @@ from sr4ir_mm.registry import MODELS, TRANSFORMS
 from .degradations import build_degradation
 from .image_space import ImageSpace, Size
 from .phase import Phase, build_phases
-from .views import Views, check_views
+from .views import Views
 
 NETWORKS = ('sr_net', 'task_model')
 
@@ -41,6 +43,9 @@ class SRTaskModel(BaseModel):
         input_is_lr (bool): Whether the images to predict from are real LR
             images, which are not degraded. Predictions come back in their own
             coordinates. Not for training. Defaults to False.
+        input_is_rgb (bool): Whether the data set's images are loaded as RGB,
+            as mmpretrain's CIFAR is; OpenMMLab loads files as BGR.
+            Defaults to False.
         degradation (dict | Sequence[dict]): HR -> LR, in one or several steps
             (:class:`Degradation`). Defaults to bicubic without antialiasing.
         cqmix (dict): Makes the view ``cqmix``. Defaults to an 8x8 grid.
@@ -68,6 +73,7 @@ class SRTaskModel(BaseModel):
         phases: Sequence[dict] = (),
         view: str = 'sr',
         input_is_lr: bool = False,
+        input_is_rgb: bool = False,
         degradation: Union[dict, Sequence[dict]] = dict(
             type='sr4ir_mm.Bicubic'
         ),
@@ -78,7 +84,15 @@ class SRTaskModel(BaseModel):
         pretrained: None = None,
         train_cfg: None = None,
     ) -> None:
-        check_views([view], 'model.view')
+        if view not in ('sr', 'bilinear', 'hr', 'shared'):
+            raise ValueError(
+                f"model.view={view!r}: expected 'sr', 'bilinear', 'hr' or "
+                "'shared', which the task model can predict from."
+            )
+        if not isinstance(scale, int) or scale < 1:
+            raise ValueError(
+                f'model.scale={scale!r}: expected a whole number, 1 or more.'
+            )
         require_package(
             self.toolbox, self.toolbox_package, type(self).__name__
         )
@@ -88,12 +102,14 @@ class SRTaskModel(BaseModel):
             task_model.setdefault('data_preprocessor', data_preprocessor)
         task_model_ = MODELS.build(task_model)
         preprocessor_cfg = task_model.get('data_preprocessor') or {}
+        swaps = any(
+            preprocessor_cfg.get(key, False)
+            for key in ('bgr_to_rgb', 'rgb_to_bgr', 'to_rgb')
+        )
         super().__init__(
-            # OpenMMLab loads images as BGR: RGB is what was swapped.
             ImageSpace(
                 task_model_.data_preprocessor,
-                is_rgb=preprocessor_cfg.get('bgr_to_rgb', False)
-                or preprocessor_cfg.get('to_rgb', False),
+                is_rgb=swaps != input_is_rgb,
                 padding=self.padding,
             ),
             init_cfg,
@@ -190,17 +206,26 @@ class SRTaskModel(BaseModel):
         """Compute every loss of every phase once, without a trace.
 
         What a later phase or loss needs and does not find then fails at the
-        first iteration, not after hours of training.
+        first iteration, not after hours of training. Networks are in the mode
+        of the phase: heads of the toolboxes tell losses from predictions by
+        it. Their buffers are restored, and so is all random state.
         """
         views = Views(self, views.inputs, views.data_samples)
         training = self.training
-        self.eval()
+        buffers = {k: buffer.clone() for k, buffer in self.named_buffers()}
+        states = random.getstate(), np.random.get_state()
         devices = [views.inputs.device] if views.inputs.is_cuda else []
         with torch.random.fork_rng(devices):
             for phase in self.phases:
+                for name, network in self.networks.items():
+                    network.train(name in phase.trains)
                 begins = {loss.span.begin for loss in phase.losses}
                 for begin in sorted(begins):
                     phase(self, views, begin)
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        for name, buffer in buffers.items():
+            self.get_buffer(name).copy_(buffer)
         self.train(training)
 
     def _set_frozen(self, name: str, frozen: bool) -> None:
@@ -275,7 +300,12 @@ class SRTaskModel(BaseModel):
         picture = views['sr' if view == 'shared' else view]
         for i, sample in enumerate(samples):
             h, w = views.sizes[i]
-            new = {k: v for k, v in predicted[i].items() if k not in sample}
+            # not what `rescale_sample` made of the labels
+            new = {
+                k: v
+                for k, v in predicted[i].items()
+                if k.startswith(('pred_', 'seg_logits')) or k not in sample
+            }
             new['pred_img'] = picture[i, :, :h, :w]
             if not views.is_lr:
                 new['gt_img'] = views['hr'][i, :, :h, :w]
@@ -284,13 +314,30 @@ class SRTaskModel(BaseModel):
 
     def task_loss(self, views: Views, view: str) -> Dict[str, Tensor]:
         """The task model's losses on a view of the batch, or on several of
-        them, joined by ``+``, as one batch."""
+        them, joined by ``+``, as one batch.
+
+        Raises:
+            RuntimeError: If it fails in eval mode, where a phase keeps what it
+                does not train.
+        """
         samples = [
             sample
             for _ in view.split('+')
             for sample in self.task_samples(views)
         ]
-        return self.task_model.loss(views.task_input(view), samples)
+        inputs = views.task_input(view)
+        try:
+            return self.task_model.loss(inputs, samples)
+        except Exception as error:
+            if self.task_model.training:
+                raise
+            raise RuntimeError(
+                f'TaskLoss: {type(self.task_model).__name__} fails in eval '
+                'mode, in which phases keep a task model that they do not '
+                f'train ({error}). Some models of the toolboxes compute '
+                'losses in train mode only: take a recipe that trains the '
+                'task model wherever it has a TaskLoss.'
+            ) from error
 
     def task_samples(self, views: Views) -> Optional[list]:
         """The data samples, as large as the task model sees the images."""
@@ -341,26 +388,48 @@ class SRTaskModel(BaseModel):
             taps (Sequence[int | str]): Either indices of the feature maps that
                 backbone and neck return, or names of the task model's
                 modules, such as ``decode_head.fusion_conv``.
+
+        Raises:
+            ValueError: If there is no such map or module, it is no tensor, or
+                no gradient leads from it to the view.
         """
         training = self.task_model.training
         if training:
             self.task_model.eval()
         inputs = views.task_input(view)
-        if isinstance(taps[0], str):
-            samples = self.task_samples(views)
-            features = tap_modules(self.task_model, taps, inputs, samples)
-        else:
-            maps = self.extract_maps(inputs)
-            for tap in taps:
-                if not -len(maps) <= tap < len(maps):
-                    raise ValueError(
-                        f'TDPLoss.taps: no feature map {tap}; the task model '
-                        f'has {len(maps)}: {[tuple(m.shape) for m in maps]}.'
-                    )
-            features = [maps[tap] for tap in taps]
-        if training:
-            self.task_model.train()
+        try:
+            if isinstance(taps[0], str):
+                samples = self.task_samples(views)
+                features = tap_modules(self.task_model, taps, inputs, samples)
+            else:
+                features = self._tap_maps(taps, inputs)
+        finally:
+            if training:
+                self.task_model.train()
+        for tap, feature in zip(taps, features):
+            if not isinstance(feature, Tensor):
+                raise ValueError(
+                    f'TDPLoss.taps: {tap!r} gives {type(feature).__name__}, '
+                    'not a tensor, when the task model runs.'
+                )
+            if inputs.requires_grad and not feature.requires_grad:
+                raise ValueError(
+                    f'TDPLoss.taps: no gradient leads from {tap!r} to the '
+                    'image. Is it inside of a block with `with_cp=True`?'
+                )
         return features
+
+    def _tap_maps(self, taps: Sequence[int], inputs: Tensor) -> List[Tensor]:
+        maps = self.extract_maps(inputs)
+        if isinstance(maps, Tensor):  # a backbone with a single one
+            maps = (maps,)
+        for tap in taps:
+            if not -len(maps) <= tap < len(maps):
+                raise ValueError(
+                    f'TDPLoss.taps: no feature map {tap}; the task model '
+                    f'has {len(maps)}.'
+                )
+        return [maps[tap] for tap in taps]
 
     # ------------------------------------------------------- initialization
 
@@ -404,8 +473,8 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
         return None
     cfg = copy.copy(cfg)
     init_cfg = cfg.pop('init_cfg', None)
-    scope, _, name = cfg['type'].rpartition('.')
-    if scope:
+    scope, _, name = str(cfg.get('type')).rpartition('.')
+    if scope in ('mmagic', 'mmseg', 'mmdet', 'mmpretrain'):
         require_package(scope, scope, name)
     network = MODELS.build(cfg)
     network.init_cfg = init_cfg
@@ -431,15 +500,19 @@ def tap_modules(
         inputs (Tensor): Task-normalised, (N, 3, h, w).
         samples (list): The toolbox's data samples.
 
+    Returns:
+        list[Tensor]: What each gives; None if it does not run.
+
     Raises:
-        ValueError: If there is no such module, or none of its output is a
-            tensor.
+        ValueError: If there is no such module.
     """
     modules = dict(network.named_modules())
     found = {}
 
     def read(module: nn.Module, _, output) -> None:
-        found.setdefault(module, output)
+        # what follows may work on it in place
+        is_tensor = isinstance(output, Tensor)
+        found.setdefault(module, output.clone() if is_tensor else output)
         if len(found) == len(set(taps)):
             raise _Stop
 
@@ -457,15 +530,7 @@ def tap_modules(
     finally:
         for handle in handles:
             handle.remove()
-    features = [found.get(modules[tap]) for tap in taps]
-    for tap, feature in zip(taps, features):
-        if not isinstance(feature, Tensor):
-            raise ValueError(
-                f'TDPLoss.taps: module {tap!r} gives '
-                f'{type(feature).__name__}, not a tensor, when the task model '
-                'runs.'
-            )
-    return features
+    return [found.get(modules[tap]) for tap in taps]
 
 
 def require_package(module: str, package: str, what: str) -> None:

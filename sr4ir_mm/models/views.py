@@ -185,12 +185,13 @@ class Views:
             sr = self.model.sr_net.reconstruct(self['shared'], self['lr'])
         else:
             sr = self.model.sr_net(self['lr'])
-        expected = [side * self.model.scale for side in self['lr'].shape[2:]]
-        if list(sr.shape[2:]) != expected:
+        *batch, height, width = self['lr'].shape
+        scale = self.model.scale
+        if sr.shape != (*batch, height * scale, width * scale):
             raise ValueError(
                 f'model.sr_net turns {tuple(self["lr"].shape)} into '
-                f'{tuple(sr.shape)}: its factor is not model.scale='
-                f'{self.model.scale}.'
+                f'{tuple(sr.shape)}: expected RGB, larger by model.scale='
+                f'{scale}.'
             )
         return sr
 

@@ -77,6 +77,10 @@ def test_each_network_steps_once_per_batch(tmp_path, toy_dataset, task, loop):
         'task/loss',
         f'task/cqmix.{TASKS[task]["losses"][0]}',
     } <= set(first)
+    # which mmdet's CheckInvalidLossHook looks at
+    assert first['loss'] == pytest.approx(
+        first['sr/loss'] + first['task/loss']
+    )
     assert 'sr/loss_tdp' not in first and 'sr/loss_tdp' in last
     losses = [log['sr/loss_pixel'] for log in recorder.logs]
     assert sum(losses[-4:]) < sum(losses[:4])
@@ -141,7 +145,7 @@ def test_resumed_training_ends_bit_identical(
     resumed = train(
         dict(cfg, resume=True, experiment_name=f'{tmp_path.name}c')
     )
-    assert resumed.iter == 16 if 'max_epochs' in loop else 8
+    assert resumed.iter == (16 if 'max_epochs' in loop else 8)
     for key, value in resumed.model.state_dict().items():
         assert torch.equal(value, expected[key]), key
 
@@ -155,6 +159,7 @@ def test_joint_phase_steps_both_networks(tmp_path, toy_dataset):
         counter,
     )
     assert set(recorder.logs[0]) == {
+        'loss',
         'joint/loss',
         'joint/loss_pixel',
         'joint/sr.decode.loss_ce',
@@ -193,7 +198,9 @@ def test_recipes_run_from_config_alone(tmp_path, toy_dataset, name, trained):
         recorder,
     )
     logs = recorder.logs[0], recorder.logs[-1]
-    assert [{k.split('/')[0] for k in log} for log in logs] == trained
+    assert [
+        {k.split('/')[0] for k in log if k != 'loss'} for log in logs
+    ] == trained
 
 
 def test_accumulation_loses_no_gradient(tmp_path, toy_dataset):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmdet.models.data_preprocessors import DetDataPreprocessor
 from mmseg.models.data_preprocessor import SegDataPreProcessor
-from tiny import SEGMENTOR, build_model, make_batch
+from tiny import CLASSIFIER, SEGMENTOR, build_model, make_batch
 from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
 from sr4ir_mm.models.image_space import ImageSpace
@@ -34,6 +34,31 @@ def test_channel_order_is_read_off_the_task_model(bgr_to_rgb):
     hr = model.make_views(batch)['hr']
     expected = torch.stack([i.flip(0) for i in batch['inputs']]) / 255
     torch.testing.assert_close(hr, expected)
+
+
+@pytest.mark.parametrize('to_rgb', [True, False])
+def test_images_that_are_loaded_as_rgb(to_rgb):
+    """As mmpretrain's CIFAR is."""
+    task_model = copy.deepcopy(CLASSIFIER)
+    task_model['data_preprocessor']['to_rgb'] = to_rgb
+    model = build_model('cls', task_model=task_model, input_is_rgb=True)
+    batch = make_batch('cls')
+    expected = torch.stack(batch['inputs']) / 255
+    torch.testing.assert_close(model.make_views(batch)['hr'], expected)
+
+
+def test_lr_of_the_pipeline_and_batch_augments():
+    """Mixup would mix HR, but not LR."""
+    task_model = copy.deepcopy(CLASSIFIER)
+    task_model['data_preprocessor']['num_classes'] = 4
+    task_model['train_cfg'] = dict(augments=dict(type='Mixup', alpha=1.0))
+    model = build_model('cls', task_model=task_model)
+    batch = make_batch('cls')
+    model.make_views(copy.deepcopy(batch))
+    for sample in batch['data_samples']:
+        sample.set_data(dict(lr=torch.zeros(3, 8, 8, dtype=torch.uint8)))
+    with pytest.raises(ValueError, match='batch_augments change HR'):
+        model.make_views(batch)
 
 
 def test_views_pass_through():

@@ -1,8 +1,27 @@
+import copy
+
 import pytest
 import torch
-from tiny import TASKS, build_model, make_batch, moved, snapshot
+from mmpretrain.models import BaseClassifier
+from mmpretrain.registry import MODELS
+from tiny import SEGMENTOR, TASKS, build_model, make_batch, moved, snapshot
 
 from sr4ir_mm.models.losses import PixelLoss, TaskLoss, TDPLoss
+
+
+@MODELS.register_module()
+class PlainClassifier(BaseClassifier):
+    """As those of timm and Hugging Face: no backbone, neck and head."""
+
+    def __init__(self, data_preprocessor=None):
+        super().__init__(data_preprocessor=dict(type='ClsDataPreprocessor'))
+        self.conv = torch.nn.Conv2d(3, 4, 3)
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return self.conv(inputs).mean((2, 3))
+
+    def extract_feat(self, inputs):
+        return self.conv(inputs)
 
 
 @pytest.fixture
@@ -85,7 +104,7 @@ def test_tdp_loss_taps_a_module_by_its_name(model, views):
     'tap,message',
     [
         ('decode_head.conv', "no module 'decode_head.conv'"),
-        ('backbone', "module 'backbone' gives tuple"),
+        ('backbone', "'backbone' gives tuple, not a tensor"),
     ],
 )
 def test_tdp_tap_that_is_no_feature(model, views, tap, message):
@@ -93,9 +112,53 @@ def test_tdp_tap_that_is_no_feature(model, views, tap, message):
         TDPLoss(taps=[tap])(model, views)
 
 
-def test_tdp_taps_of_two_kinds():
-    with pytest.raises(ValueError, match='one or more of a kind'):
-        TDPLoss(taps=[0, 'backbone'])
+def test_tdp_taps_are_a_list_of_one_kind():
+    for taps in ([0, 'backbone'], [], 'backbone', -1):
+        with pytest.raises(ValueError, match=r'TDPLoss\.taps=.* a list, of'):
+            TDPLoss(taps=taps)
+
+
+def test_tdp_tap_before_work_in_place(model, views):
+    """The ReLU behind bn1, and the sum at the end of a block."""
+    taps = ['backbone.bn1', 'backbone.layer1.0.bn2', 'backbone.layer2']
+    together = model.features(views, 'hr', taps)
+    for tap, feature in zip(taps, together):
+        assert torch.equal(model.features(views, 'hr', [tap])[0], feature)
+
+
+def test_tdp_tap_that_no_gradient_reaches():
+    """Checkpointed blocks run without a graph at first."""
+    task_model = copy.deepcopy(SEGMENTOR)
+    task_model['backbone']['with_cp'] = True
+    model = build_model(task_model=task_model)
+    views = model.make_views(make_batch())
+    with model.in_phase(model.phases[0], views, 0.5):
+        model.features(views, 'sr', ['backbone.layer1'])
+        with pytest.raises(ValueError, match=r"layer1\.0\.bn1'.*with_cp"):
+            model.features(views, 'sr', ['backbone.layer1.0.bn1'])
+
+
+def test_tdp_of_a_backbone_with_a_single_map(model, views):
+    expected = model.features(views, 'hr', [-1])
+    extract = model.task_model.extract_feat
+    model.task_model.extract_feat = lambda inputs: extract(inputs)[-1]
+    for tap in (0, -1):
+        (feature,) = model.features(views, 'hr', [tap])
+        assert torch.equal(feature, expected[0])
+
+
+def test_tdp_of_a_classifier_without_stages():
+    model = build_model('cls', task_model=dict(type='PlainClassifier'))
+    views = model.make_views(make_batch('cls'))
+    with pytest.raises(ValueError, match='PlainClassifier .*modules instead'):
+        TDPLoss()(model, views)
+    assert TDPLoss(taps=['conv'])(model, views)['loss_tdp'] > 0
+
+
+@pytest.mark.parametrize('views', [{}, ['sr', 'hr'], 'sr'])
+def test_task_loss_needs_weights_of_views(views):
+    with pytest.raises(ValueError, match=r'TaskLoss\.views=.*dict\(sr=1\.0\)'):
+        TaskLoss(views)
 
 
 @pytest.mark.parametrize('tap', [2, -3])

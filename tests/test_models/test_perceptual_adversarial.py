@@ -182,6 +182,14 @@ def test_fixed_task_model_stays_as_it_is(task_checkpoint):
     assert set(model.state_dict()) == names
 
 
+def test_fixed_tdp_loss_needs_no_real_fake_branch(task_checkpoint):
+    path, _ = task_checkpoint
+    gan = build_gan()
+    views = gan.make_views(make_batch())
+    assert FixedTDPLoss(checkpoint=path)(gan, views)['loss_tdp'] > 0
+    assert hasattr(gan.task_model, 'real_fake_branch')
+
+
 def test_fixed_tdp_loss_of_another_network(tmp_path):
     path = str(tmp_path / 'other.pth')
     torch.save(dict(weight=torch.zeros(1)), path)
@@ -303,3 +311,5 @@ def test_no_branch():
 def test_branch_of_another_width():
     with pytest.raises(ValueError, match=r'in_channels=4, .* has 8'):
         RealFakeBranch(in_channels=4)(torch.zeros(1, 8, 2, 2))
+    with pytest.raises(ValueError, match=r'in_channels=4.*\(1, 4\)'):
+        RealFakeBranch(in_channels=4)(torch.zeros(1, 4))

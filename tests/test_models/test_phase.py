@@ -1,5 +1,5 @@
 import pytest
-from tiny import SR4IR, build_model
+from tiny import SR4IR, build_model, make_batch
 
 from sr4ir_mm.models.phase import Phase, Span, build_phases
 
@@ -55,11 +55,36 @@ def test_phase_without_loss_at_some_time():
             r"phases\[0\]: unknown key 'lossess'",
         ),
         (dict(name='a', losses=[PIXEL]), r"phases\[0\]: missing key 'trains'"),
+        (
+            dict(name='a', trains=['sr_net', 'sr_net'], losses=[PIXEL]),
+            "'a' trains .*: one is twice",
+        ),
+        (dict(name='a', trains='sr_net', losses=PIXEL), "'a': .* a list"),
+        (
+            dict(name='a', trains='sr_net', losses=[dict(type='ReLU')]),
+            "'a': ReLU does not look at views",
+        ),
     ],
 )
 def test_wrong_keys(cfg, message):
     with pytest.raises(ValueError, match=message):
         build_phases([cfg])
+
+
+def test_a_dict_is_no_list_of_phases():
+    with pytest.raises(ValueError, match='phases is a dict'):
+        build_phases(SR4IR[0])
+
+
+@pytest.mark.parametrize('trains', ['sr_net', 'task_model'])
+def test_losses_that_do_not_depend_on_what_is_trained(trains):
+    loss = dict(type='sr4ir_mm.TaskLoss', views=dict(hr=1.0))
+    losses = [PIXEL] if trains == 'task_model' else [loss]
+    model = build_model(phases=[dict(name='a', trains=trains, losses=losses)])
+    views = model.make_views(make_batch())
+    with model.in_phase(model.phases[0], views, 0.0):
+        with pytest.raises(ValueError, match=f"'a' trains {trains}, on which"):
+            model(views, mode='loss')
 
 
 def test_equal_names():
@@ -109,8 +134,6 @@ def test_unknown_loss_argument_names_it():
 
 
 def test_two_losses_of_one_name():
-    from tiny import make_batch
-
     model = build_model(
         phases=[dict(name='sr', trains='sr_net', losses=[PIXEL, PIXEL])]
     )

@@ -1,6 +1,7 @@
 """SR2: a classifier reads the first layers of the SR network."""
 
 import sys
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
@@ -283,13 +284,16 @@ def test_table_and_curves_over_noise(tmp_path, digits, monkeypatch):
     )
     runs = []
 
+    @contextmanager
     def run(command, **kwargs):
         runs.append(command[-1])
         monkeypatch.setattr(sys, 'argv', command[3:])
         train_and_test.main()
-        return SimpleNamespace(returncode=0)
+        done = SimpleNamespace(returncode=0)
+        done.wait = done.terminate = lambda: None
+        yield done
 
-    in_process = SimpleNamespace(run=run, STDOUT=None)
+    in_process = SimpleNamespace(Popen=run, STDOUT=None)
     monkeypatch.setattr(run_table, 'subprocess', in_process)
     out = tmp_path / 'out'
     command = ['run_table.py', 'sr2', '--budget', '8e-5']

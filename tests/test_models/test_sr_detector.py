@@ -148,6 +148,29 @@ def test_losses_do_not_touch_the_labels():
         assert torch.equal(old.gt_instances.bboxes, new.gt_instances.bboxes)
 
 
+def test_a_second_prediction_replaces_the_first():
+    model = build(RESIZE).eval()
+    batch = make_batch('det', sizes=SIZES)
+    truth = batch['data_samples'][0].gt_instances.bboxes.clone()
+    views = model.make_views(batch)
+    boxes = []
+    with torch.no_grad():
+        for view in ('sr', 'hr'):
+            samples = model.predict(views, view)
+            boxes.append(samples[0].pred_instances.bboxes)
+            truth = samples[0].gt_instances.bboxes
+            assert torch.equal(
+                truth, views.data_samples[0].gt_instances.bboxes
+            )
+    assert not torch.equal(*boxes)
+
+
+@pytest.mark.parametrize('resize', [800, (1333, 800, 1)])
+def test_resize_is_two_sides(resize):
+    with pytest.raises(ValueError, match=r'model\.resize=.* long and short'):
+        build(resize)
+
+
 def test_semantic_maps_are_not_resized():
     model = build(RESIZE)
     views = model.make_views(make_batch('det', sizes=SIZES))

@@ -1,8 +1,11 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
 from mmengine.optim import OptimWrapper
+from mmseg.models.decode_heads import FCNHead
+from mmseg.registry import MODELS
 from tiny import (
     JOINT,
     SEGMENTOR,
@@ -17,6 +20,23 @@ from tiny import (
 
 from sr4ir_mm.models import sr_task_model
 from sr4ir_mm.models.views import Views
+
+
+@MODELS.register_module()
+class PickyHead(FCNHead):
+    """As many heads of the toolboxes, it computes losses in train mode only;
+    and, as some do, it draws from NumPy."""
+
+    def loss_by_feat(self, *args):
+        if not self.training:
+            raise TypeError('not for now')
+        np.random.rand()
+        return super().loss_by_feat(*args)
+
+
+PICKY_SEGMENTOR = dict(
+    SEGMENTOR, decode_head=dict(SEGMENTOR['decode_head'], type='PickyHead')
+)
 
 
 def train_phase(model, phase, progress=0.5, task='seg'):
@@ -101,12 +121,25 @@ def test_everything_is_trainable_again_after_a_phase():
 
 
 def test_rehearsal_leaves_no_trace():
-    model = build_model()
+    model = build_model(task_model=PICKY_SEGMENTOR)
     before, rng = snapshot(model), torch.get_rng_state()
+    np.random.seed(1)
+    expected = np.random.rand()
+    np.random.seed(1)
     model.rehearse(model.make_views(make_batch()))
     assert not moved(model, before)
     assert torch.equal(torch.get_rng_state(), rng)
+    assert np.random.rand() == expected
     assert model.training and model.task_model.backbone.bn1.training
+
+
+def test_task_model_that_computes_losses_in_train_mode_only():
+    """Fine in SR4IR, as above, but not behind a frozen task model."""
+    loss = dict(type='sr4ir_mm.TaskLoss', views=dict(sr=1.0))
+    phases = [dict(name='sr', trains='sr_net', losses=[loss])]
+    model = build_model(task_model=PICKY_SEGMENTOR, phases=phases)
+    with pytest.raises(RuntimeError, match='fails in eval mode.*not for now'):
+        model.rehearse(model.make_views(make_batch()))
 
 
 def test_rehearsal_finds_what_only_a_later_phase_would():
@@ -288,8 +321,11 @@ def test_missing_toolbox(monkeypatch, task, package):
 @pytest.mark.parametrize(
     'kwargs,message',
     [
-        (dict(view='lowres'), r"model\.view: unknown view 'lowres'"),
+        (dict(view='lowres'), r"model\.view='lowres': expected 'sr'"),
+        (dict(view='lr'), r"model\.view='lr': expected 'sr'"),
         (dict(sr_net=None), 'sr_net'),
+        (dict(scale=2.5), r'model\.scale=2\.5'),
+        (dict(scale=0), r'model\.scale=0'),
     ],
 )
 def test_bad_arguments(kwargs, message):

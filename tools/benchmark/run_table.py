@@ -210,7 +210,12 @@ def main() -> None:
     args = parse_args()
     # as Ctrl+C: take the run that is under way along
     signal.signal(signal.SIGTERM, lambda *_: sys.exit('terminated'))
-    lock = acquire(args.work_dir)
+    with acquire(args.work_dir) as lock:
+        fill(args, lock)
+
+
+def fill(args: argparse.Namespace, lock: IO) -> None:
+    """Do the runs of a table, and write it after each."""
     cells, todo = {}, {}
     for column in args.columns:
         dataset, scale, *_ = column

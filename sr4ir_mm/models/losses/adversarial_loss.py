@@ -34,7 +34,7 @@ class RealFakeBranch(nn.Module):
         Returns:
             Tensor: Logits of being real, (N, 1).
         """
-        if features.shape[1] != self.fc.in_features:
+        if features.ndim != 4 or features.shape[1] != self.fc.in_features:
             raise ValueError(
                 f'model.real_fake_branch.in_channels={self.fc.in_features}, '
                 f'but the feature map has {features.shape[1]}: '

@@ -33,8 +33,11 @@ class FixedTDPLoss(TDPLoss):
     def forward(self, model, views) -> Dict[str, Tensor]:
         """``loss_tdp``; see :class:`Loss`."""
         if not self._fixed:
+            network = copy.deepcopy(model.task_model)
+            # a discriminator's part, which no other training has
+            network._modules.pop('real_fake_branch', None)
             network = fix_network(
-                copy.deepcopy(model.task_model),
+                network,
                 self.checkpoint,
                 prefix='task_model.',
                 key='FixedTDPLoss.checkpoint',

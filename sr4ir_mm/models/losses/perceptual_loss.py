@@ -58,6 +58,9 @@ class PerceptualLoss(Loss):
         self.pretrained = pretrained
         self.criterion = get_criterion(criterion)
         self._vgg = []  # a list hides it from nn.Module
+        for name, values in (('mean', MEAN), ('std', STD)):
+            values = torch.tensor(values).view(3, 1, 1)
+            self.register_buffer(name, values, persistent=False)
 
     def forward(self, model, views) -> Dict[str, Tensor]:
         """``loss_perceptual``; see :class:`Loss`."""
@@ -75,10 +78,7 @@ class PerceptualLoss(Loss):
         """RGB in [0, 1], (N, 3, H, W) -> maps of the layers asked for."""
         if not self._vgg:
             self._vgg.append(self._build(image.device))
-        mean, std = (
-            image.new_tensor(values).view(3, 1, 1) for values in (MEAN, STD)
-        )
-        features = (image - mean) / std
+        features = (image - self.mean) / self.std
         found = {}
         for index, layer in enumerate(self._vgg[0]):
             features = layer(features)

@@ -25,6 +25,11 @@ class TaskLoss(Loss):
 
     def __init__(self, views: Dict[str, float], **kwargs) -> None:
         super().__init__(**kwargs)
+        if not isinstance(views, dict) or not views:
+            raise ValueError(
+                f'TaskLoss.views={views!r}: expected the weight of each, as '
+                'in dict(sr=1.0).'
+            )
         for joined in views:
             check_views(joined.split('+'), 'TaskLoss.views')
         self.views = dict(views)

@@ -35,15 +35,18 @@ class TDPLoss(Loss):
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
+        if (
+            isinstance(taps, (int, str))
+            or len({isinstance(tap, str) for tap in taps}) != 1
+        ):
+            raise ValueError(
+                f'TDPLoss.taps={taps!r}: expected a list, of indices of '
+                'feature maps or of names of modules.'
+            )
         weights = [1.0] * len(taps) if weights is None else weights
         if len(weights) != len(taps):
             raise ValueError(
                 f'TDPLoss: {len(weights)} weights for {len(taps)} taps.'
-            )
-        if len({isinstance(tap, str) for tap in taps}) != 1:
-            raise ValueError(
-                f'TDPLoss.taps={taps}: expected indices of feature maps or '
-                'names of modules, one or more of a kind.'
             )
         self.taps = taps
         self.weights = weights
