@@ -15,6 +15,17 @@ model = dict(
     scale=_base_.scale,
     phases=_base_.phases,
 )
+# HR is what the test pipeline makes of an image, at one size
+tta_pipeline = [
+    _base_.tta_pipeline[0],
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [t for t in _base_.test_pipeline if t.type == 'Resize'],
+            *_base_.tta_pipeline[1].transforms[1:],
+        ],
+    ),
+]
 optim_wrapper = dict(
     _delete_=True,
     constructor='mmagic.MultiOptimWrapperConstructor',

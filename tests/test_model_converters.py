@@ -428,6 +428,22 @@ def test_code_in_a_file_is_not_run(convert):
         convert(dict(state_dict=SimpleNamespace()))
 
 
+@pytest.mark.parametrize('content', [[], torch.ones(1), dict(state_dict=None)])
+def test_file_without_weights(convert, content):
+    with pytest.raises(SystemExit, match='not weights by name'):
+        convert(content)
+
+
+@pytest.mark.parametrize('content', [b'', b'<html>', b'PK\x03\x04 cut off'])
+def test_file_that_is_no_checkpoint(tmp_path, monkeypatch, content):
+    path = tmp_path / 'net.pth'
+    path.write_bytes(content)
+    argv = ['official_to_sr4ir_mm.py', str(path), str(tmp_path / 'out.pth')]
+    monkeypatch.setattr(sys, 'argv', argv)
+    with pytest.raises(SystemExit, match='net.pth cannot be .* is damaged'):
+        converter.main()
+
+
 # ----------------------------------------------------------------- efficiency
 
 

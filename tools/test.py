@@ -31,7 +31,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out',
         help='file (.pkl) for the predictions, for offline evaluation; for '
-        'segmentation also a folder, for images',
+        'segmentation otherwise a folder, for images',
     )
     parser.add_argument(
         '--show', action='store_true', help='show panels in a window'
@@ -68,19 +68,22 @@ def apply_test_options(cfg: Config, args: argparse.Namespace) -> None:
             )
         if args.show_dir:
             cfg.visualizer.save_dir = args.show_dir
+    metrics = cfg.test_evaluator
+    if not is_list_of(metrics, dict):
+        metrics = [metrics]
     if args.tta:
         add_tta(cfg)
+        print('--tta: image metrics, which are of one SR image, are left out.')
+        metrics = [m for m in metrics if not m.type.startswith('sr4ir_mm.SR')]
     if args.out:
-        if is_list_of(cfg.test_evaluator, dict):
-            metrics = cfg.test_evaluator
-        else:
-            metrics = [cfg.test_evaluator]
-        if args.out.endswith('.pkl'):
+        if args.out.endswith(('.pkl', '.pickle')):
             dump = dict(type='sr4ir_mm.DumpPredictions')
             metrics = [*metrics, dict(dump, out_file_path=args.out)]
-        else:  # mmseg's metric writes what benchmarks ask for
+        elif cfg.default_scope == 'mmseg':  # its metric writes them
             metrics[0].update(output_dir=args.out, keep_results=True)
-        cfg.test_evaluator = metrics
+        else:
+            raise SystemExit(f'--out {args.out}: expected a file, *.pkl')
+    cfg.test_evaluator = metrics
 
 
 def add_tta(cfg: Config) -> None:

@@ -45,12 +45,18 @@ class _Digits(BaseDataset):
         Raises:
             FileNotFoundError: If ``data_root`` has no file of the split.
             KeyError: If the ``.npz`` file lacks an array of the split.
+            ValueError: If it has not one label for each image.
         """
         npz = osp.join(self.data_root, self.npz)
         if osp.isfile(npz):
             images, labels = self._read_npz(npz)
         else:
             images, labels = self._read_distributed()
+        if len(images) != len(labels):
+            raise ValueError(
+                f'{self.data_root}, split {self.split!r}: {len(images)} '
+                f'images, but {len(labels)} labels.'
+            )
         if images.ndim == 3:
             images = np.stack([images] * 3, axis=-1)
         return [

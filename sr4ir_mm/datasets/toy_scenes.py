@@ -163,7 +163,9 @@ def _prepare(root, args):
 
 def _stamp(root, args, complete):
     text = json.dumps(dict(args, complete=complete), indent=2)
-    (root / 'toy_scenes.json').write_text(text + '\n')
+    part = root / 'toy_scenes.json.part'
+    part.write_text(text + '\n')
+    part.replace(root / 'toy_scenes.json')
 
 
 def draw_scene(rng, size, first, num_objects=None):

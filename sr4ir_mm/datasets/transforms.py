@@ -101,8 +101,8 @@ class VOCBoxesAsCOCO(BaseTransform):
 class LoadLRImageFromFile(BaseTransform):
     """Load the real LR image of a pair: ``lr``, uint8, (h, w, 3).
 
-    Goes before ``RandomFlip``, which :class:`PackLR` repeats on LR, and before
-    :class:`PairedRandomCrop`. Other geometric augmentations do not know of LR.
+    Goes before :class:`PairedRandomCrop`. ``RandomFlip`` is repeated on LR by
+    :class:`PackLR`. Other geometric augmentations do not know of LR.
 
     Args:
         replace (dict[str, str]): What to replace in the path of the HR image
@@ -130,7 +130,7 @@ class LoadLRImageFromFile(BaseTransform):
                 f'No LR image {path} for {results["img_path"]}: see '
                 f'LoadLRImageFromFile.replace={dict(self.replace)}.'
             ) from error
-        return _note_flip(results)
+        return dict(results, lr_flip_direction=None)
 
 
 @TRANSFORMS.register_module()
@@ -158,6 +158,8 @@ class PairedRandomCrop(BaseTransform):
     def transform(self, results: dict) -> dict:
         if 'gt_bboxes' in results:
             raise ValueError('PairedRandomCrop does not crop boxes.')
+        if results.get('flip_direction') != results.get('lr_flip_direction'):
+            raise ValueError('PairedRandomCrop goes before RandomFlip.')
         scale = self.scale
         window = []
         for side, crop in zip(results['img'].shape, self.crop_size):
@@ -212,8 +214,9 @@ class DegradeInPipeline(BaseTransform):
             image = mmcv.imresize(
                 image, (width, height), interpolation=self.interpolation
             )
-        results['lr'] = image.round().clip(0, 255).astype(np.uint8)
-        return _note_flip(results)
+        lr = image.round().clip(0, 255).astype(np.uint8)
+        flip = results.get('flip_direction')  # already LR's, too
+        return dict(results, lr=lr, lr_flip_direction=flip)
 
 
 @TRANSFORMS.register_module()
@@ -249,12 +252,6 @@ class PackLR(BaseTransform):
         rgb = np.ascontiguousarray(lr[..., ::-1].transpose(2, 0, 1))
         packed['data_samples'].set_data(dict(lr=torch.from_numpy(rgb)))
         return packed
-
-
-def _note_flip(results: dict) -> dict:
-    """Note which flip LR, being made now, has in common with HR."""
-    results['lr_flip_direction'] = results.get('flip_direction')
-    return results
 
 
 def _build_transform(cfg: dict):

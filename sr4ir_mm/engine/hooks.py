@@ -25,8 +25,7 @@ class SRVisualizationHook(Hook):
         enable (bool): The same, by mmpretrain's name.
         interval (int): Draw the first image of every ``interval``-th batch.
             Defaults to 50.
-        show (bool): Show the panels in a window instead of storing them.
-            Defaults to False.
+        show (bool): Also show the panels in a window. Defaults to False.
         wait_time (float): Seconds to show a panel. Defaults to 0.
         out_dir (str, optional): Folder to store the panels in, in place of the
             visualizer's back ends; mmpretrain's ``test.py`` sets it.
@@ -69,7 +68,7 @@ class SRVisualizationHook(Hook):
         name = f'{batch_idx:05d}_{name}'  # images may share their name
         if self.show:
             runner.visualizer.show(panel, name, wait_time=self.wait_time)
-        elif self.out_dir:
+        if self.out_dir:
             path = osp.join(self.out_dir, f'{mode}_{name}.png')
             imwrite(panel[..., ::-1], path)
         else:

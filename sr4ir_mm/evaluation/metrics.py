@@ -6,6 +6,7 @@ import torch
 from lpips import LPIPS
 from mmcv.image import rgb2ycbcr
 from mmengine.device import get_device
+from mmengine.dist import all_gather_object
 from mmengine.evaluator import BaseMetric, DumpResults
 from mmengine.logging import print_log
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
@@ -13,6 +14,8 @@ from torch import Tensor
 
 from sr4ir_mm.models.degradations import quantize
 from sr4ir_mm.registry import METRICS
+
+GT_OF_MMDET = ('gt_instances', 'ignored_instances', 'gt_panoptic_seg')
 
 
 class _ImageMetric(BaseMetric):
@@ -32,6 +35,8 @@ class _ImageMetric(BaseMetric):
     name: str
     # Score of an image equal to HR, which the authors leave out of the mean.
     perfect: Optional[float] = None
+    # What must be left of the sides inside of the border.
+    least_size = 1
 
     def __init__(
         self, crop_border: int = 8, quantize: bool = True, **kwargs
@@ -73,11 +78,11 @@ class _ImageMetric(BaseMetric):
             )
         pred, gt = sample['pred_img'], sample['gt_img']
         border = self.crop_border
-        if min(gt.shape[-2:]) <= 2 * border:
+        if min(gt.shape[-2:]) < 2 * border + self.least_size:
             raise ValueError(
                 f'{type(self).__name__}: an image of {tuple(gt.shape[-2:])} '
-                f'pixels has nothing inside crop_border={border}. '
-                f'{sample.get("img_path", "")}'
+                f'pixels has less than {self.least_size} inside of '
+                f'crop_border={border}. {sample.get("img_path", "")}'
             )
         if border:
             pred, gt = (
@@ -140,6 +145,7 @@ class SRSSIM(_ArrayMetric):
     """
 
     name = 'SSIM'
+    least_size = 11
 
     def score(self, pred: Tensor, gt: Tensor) -> float:
         """See :class:`_ImageMetric`."""
@@ -195,7 +201,8 @@ class SRLPIPS(_ImageMetric):
 
     def evaluate(self, size: int) -> Dict[str, float]:
         """See :class:`mmengine.evaluator.BaseMetric`."""
-        return {} if self.lpips is None else super().evaluate(size)
+        missing = all_gather_object(self.lpips is None)
+        return {} if any(missing) else super().evaluate(size)
 
     @torch.no_grad()
     def score(self, pred: Tensor, gt: Tensor) -> float:
@@ -208,15 +215,15 @@ class SRLPIPS(_ImageMetric):
 @METRICS.register_module()
 class DumpPredictions(DumpResults):
     """mmengine's ``DumpResults`` without what would make the file thousands
-    of times larger: images and logits. Masks of instances are compressed, as
-    mmdet does it.
+    of times larger: images and logits, and, as in mmdet, its ground truth.
+    Masks of instances are compressed, as mmdet does it.
 
     Args: See :class:`mmengine.evaluator.DumpResults`.
     """
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """See :class:`mmengine.evaluator.DumpResults`."""
-        large = ('pred_img', 'gt_img', 'lr', 'seg_logits')
+        large = ('pred_img', 'gt_img', 'lr', 'seg_logits', *GT_OF_MMDET)
         small = [
             {k: v for k, v in sample.items() if k not in large}
             for sample in data_samples

@@ -127,6 +127,14 @@ def test_labels_are_absent(tmp_path):
         MNIST(str(tmp_path))
 
 
+def test_npz_with_too_few_labels(tmp_path):
+    images = np.zeros((5, 28, 28), np.uint8)
+    labels = np.zeros(3, np.uint8)
+    np.savez(tmp_path / 'mnist.npz', train_images=images, train_labels=labels)
+    with pytest.raises(ValueError, match="'train': 5 images, but 3 labels"):
+        MNIST(str(tmp_path))
+
+
 def test_npz_lacks_an_array(tmp_path):
     write_npz(tmp_path / 'svhn.npz', (32, 32, 3), ['train', 'test'])
     with pytest.raises(KeyError, match='extra_images.*only train_images'):

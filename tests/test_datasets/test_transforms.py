@@ -137,6 +137,12 @@ def test_paired_files_stay_aligned(pair, direction, prob):
     assert_aligned(packed)
 
 
+def test_pair_that_is_loaded_after_the_flip(pair):
+    """Its file has not been flipped."""
+    flip = dict(type='RandomFlip', prob=1.0)
+    assert_aligned(run_pipeline(pair, [flip, LOAD_LR, PACK]))
+
+
 def test_paired_crops_reach_all_of_the_image():
     at = np.stack(np.mgrid[:48, :64], axis=-1)  # each pixel is its place
     crop = PairedRandomCrop(crop_size=(16, 24), scale=4)
@@ -160,6 +166,8 @@ def test_paired_crop_refuses_what_it_would_tear_apart():
         PairedRandomCrop(crop_size=(30, 32), scale=4)
     with pytest.raises(ValueError, match='does not crop boxes'):
         PairedRandomCrop((4, 4), 4)(dict(gt_bboxes=[]))
+    with pytest.raises(ValueError, match='goes before RandomFlip'):
+        PairedRandomCrop((4, 4), 4)(dict(flip_direction='horizontal'))
 
 
 def test_flip_of_an_image_that_is_no_multiple_of_lr(pair):

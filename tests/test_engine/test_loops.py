@@ -142,9 +142,13 @@ def test_resumed_training_ends_bit_identical(
             DieAt(6),
         )
     assert not (tmp_path / 'b' / last).exists()
+    recorder = Recorder()
     resumed = train(
-        dict(cfg, resume=True, experiment_name=f'{tmp_path.name}c')
+        dict(cfg, resume=True, experiment_name=f'{tmp_path.name}c'), recorder
     )
+    # from the last checkpoint before: an epoch has 4, or they are at any
+    done = 4 if 'max_epochs' in loop else 6
+    assert len(recorder.logs) == resumed.iter - done
     assert resumed.iter == (16 if 'max_epochs' in loop else 8)
     for key, value in resumed.model.state_dict().items():
         assert torch.equal(value, expected[key]), key

@@ -186,6 +186,11 @@ def test_image_inside_its_border():
         SRPSNR().process({}, [sample(*random_pair((16, 40)))])
 
 
+def test_image_smaller_than_the_window_of_ssim():
+    with pytest.raises(ValueError, match=r'less than 11 inside .*a\.jpg'):
+        SRSSIM().process({}, [sample(*random_pair((26, 40)))])
+
+
 def test_unknown_color_space():
     with pytest.raises(ValueError, match="color_space='hsv': expected rgb"):
         SRSSIM(color_space='hsv')
@@ -200,6 +205,7 @@ def test_dumped_predictions_are_small(tmp_path):
     prediction = dict(
         sample(image, image),
         img_id=3,
+        gt_instances=dict(masks=image),
         seg_logits=dict(data=image),
         pred_instances=dict(
             scores=torch.ones(5), masks=torch.ones(5, 100, 100).bool()

@@ -206,14 +206,6 @@ def acquire(folder: str) -> IO:
     return lock
 
 
-def main() -> None:
-    args = parse_args()
-    # as Ctrl+C: take the run that is under way along
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit('terminated'))
-    with acquire(args.work_dir) as lock:
-        fill(args, lock)
-
-
 def fill(args: argparse.Namespace, lock: IO) -> None:
     """Do the runs of a table, and write it after each."""
     cells, todo = {}, {}
@@ -251,6 +243,14 @@ def fill(args: argparse.Namespace, lock: IO) -> None:
     print(f'{osp.join(args.work_dir, args.table)}.md, .csv')
     if failed:
         raise SystemExit(f'{failed} of {len(todo)} runs failed.')
+
+
+def main() -> None:
+    args = parse_args()
+    # as Ctrl+C: take the run that is under way along
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit('terminated'))
+    with acquire(args.work_dir) as lock:
+        fill(args, lock)
 
 
 if __name__ == '__main__':

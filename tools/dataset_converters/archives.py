@@ -1,14 +1,18 @@
 """What the scripts of this folder share: unpacking and checking."""
 
+import gzip
 import os
 import os.path as osp
 import shutil
 import tarfile
 import tempfile
+import zlib
 from typing import Dict
 
 from mmengine.dataset import BaseDataset
 from tqdm import tqdm
+
+DAMAGES = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def unpack(archive: str, name: str, out_dir: str) -> None:
@@ -25,7 +29,7 @@ def unpack(archive: str, name: str, out_dir: str) -> None:
     with tempfile.TemporaryDirectory(dir=out_dir, prefix='.unpack_') as temp:
         try:
             _extract(archive, temp)
-        except (tarfile.TarError, EOFError) as error:
+        except DAMAGES as error:
             raise ValueError(
                 f'{archive} cannot be unpacked ({error}): download it again.'
             ) from error
@@ -44,7 +48,9 @@ def _extract(archive: str, folder: str) -> None:
         'read',
         total=osp.getsize(archive),
         desc=f'Unpacking {osp.basename(archive)}',
-    ) as file, tarfile.open(fileobj=file, mode='r|*') as tar:
+    ) as file, gzip.GzipFile(fileobj=file) as stream, tarfile.open(
+        fileobj=stream, mode='r|'
+    ) as tar:
         # Python has it from 3.8.17, 3.9.17, 3.10.12 and 3.11.4
         tar.extraction_filter = getattr(
             tarfile, 'data_filter', lambda member, path: member
@@ -52,6 +58,8 @@ def _extract(archive: str, folder: str) -> None:
         for member in tar:
             _check_member(archive, member)
             tar.extract(member, folder)
+        while stream.read(1 << 20):  # its checksum comes last
+            pass
 
 
 def _check_member(archive: str, member: tarfile.TarInfo) -> None:
@@ -74,10 +82,10 @@ def copy_file(source: str, target: str) -> None:
 def require_file(path: str, remedy: str) -> None:
     """
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If there is no such file, or it is empty.
     """
-    if not osp.isfile(path):
-        raise FileNotFoundError(f'{path} is missing: {remedy}')
+    if not osp.isfile(path) or not osp.getsize(path):
+        raise FileNotFoundError(f'{path} is missing or empty: {remedy}')
 
 
 def check(

@@ -50,7 +50,8 @@ def prepare(source: str, out_dir: str) -> str:
             require_file(source, WANTED)
             unpack(source, NAME, out_dir)
     for name in LISTS:
-        require_file(osp.join(root, name), WANTED)
+        again = f'{WANTED} If {root} was unpacked here, delete it first.'
+        require_file(osp.join(root, name), again)
     check(
         {split: CUB(data_root=root, split=split) for split in SIZES},
         SIZES,

@@ -410,19 +410,24 @@ def read(path: str, prefix: str = '') -> StateDict:
     """
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
-    except UnpicklingError as error:
+    except (UnpicklingError, EOFError, RuntimeError) as error:
         raise ValueError(
-            'it holds more than weights and numbers, which could run code '
-            'when read. Save its state dict alone, where you trust it.'
+            'it is damaged, no checkpoint, or holds more than weights and '
+            'numbers, which could run code when read. Download it again, or '
+            'save its state dict alone, where you trust it.'
         ) from error
     for wrapper in ('state_dict', 'params', 'params_ema'):
-        if wrapper in content:
+        if isinstance(content, dict) and wrapper in content:
             content = content[wrapper]
             break
+    if not isinstance(content, dict):
+        raise ValueError(
+            f'it holds a {type(content).__name__}, not weights by name.'
+        )
     state_dict = {
         re.sub(r'^module\.', '', key): value
         for key, value in content.items()
-        if isinstance(value, Tensor)
+        if isinstance(key, str) and isinstance(value, Tensor)
     }
     found = {
         key[len(prefix) :]: value
@@ -520,6 +525,8 @@ def parse_args() -> argparse.Namespace:
     for path in args.source:
         if not osp.isfile(path):
             parser.error(f'there is no checkpoint {path!r}')
+    if not osp.isdir(osp.dirname(args.target) or '.'):
+        parser.error(f'there is no folder for {args.target!r}')
     return args
 
 
