@@ -15,6 +15,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from tiny import TASKS, runner_cfg, toy_dataset_cfg
+from torch.distributed.elastic.utils.distributed import get_free_port
 
 ENV = dict(os.environ, OMP_NUM_THREADS='1')
 METRIC = dict(
@@ -156,6 +157,28 @@ def test_ours_and_the_toolboxs_test_agree(trained, tmp_path):
     # mmpretrain's draws each batch, unless told otherwise
     expected = 8 if task == 'cls' else 2
     assert len(list((tmp_path / 'panels2').rglob('test_*.png'))) == expected
+
+
+def test_processes_share_the_test(trained, tmp_path):
+    """Three, of 8 images: the figures are of all, once, and in order."""
+    task, *args = trained
+    if task != 'seg':
+        pytest.skip('the toolboxes have their metrics collected by mmengine')
+    out = tmp_path / 'predictions.pkl'
+    options = ['--work-dir', tmp_path, '--out', out]
+    env = dict(ENV, PYTHON=sys.executable, PORT=str(get_free_port()))
+    done = subprocess.run(
+        ['bash', 'tools/dist_test.sh', *map(str, [*args, 3, *options])],
+        env=env,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    together = [sample['img_path'] for sample in mmengine.load(out)]
+    alone = metrics(task, run('tools/test.py', *args, *options))
+    assert metrics(task, done.stdout + done.stderr) == alone
+    assert together == [sample['img_path'] for sample in mmengine.load(out)]
+    assert len(together) == len(set(together)) == 8
 
 
 def test_sr_net_of_another_training(trained, tmp_path):
