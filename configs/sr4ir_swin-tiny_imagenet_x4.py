@@ -23,7 +23,12 @@ optim_wrapper = dict(
     sr_net=dict(optimizer=_base_.sr_optim_wrapper.optimizer),
     task_model=_base_.optim_wrapper,
 )
-train_cfg = dict(type='sr4ir_mm.AlternatingEpochTrainLoop')
+train_cfg = dict(
+    _delete_=True,  # `by_epoch`, which says what `type` says
+    type='sr4ir_mm.AlternatingEpochTrainLoop',
+    max_epochs=_base_.train_cfg.max_epochs,
+    val_interval=_base_.train_cfg.val_interval,
+)
 default_hooks = dict(visualization=dict(type='sr4ir_mm.SRVisualizationHook'))
 val_evaluator = [_base_.val_evaluator, dict(type='sr4ir_mm.SRPSNR')]
 test_evaluator = val_evaluator

@@ -3,6 +3,7 @@
 import copy
 import glob
 import os.path as osp
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -10,8 +11,11 @@ from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import Runner
 from tiny import TASKS, make_batch
+from torch.utils.data import DataLoader
 
+from sr4ir_mm.engine.loops import _AlternatingLoop
 from sr4ir_mm.models import sr_task_model
 from sr4ir_mm.models.losses import fixed_tdp_loss, perceptual_loss
 
@@ -84,6 +88,9 @@ def test_config_trains_and_predicts(path, fast):
     model, task = build(cfg)
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
     assert set(optim_wrapper.keys()) == set(model.networks)
+    runner = SimpleNamespace(_train_dataloader=DataLoader([0]))
+    loop = Runner.build_train_loop(runner, cfg.train_cfg)
+    assert isinstance(loop, _AlternatingLoop) and loop.max_iters > 1
     size = (224, 224) if 'imagenet' in path else (64, 64)
     if '/sr2/' in path:
         size = (32, 32)
