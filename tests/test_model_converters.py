@@ -335,7 +335,6 @@ def test_imagenet_weights_start_a_backbone(
 
 
 def test_faster_rcnn_is_one_more_entry(convert):
-    pytest.importorskip('faster_rcnn')
     original = torchvision.models.detection.fasterrcnn_mobilenet_v3_large_fpn(
         weights=None, weights_backbone=None
     )
@@ -396,6 +395,12 @@ def without(weights, *keys):
                 weights_backbone=None, aux_loss=True
             ),
             'classifier.4.bias',
+        ),
+        (
+            lambda: torchvision.models.get_model(
+                'fasterrcnn_mobilenet_v3_large_fpn', weights_backbone=None
+            ),
+            'rpn.head.conv.0.0.bias',
         ),
     ],
 )

@@ -317,16 +317,69 @@ def mobilenet_v3_to_ours(state_dict: StateDict) -> StateDict:
     return rename(backbone, mobilenet_v3_names(set(backbone)))
 
 
-def faster_rcnn_to_ours(state_dict: StateDict) -> StateDict:
-    from faster_rcnn import torchvision_to_mmdet
+FASTER_RCNN = (
+    (r'^backbone\.body\.', 'backbone.features.'),
+    (
+        r'^backbone\.fpn\.inner_blocks\.(\d)\.0\.',
+        r'neck.lateral_convs.\1.conv.',
+    ),
+    (r'^backbone\.fpn\.layer_blocks\.(\d)\.0\.', r'neck.fpn_convs.\1.conv.'),
+    (r'^rpn\.head\.conv\.0\.0\.', 'rpn_head.rpn_conv.'),
+    (r'^rpn\.head\.cls_logits\.', 'rpn_head.rpn_cls.'),
+    (r'^rpn\.head\.bbox_pred\.', 'rpn_head.rpn_reg.'),
+    (r'^roi_heads\.box_head\.fc6\.', 'roi_head.bbox_head.shared_fcs.0.'),
+    (r'^roi_heads\.box_head\.fc7\.', 'roi_head.bbox_head.shared_fcs.1.'),
+    (r'^roi_heads\.box_predictor\.cls_score\.', 'roi_head.bbox_head.fc_cls.'),
+    (r'^roi_heads\.box_predictor\.bbox_pred\.', 'roi_head.bbox_head.fc_reg.'),
+)
+# Names before torchvision 0.13, which its COCO weights still have.
+OLD_FASTER_RCNN = (
+    (r'(\.(?:inner|layer)_blocks\.\d)\.(?=weight|bias)', r'\1.0.'),
+    (r'^rpn\.head\.conv\.(?=weight|bias)', 'rpn.head.conv.0.0.'),
+)
 
-    return torchvision_to_mmdet(state_dict)
+
+def faster_rcnn_names(keys: Set[str]) -> Names:
+    names = torchvision_names(
+        FASTER_RCNN, 'fasterrcnn_mobilenet_v3_large_fpn', weights_backbone=None
+    )(keys)
+    counter = 'num_batches_tracked'
+    counts = any(key.endswith(counter) for key in keys)
+    return {  # a frozen BatchNorm has no counter
+        key: ours
+        for key, ours in names.items()
+        if counts or not key.endswith(counter)
+    }
+
+
+rename_faster_rcnn, restore_faster_rcnn = renaming(faster_rcnn_names)
+
+
+def faster_rcnn_to_ours(state_dict: StateDict) -> StateDict:
+    """torchvision's class 0 is the background, mmdet's is the last. The box
+    that torchvision regresses for the background is never used: it is left
+    out."""
+    for old, new in OLD_FASTER_RCNN:
+        state_dict = {re.sub(old, new, k): v for k, v in state_dict.items()}
+    converted = rename_faster_rcnn(state_dict)
+    for name in ('weight', 'bias'):
+        scores = f'roi_head.bbox_head.fc_cls.{name}'
+        boxes = f'roi_head.bbox_head.fc_reg.{name}'
+        converted[scores] = converted[scores].roll(-1, dims=0)
+        converted[boxes] = converted[boxes][4:]
+    return converted
 
 
 def faster_rcnn_to_theirs(state_dict: StateDict) -> StateDict:
-    from faster_rcnn import mmdet_to_torchvision
-
-    return mmdet_to_torchvision(state_dict)
+    """With zeros for the weights of the box of the background."""
+    converted = restore_faster_rcnn(state_dict)
+    for name in ('weight', 'bias'):
+        scores = f'roi_heads.box_predictor.cls_score.{name}'
+        boxes = f'roi_heads.box_predictor.bbox_pred.{name}'
+        converted[scores] = converted[scores].roll(1, dims=0)
+        box = converted[boxes]
+        converted[boxes] = torch.cat([torch.zeros_like(box[:4]), box])
+    return converted
 
 
 # -------------------------------------------------------------- architectures
@@ -486,10 +539,8 @@ def blaming(path: str) -> Iterator[None]:
     """Name the file in what is raised about its content."""
     try:
         yield
-    except (KeyError, ValueError) as error:
-        raise ValueError(
-            f'{path} cannot be converted: {error.args[0]}'
-        ) from error
+    except ValueError as error:
+        raise ValueError(f'{path} cannot be converted: {error}') from error
 
 
 def parse_args() -> argparse.Namespace:
