@@ -5,6 +5,8 @@ holds when something is first looked up in it. So
 ``type='sr4ir_mm.SRSegmentor'`` works in any config and any default scope.
 """
 
+from importlib.util import find_spec
+
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
@@ -31,3 +33,13 @@ TRANSFORMS = Registry(
 METRICS = Registry(
     'metric', parent=MMENGINE_METRICS, locations=['sr4ir_mm.evaluation']
 )
+
+
+def require_package(module: str, package: str, what: str) -> None:
+    """Raise ImportError saying what to install for ``what``."""
+    if find_spec(module) is None:
+        raise ImportError(
+            f'{what} needs {package}, which is not installed: '
+            f'`mim install {package}` (see '
+            'docs/en/get_started.md for versions).'
+        )

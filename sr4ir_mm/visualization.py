@@ -1,19 +1,20 @@
 import copy
-import io
 import os.path as osp
 from typing import Tuple
 
-import matplotlib.pyplot as plt
 import numpy as np
 import torch
 import torch.nn.functional as F
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from mmengine.visualization import Visualizer
-from PIL import Image
+from mmengine.visualization.utils import img_from_canvas
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
+from sr4ir_mm.models.degradations import to_levels
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 
@@ -63,12 +64,12 @@ def draw_panel(
 
     height, width = lr.shape[:2]
     num = 1 + len(samples) + hr_apart
-    figure, axes = plt.subplots(
-        2,
-        num,
+    figure = Figure(
         figsize=(_CELL * num, 2 * _CELL * height / width + 0.8),
+        dpi=120,
         layout='constrained',
     )
+    axes = figure.subplots(2, num)
     _show(axes[0, 0], lr, f'LR, {width}x{height} (x{model.scale})')
     _show(axes[1, 0], _draw(pen, last, gt=True), 'ground truth')
     for column, (view, sample) in zip(axes.T[1:], samples.items()):
@@ -85,7 +86,7 @@ def draw_panel(
         _show(axes[0, -1], _to_uint8(last.gt_img), 'HR')
         axes[1, -1].axis('off')
     _add_legend(figure, visualizer.dataset_meta or {})
-    panel = _rasterize(figure)
+    panel = img_from_canvas(FigureCanvasAgg(figure))
     return panel, osp.splitext(osp.basename(last.get('img_path', 'image')))[0]
 
 
@@ -118,7 +119,7 @@ def _show(axes: Axes, image: np.ndarray, title: str) -> None:
     axes.axis('off')
 
 
-def _add_legend(figure: plt.Figure, dataset_meta: dict) -> None:
+def _add_legend(figure: Figure, dataset_meta: dict) -> None:
     classes, palette = dataset_meta.get('classes'), dataset_meta.get('palette')
     if classes and palette:
         figure.legend(
@@ -135,12 +136,5 @@ def _add_legend(figure: plt.Figure, dataset_meta: dict) -> None:
 
 def _to_uint8(image: Tensor) -> np.ndarray:
     """RGB in [0, 1], (3, h, w) -> RGB uint8, (h, w, 3)."""
-    image = image.detach().mul(255).round().clamp(0, 255).byte()
+    image = to_levels(image.detach()).byte()
     return image.permute(1, 2, 0).contiguous().cpu().numpy()
-
-
-def _rasterize(figure: plt.Figure) -> np.ndarray:
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format='png', dpi=120)
-    plt.close(figure)
-    return np.array(Image.open(buffer).convert('RGB'))

@@ -54,14 +54,14 @@ def fast(monkeypatch, built):
                 built[key] = MODELS.build(cfg, **kwargs)
             return copy.deepcopy(built[key])
 
-    def fix_network(network, *args, **kwargs):
+    def load_frozen(network, *args, **kwargs):
         for parameter in network.parameters():
             torch.nn.init.normal_(parameter, std=0.01)
         return network.eval().requires_grad_(False)
 
     monkeypatch.setattr(sr_task_model, 'MODELS', Models)
-    monkeypatch.setattr(fixed_tdp_loss, 'fix_network', fix_network)
-    monkeypatch.setattr(perceptual_loss, 'fix_network', fix_network)
+    monkeypatch.setattr(fixed_tdp_loss, 'load_frozen', load_frozen)
+    monkeypatch.setattr(perceptual_loss, 'load_frozen', load_frozen)
 
 
 def make_small(model):

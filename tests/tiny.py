@@ -159,9 +159,7 @@ def build_model(task='seg', seed=0, **kwargs):
 
     init_default_scope(TASKS[task]['scope'])
     torch.manual_seed(seed)
-    cfg = model_cfg(task, **kwargs)
-    cfg.pop('type')
-    return MODELS.get(TASKS[task]['wrapper'])(**cfg)
+    return MODELS.build(model_cfg(task, **kwargs))
 
 
 def make_batch(task='seg', num=2, size=(32, 32), sizes=None, seed=0):

@@ -21,16 +21,20 @@ say() { echo "==> $*"; }
 fail() { echo "install.sh: $*"; exit 1; }
 
 # ---- which environment, Python, stack and device ----------------------------
+venv=${VIRTUAL_ENV:-}
+[[ $venv || ${CONDA_DEFAULT_ENV:-base} == base ]] || venv=$CONDA_PREFIX
+[[ $venv || ${SR4IR_STACK:-} != torch2.1 ]] || venv=$PWD/.venv-torch2.1
+venv=${venv:-$PWD/.venv}
+stamp=$venv/.sr4ir_mm
+if [[ ! ${SR4IR_STACK:-} && -f $stamp ]]; then  # an environment keeps its own
+    SR4IR_STACK=$(grep -oE '^torch2\.[0-9]+' "$stamp" || true)
+fi
 case ${SR4IR_STACK:-} in
     '') needs='Python 3.8-3.12' ;;
     torch2.11) needs='Python 3.10-3.12 for the stack torch2.11' ;;
     torch2.1) needs='Python 3.8-3.11 for the stack torch2.1' ;;
     *) fail "SR4IR_STACK is '$SR4IR_STACK'; it must be torch2.11 or torch2.1." ;;
 esac
-venv=${VIRTUAL_ENV:-}
-[[ $venv || ${CONDA_DEFAULT_ENV:-base} == base ]] || venv=$CONDA_PREFIX
-[[ $venv || ${SR4IR_STACK:-} != torch2.1 ]] || venv=$PWD/.venv-torch2.1
-venv=${venv:-$PWD/.venv}
 candidates=("$venv/bin/python")
 [[ -x ${candidates[0]} ]] ||
     candidates=(python3 python3.11 python3.10 python3.12 python3.9 python3.8)
@@ -56,8 +60,7 @@ fi
 
 # ---- anything to do? --------------------------------------------------------
 constraints=requirements/constraints/$stack.txt
-stamp=$venv/.sr4ir_mm
-state="$PWD $stack $version $device $(cat requirements.txt requirements/*.txt \
+state="$stack $version $device $PWD $(cat requirements.txt requirements/*.txt \
     "$constraints" setup.py pyproject.toml tools/install.sh | cksum)"
 if [[ -x $venv/bin/python && -f $stamp && $(<"$stamp") == "$state" ]]; then
     echo "$venv/bin/python" >&3
@@ -151,13 +154,13 @@ install_mmcv() {
 
 # ---- install ----------------------------------------------------------------
 say "stack $stack, Python $version, $device operators, in $venv"
-rm -f "$stamp"
 if [[ ! -x $venv/bin/python ]] && ! "$python" -m venv "$venv" &>"$log"; then
     rm -rf "$venv"  # half made, it would be taken for a good one
     fail "'$python -m venv' does not work here: install it (on Debian or" \
         "Ubuntu, python$version-venv), or activate an environment."
 fi
 python=$venv/bin/python
+echo "$stack" >"$stamp"  # and no more, until all is there
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$python" -m pip --version &>/dev/null || "$python" -m ensurepip &>"$log"
 

@@ -14,7 +14,6 @@ default_hooks = dict(
     sampler_seed=dict(type='DistSamplerSeedHook'),
     visualization=dict(type='sr4ir_mm.SRVisualizationHook'),
 )
-vis_backends = [dict(type='LocalVisBackend')]
 log_processor = dict(by_epoch=True)
 log_level = 'INFO'
 

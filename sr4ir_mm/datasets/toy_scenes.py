@@ -1,4 +1,3 @@
-# Copyright (c) OpenMMLab. All rights reserved.
 """A toy data set on which super-resolution matters, written in seconds.
 
 Objects of every class share their shapes, colours and sizes; only the fine
@@ -34,6 +33,7 @@ import colorsys
 import json
 import shutil
 from pathlib import Path
+from typing import List, Optional, Tuple, Union
 from xml.etree import ElementTree
 
 import numpy as np
@@ -47,6 +47,10 @@ PALETTE = [
     [245, 190, 40],
     [60, 180, 100],
 ]
+Size = Tuple[int, int]  # height, width
+Box = Tuple[int, int, int, int]
+Objects = List[Tuple[str, Box]]
+
 VOID = 255  # the thin border round each object, ignored as in VOC
 VOID_COLOR = [224, 224, 192]
 
@@ -75,7 +79,13 @@ FOLDERS = (
 )
 
 
-def write_toy_scenes(root, num_train=160, num_val=40, size=(128, 128), seed=0):
+def write_toy_scenes(
+    root: Union[str, Path],
+    num_train: int = 160,
+    num_val: int = 40,
+    size: Size = (128, 128),
+    seed: int = 0,
+) -> None:
     """Write the toy data set, unless the same one is already there.
 
     A toy data set that other arguments made is replaced. Image ``k`` of a
@@ -90,6 +100,11 @@ def write_toy_scenes(root, num_train=160, num_val=40, size=(128, 128), seed=0):
         size (tuple[int, int]): Height and width of the scenes, 64 at least.
             Defaults to (128, 128).
         seed (int): Another seed gives other images. Defaults to 0.
+
+    Raises:
+        ValueError: If a number is negative, or the size below 64.
+        NotADirectoryError: If ``root`` is a file.
+        FileExistsError: If it holds files of others.
     """
     root = Path(root)
     args = _check_args(num_train, num_val, size, seed)
@@ -111,7 +126,7 @@ def write_toy_scenes(root, num_train=160, num_val=40, size=(128, 128), seed=0):
     _stamp(root, args, complete=True)
 
 
-def _check_args(num_train, num_val, size, seed):
+def _check_args(num_train: int, num_val: int, size: Size, seed: int) -> dict:
     """Check the arguments and return them as json would."""
     for key, value in dict(
         num_train=num_train, num_val=num_val, seed=seed
@@ -132,7 +147,7 @@ def _check_args(num_train, num_val, size, seed):
     )
 
 
-def _prepare(root, args):
+def _prepare(root: Path, args: dict) -> bool:
     """Make the empty folders; return False if all is already written."""
     stamp = root / 'toy_scenes.json'
     if root.exists() and not root.is_dir():
@@ -161,14 +176,19 @@ def _prepare(root, args):
     return True
 
 
-def _stamp(root, args, complete):
+def _stamp(root: Path, args: dict, complete: bool) -> None:
     text = json.dumps(dict(args, complete=complete), indent=2)
     part = root / 'toy_scenes.json.part'
     part.write_text(text + '\n')
     part.replace(root / 'toy_scenes.json')
 
 
-def draw_scene(rng, size, first, num_objects=None):
+def draw_scene(
+    rng: np.random.Generator,
+    size: Size,
+    first: int,
+    num_objects: Optional[int] = None,
+) -> Tuple[np.ndarray, np.ndarray, Objects]:
     """Draw one scene.
 
     Args:
@@ -212,7 +232,9 @@ def draw_scene(rng, size, first, num_objects=None):
     return image, mask, objects
 
 
-def _color(rng, saturation, value):
+def _color(
+    rng: np.random.Generator, saturation: float, value: float
+) -> np.ndarray:
     """A random colour, RGB [0,1], whatever the class."""
     return np.array(
         colorsys.hsv_to_rgb(
@@ -221,7 +243,7 @@ def _color(rng, saturation, value):
     )
 
 
-def _background(rng, size):
+def _background(rng: np.random.Generator, size: Size) -> np.ndarray:
     """A smooth blend of two soft colours, RGB [0,1] of shape (H, W, 3)."""
     y, x = np.mgrid[: size[0], : size[1]] / max(size)
     blend = np.zeros(size)
@@ -233,7 +255,9 @@ def _background(rng, size):
     return ends[0] + blend * (ends[1] - ends[0])
 
 
-def _place(rng, owner, tries=30):
+def _place(
+    rng: np.random.Generator, owner: np.ndarray, tries: int = 30
+) -> Optional[np.ndarray]:
     """Find a shape and a place that hide little of what is there.
 
     Returns:
@@ -253,7 +277,9 @@ def _place(rng, owner, tries=30):
     return None
 
 
-def _shape(rng, x, y, radius):
+def _shape(
+    rng: np.random.Generator, x: np.ndarray, y: np.ndarray, radius: float
+) -> np.ndarray:
     """Signed distance to a random shape within a circle of this radius."""
     corners = CORNERS[rng.integers(len(CORNERS))]
     turn, stretch = rng.uniform(0, 2 * np.pi), rng.uniform(0.75, 1)
@@ -266,7 +292,7 @@ def _shape(rng, x, y, radius):
     return (np.max(sides, axis=0) - radius * np.cos(np.pi / corners)) * stretch
 
 
-def _paint(rng, size, label):
+def _paint(rng: np.random.Generator, size: Size, label: int) -> np.ndarray:
     """A plane of one texture, RGB [0,1] of shape (H, W, 3)."""
     color = _color(rng, (0.35, 0.65), (0.5, 0.75))
     contrast = rng.uniform(*CONTRAST)
@@ -275,7 +301,7 @@ def _paint(rng, size, label):
     return color + contrast * texture[..., None]
 
 
-def _texture(rng, size, name):
+def _texture(rng: np.random.Generator, size: Size, name: str) -> np.ndarray:
     """The class's pattern: in [-1, 1], mean 0, of shape (H, W)."""
     y, x = np.mgrid[: size[0], : size[1]]
     tilt = rng.uniform(-TILT, TILT)
@@ -294,7 +320,13 @@ def _texture(rng, size, name):
     return np.tanh(2.5 * wave)
 
 
-def _write_scene(root, stem, image, mask, objects):
+def _write_scene(
+    root: Path,
+    stem: str,
+    image: np.ndarray,
+    mask: np.ndarray,
+    objects: Objects,
+) -> None:
     _save_jpeg(image, root / 'JPEGImages' / f'{stem}.jpg')
     indexed = Image.fromarray(mask)
     palette = np.zeros((256, 3), np.uint8)
@@ -307,18 +339,20 @@ def _write_scene(root, stem, image, mask, objects):
     )
 
 
-def _write_crop(folder, index, rng):
+def _write_crop(folder: Path, index: int, rng: np.random.Generator) -> None:
     label = index % (len(CLASSES) - 1)
     image, _, _ = draw_scene(rng, CROP_SIZE, label, num_objects=1)
     _save_jpeg(image, folder / CLASSES[label + 1] / f'{index:04d}.jpg')
 
 
-def _save_jpeg(image, path):
+def _save_jpeg(image: np.ndarray, path: Path) -> None:
     # subsampled chroma would blur the texture before anything reads it
     Image.fromarray(image).save(path, quality=96, subsampling=0)
 
 
-def _annotation(stem, shape, objects):
+def _annotation(
+    stem: str, shape: Tuple[int, int, int], objects: Objects
+) -> ElementTree.ElementTree:
     """The scene's boxes as VOC writes them: 1-based, corners inclusive."""
     root = ElementTree.Element('annotation')
 
@@ -348,7 +382,7 @@ def _annotation(stem, shape, objects):
     return ElementTree.ElementTree(root)
 
 
-def parse_args():
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Write the toy scenes: a small VOC-layout data set whose '
         'classes differ only in fine texture'

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from torch import Tensor
 
-from sr4ir_mm.registry import TRANSFORMS
+from sr4ir_mm.registry import TRANSFORMS, require_package
 
 
 @TRANSFORMS.register_module()
@@ -256,9 +256,6 @@ class PackLR(BaseTransform):
 
 def _build_transform(cfg: dict):
     if cfg['type'].startswith('mmagic.'):
-        # here, since writing toy scenes needs no toolbox
-        from sr4ir_mm.models.sr_task_model import require_package
-
         # undeclared, but imported by all of mmagic's transforms
         require_package('albumentations', 'albumentations', cfg['type'])
     return TRANSFORMS.build(cfg)

@@ -79,7 +79,7 @@ class _AlternatingLoop:
                         for key, value in log_vars.items()
                     }
                 )
-        # of all phases, for hooks that look for what is no number
+        # mmdet's CheckInvalidLossHook reads `loss`
         totals = [v for k, v in outputs.items() if k.endswith('/loss')]
         return dict(loss=sum(totals), **outputs)
 

@@ -36,7 +36,7 @@ class _ImageMetric(BaseMetric):
     # Score of an image equal to HR, which the authors leave out of the mean.
     perfect: Optional[float] = None
     # What must be left of the sides inside of the border.
-    least_size = 1
+    min_size = 1
 
     def __init__(
         self, crop_border: int = 8, quantize: bool = True, **kwargs
@@ -48,14 +48,15 @@ class _ImageMetric(BaseMetric):
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """Score the images of a batch.
 
+        Real LR images have no score.
+
         Raises:
-            ValueError: If a sample has no HR image, or it is not larger than
-                its borders.
+            ValueError: If a sample is not of a model of this package, or its
+                image is too small inside of its borders.
         """
         for sample in data_samples:
-            if not (
-                'pred_img' in sample and 'gt_img' not in sample
-            ):  # real LR
+            input_is_lr = 'pred_img' in sample and 'gt_img' not in sample
+            if not input_is_lr:
                 self.results.append(self.score(*self._images(sample)))
 
     def compute_metrics(self, results: List[float]) -> Dict[str, float]:
@@ -78,10 +79,10 @@ class _ImageMetric(BaseMetric):
             )
         pred, gt = sample['pred_img'], sample['gt_img']
         border = self.crop_border
-        if min(gt.shape[-2:]) < 2 * border + self.least_size:
+        if min(gt.shape[-2:]) < 2 * border + self.min_size:
             raise ValueError(
                 f'{type(self).__name__}: an image of {tuple(gt.shape[-2:])} '
-                f'pixels has less than {self.least_size} inside of '
+                f'pixels has less than {self.min_size} inside of '
                 f'crop_border={border}. {sample.get("img_path", "")}'
             )
         if border:
@@ -145,7 +146,7 @@ class SRSSIM(_ArrayMetric):
     """
 
     name = 'SSIM'
-    least_size = 11
+    min_size = 11
 
     def score(self, pred: Tensor, gt: Tensor) -> float:
         """See :class:`_ImageMetric`."""

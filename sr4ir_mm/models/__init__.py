@@ -47,7 +47,7 @@ if find_spec('mmseg'):
 
     __all__ += ['DeepLabV3Head', 'TorchvisionFCNHead']
 
-# The paper's detector is mmdet's, but for three details.
+# The paper's detector is mmdet's, with three of its parts replaced.
 if find_spec('mmdet'):
     from .torchvision_faster_rcnn import (
         TorchvisionAnchorGenerator,

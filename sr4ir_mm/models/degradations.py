@@ -11,9 +11,14 @@ from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 from sr4ir_mm.registry import MODELS
 
 
+def to_levels(image: Tensor) -> Tensor:
+    """RGB in [0, 1] -> the nearest 8-bit levels, 0 to 255, still float."""
+    return image.mul(255).round().clamp(0, 255)
+
+
 def quantize(image: Tensor) -> Tensor:
     """Round RGB in [0, 1] to what 8 bits can hold, still in [0, 1]."""
-    return image.mul(255).round().clamp(0, 255).div(255)
+    return to_levels(image).div(255)
 
 
 class Degradation(nn.Module):
@@ -166,9 +171,8 @@ class GaussianNoise(Degradation):
         y = x + \frac{std}{255}\, n, \quad n \sim \mathcal{N}(0, 1)
 
     for each pixel and channel. In training the noise is new every time. In
-    eval mode it depends on ``seed`` and on the image alone, with what it is
-    padded by, so that results do not depend on the order or the size of
-    batches of equal-sized images.
+    eval mode it is a function of ``seed`` and of the padded image: for images
+    of one size, results depend neither on their order nor on the batch size.
 
     Args:
         std (float): In 8-bit levels, on the image it is given: put it after
@@ -200,7 +204,7 @@ class GaussianNoise(Degradation):
     def _fixed_noise(self, image: Tensor) -> Tensor:
         # From the image's 8-bit levels: the images of a data set of one size
         # must not share theirs. On the CPU, as devices draw differently.
-        levels = image.mul(255).round().clamp(0, 255).byte().cpu()
+        levels = to_levels(image).byte().cpu()
         seed = crc32(levels.numpy().tobytes(), self.seed)
         generator = torch.Generator().manual_seed(seed)
         return torch.randn(image.shape, generator=generator).to(image)
@@ -231,7 +235,7 @@ class JPEG(Degradation):
 
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
-        levels = image.mul(255).round().clamp(0, 255).byte().cpu()
+        levels = to_levels(image).byte().cpu()
         decoded = [
             decode_jpeg(encode_jpeg(one, self.quality), ImageReadMode.RGB)
             for one in levels

@@ -99,7 +99,7 @@ class ImageSpace(nn.Module):
         Args:
             inputs (Tensor): Task-normalised, (N, 3, H, W).
             sizes (Sequence[tuple]): Height and width of each image in it.
-            multiple (int): What the sides of the pictures are multiples of.
+            multiple (int): Pad both sides to a multiple of this.
 
         Returns:
             Tensor: RGB in [0, 1], (N, 3, H', W'), of the smallest size that

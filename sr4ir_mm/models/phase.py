@@ -157,7 +157,8 @@ _PHASE_KEYS = ('name', 'trains', 'losses', 'begin', 'end')
 
 
 def build_phases(cfgs: Sequence[dict]) -> List[Phase]:
-    """Build ``model.phases``; raise ValueError naming a wrong key or gap."""
+    """Build ``model.phases``; raise ValueError naming an unknown or
+    missing key, or two phases of one name."""
     if isinstance(cfgs, dict):
         raise ValueError('model.phases is a dict: expected a list of phases.')
     for i, cfg in enumerate(cfgs):

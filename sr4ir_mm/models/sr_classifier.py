@@ -23,7 +23,8 @@ class SRClassifier(SRTaskModel):
         neck pools them.
 
         Raises:
-            ValueError: If the classifier has no such stage.
+            ValueError: If it is no ImageClassifier, so that there is no
+                backbone to read.
         """
         from mmpretrain.models import ImageClassifier
 

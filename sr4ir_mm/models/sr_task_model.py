@@ -2,7 +2,6 @@ import copy
 import random
 from contextlib import contextmanager
 from functools import partial
-from importlib.util import find_spec
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
@@ -11,11 +10,12 @@ import torch.nn as nn
 from mmengine.model import BaseModel, initialize
 from torch import Tensor
 
-from sr4ir_mm.registry import MODELS, TRANSFORMS
+from sr4ir_mm.registry import MODELS, TRANSFORMS, require_package
 
 from .degradations import build_degradation
 from .image_space import ImageSpace, Size
 from .phase import Phase, build_phases
+from .taps import tap_modules
 from .views import Views
 
 NETWORKS = ('sr_net', 'task_model')
@@ -203,12 +203,13 @@ class SRTaskModel(BaseModel):
 
     @torch.no_grad()
     def rehearse(self, views: Views) -> None:
-        """Compute every loss of every phase once, without a trace.
+        """A dry run: compute every loss of every phase once, and leave the
+        model and all random state as they were.
 
         What a later phase or loss needs and does not find then fails at the
         first iteration, not after hours of training. Networks are in the mode
         of the phase: heads of the toolboxes tell losses from predictions by
-        it. Their buffers are restored, and so is all random state.
+        it.
         """
         views = Views(self, views.inputs, views.data_samples)
         training = self.training
@@ -287,11 +288,10 @@ class SRTaskModel(BaseModel):
     def predict(self, views: Views, view: str) -> list:
         """Let the task model predict from a view of the batch.
 
-        Each data sample returned also has the images that the task model
-        looked at (from ``shared``: that the SR network made of the same
-        features) and should have, for metrics and panels: ``pred_img`` and,
-        unless the input is LR, ``gt_img``, RGB in [0, 1], (3, h, w), without
-        padding.
+        Each data sample returned also has, for metrics and panels,
+        ``pred_img``, the view that it was predicted from (``sr`` for
+        ``shared``), and, unless the input is LR, ``gt_img``, the HR image: RGB
+        in [0, 1], (3, h, w), without padding.
         """
         predicted = self.task_model.predict(
             views.task_input(view), self.task_samples(views)
@@ -340,7 +340,8 @@ class SRTaskModel(BaseModel):
             ) from error
 
     def task_samples(self, views: Views) -> Optional[list]:
-        """The data samples, as large as the task model sees the images."""
+        """The data samples, rescaled to the size at which the task model sees
+        the images."""
         samples = views.data_samples
         if samples is None or not (views.is_lr or self.image_space.resize):
             return samples
@@ -474,70 +475,10 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
     cfg = copy.copy(cfg)
     init_cfg = cfg.pop('init_cfg', None)
     scope, _, name = str(cfg.get('type')).rpartition('.')
-    if scope in ('mmagic', 'mmseg', 'mmdet', 'mmpretrain'):
-        require_package(scope, scope, name)
+    if scope == 'mmagic':
+        require_package('mmagic', 'mmagic', name)
     network = MODELS.build(cfg)
     network.init_cfg = init_cfg
     if init_cfg is not None:
         network.init_weights = partial(initialize, network, init_cfg)
     return network
-
-
-class _Stop(Exception):
-    """Every tap has been read."""
-
-
-def tap_modules(
-    network: nn.Module, taps: Sequence[str], inputs: Tensor, samples
-) -> List[Tensor]:
-    """Outputs of named modules of a task model, which runs only until it has
-    them all.
-
-    Args:
-        network (nn.Module): A model of a toolbox.
-        taps (Sequence[str]): Names of its modules, as in ``named_modules()``.
-            Of one that runs several times, the first output is taken.
-        inputs (Tensor): Task-normalised, (N, 3, h, w).
-        samples (list): The toolbox's data samples.
-
-    Returns:
-        list[Tensor]: What each gives; None if it does not run.
-
-    Raises:
-        ValueError: If there is no such module.
-    """
-    modules = dict(network.named_modules())
-    found = {}
-
-    def read(module: nn.Module, _, output) -> None:
-        # what follows may work on it in place
-        is_tensor = isinstance(output, Tensor)
-        found.setdefault(module, output.clone() if is_tensor else output)
-        if len(found) == len(set(taps)):
-            raise _Stop
-
-    for tap in taps:
-        if tap not in modules:
-            raise ValueError(
-                f'TDPLoss.taps: the task model has no module {tap!r}. '
-                'See `print(model.task_model)` for what it has.'
-            )
-    handles = [modules[t].register_forward_hook(read) for t in set(taps)]
-    try:
-        network(inputs, samples, mode='tensor')
-    except _Stop:
-        pass
-    finally:
-        for handle in handles:
-            handle.remove()
-    return [found.get(modules[tap]) for tap in taps]
-
-
-def require_package(module: str, package: str, what: str) -> None:
-    """Raise ImportError saying what to install for ``what``."""
-    if find_spec(module) is None:
-        raise ImportError(
-            f'{what} needs {package}, which is not installed: '
-            f'`mim install {package}` (see '
-            'docs/en/get_started.md for versions).'
-        )

@@ -77,15 +77,11 @@ class TorchvisionAssigner(MaxIoUAssigner):
 class TorchvisionBBoxHead(Shared2FCBBoxHead):
     """Box head that drops boxes without extent before NMS.
 
-    Args:
-        min_size (float): The least width and height of a detection, in
-            pixels of the network's input. Defaults to 0.01.
-        **kwargs: Arguments of mmdet's ``Shared2FCBBoxHead``.
+    Args: Those of mmdet's ``Shared2FCBBoxHead``.
     """
 
-    def __init__(self, min_size: float = 0.01, **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.min_size = min_size
+    # Width and height of a detection, in pixels of the network's input.
+    min_size = 0.01
 
     def _predict_by_feat_single(
         self,

@@ -1,4 +1,3 @@
-# Copyright (c) OpenMMLab. All rights reserved.
 import subprocess
 import sys
 from collections import Counter

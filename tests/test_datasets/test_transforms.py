@@ -216,9 +216,9 @@ def test_degrading_ends_at_the_size_of_lr():
 
 
 def test_mmagics_transforms_say_what_they_need(monkeypatch):
-    from sr4ir_mm.models import sr_task_model
+    from sr4ir_mm import registry
 
-    monkeypatch.setattr(sr_task_model, 'find_spec', lambda name: None)
+    monkeypatch.setattr(registry, 'find_spec', lambda name: None)
     with pytest.raises(ImportError, match='mmagic.RandomBlur needs albument'):
         DegradeInPipeline([dict(type='mmagic.RandomBlur')], scale=4)
 

@@ -181,6 +181,11 @@ def test_no_hr_image():
         SRPSNR().process({}, [dict(pred_sem_seg=None)])
 
 
+def test_real_lr_images_have_no_score():
+    pred, _ = random_pair()
+    assert value(SRPSNR(), dict(pred_img=pred)) == {}
+
+
 def test_image_inside_its_border():
     with pytest.raises(ValueError, match=r'crop_border=8.*a\.jpg'):
         SRPSNR().process({}, [sample(*random_pair((16, 40)))])

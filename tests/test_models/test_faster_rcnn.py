@@ -161,9 +161,10 @@ def test_parameters():
 def test_only_what_torchvision_trains_moves(theirs, ours):
     frozen = {k for k, p in theirs.named_parameters() if not p.requires_grad}
     assert {k.split('.')[2] for k in frozen} == set('0123456')
+    names = converter.faster_rcnn_names(set(theirs.state_dict()))
     ours.train()
     assert {k for k, p in ours.named_parameters() if not p.requires_grad} == {
-        faster_rcnn_names(set(theirs.state_dict()))[k] for k in frozen
+        names[k] for k in frozen
     }
     before = copy.deepcopy(ours.backbone.state_dict())
     ours.backbone(torch.rand(2, 3, 64, 64).double())

@@ -18,7 +18,7 @@ from tiny import (
     snapshot,
 )
 
-from sr4ir_mm.models import sr_task_model
+from sr4ir_mm import registry
 from sr4ir_mm.models.views import Views
 
 
@@ -308,7 +308,7 @@ def test_unreachable_weights_name_key_file_and_ways_out(checkpoint, reason):
 def test_missing_toolbox(monkeypatch, task, package):
     missing = TASKS[task]['scope']
     monkeypatch.setattr(
-        sr_task_model,
+        registry,
         'find_spec',
         lambda name: None if name == missing else object(),
     )

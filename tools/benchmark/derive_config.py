@@ -89,8 +89,9 @@ def shrink(cfg: Config, budget: float) -> None:
         whole = not scheduler.get('convert_to_iter_based', False)
         for key in ('begin', 'end', 'T_max', 'periods', 'milestones'):
             if key in scheduler:
-                least = 0 if key == 'begin' else 1
-                scheduler[key] = scale(scheduler[key], fraction, whole, least)
+                minimum = 0 if key == 'begin' else 1
+                value = scheduler[key]
+                scheduler[key] = scale(value, fraction, whole, minimum)
         if scheduler.get('begin', 0) >= scheduler.get('end', float('inf')):
             scheduler.end = scheduler.begin + 1
     checkpoint = cfg.default_hooks.checkpoint
@@ -104,7 +105,7 @@ def flatten(node) -> List[dict]:
     return [item for child in node for item in flatten(child)]
 
 
-def scale(value, fraction: float, whole: bool, least: int):
+def scale(value, fraction: float, whole: bool, minimum: int):
     if isinstance(value, list):
-        return [scale(item, fraction, whole, least) for item in value]
-    return max(least, round(value * fraction)) if whole else value * fraction
+        return [scale(item, fraction, whole, minimum) for item in value]
+    return max(minimum, round(value * fraction)) if whole else value * fraction

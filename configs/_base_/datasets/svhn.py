@@ -8,18 +8,9 @@ _base_ = './mnist.py'
 dataset_type = 'sr4ir_mm.SVHN'
 data_root = 'data/svhn'
 max_shift = 3 / 32
-train_pipeline = [
-    dict(type='NumpyToPIL', to_rgb=True),
-    dict(
-        type='torchvision/RandomAffine',
-        degrees=10,
-        translate=(max_shift, max_shift),
-        interpolation='bilinear',
-    ),
-    dict(type='PILToNumpy', to_bgr=True),
-    dict(type='PackInputs'),
-]
-test_pipeline = [dict(type='PackInputs')]
+train_pipeline = _base_.train_pipeline
+train_pipeline[1].translate = (max_shift, max_shift)
+test_pipeline = _base_.test_pipeline
 dataset = dict(type=dataset_type, data_root=data_root)
 train_dataloader = dict(
     dataset=dict(
@@ -61,4 +52,4 @@ val_dataloader = dict(
         ],
     )
 )
-test_dataloader = dict(dataset=dict(**dataset))
+test_dataloader = dict(dataset=dataset)

@@ -9,7 +9,7 @@
 # FSRCNN's first layer or 32 of WDSR.
 num_classes = 10
 classifier = dict(
-    type='mmpretrain.ImageClassifier',
+    type='ImageClassifier',
     # What it sees are images in [0, 1], as the SR networks.
     data_preprocessor=dict(
         mean=[0.0, 0.0, 0.0],

@@ -57,7 +57,7 @@ class _RealFakeLoss(Loss):
         self.weight = weight
         self.tap = tap
 
-    def distance(self, model, views, view: str, label: float) -> Tensor:
+    def cross_entropy(self, model, views, view: str, label: float) -> Tensor:
         """Cross-entropy between the verdicts on a view and a label."""
         branch = getattr(model.task_model, 'real_fake_branch', None)
         if branch is None:
@@ -90,7 +90,9 @@ class AdversarialLoss(_RealFakeLoss):
 
     def forward(self, model, views) -> Dict[str, Tensor]:
         """``loss_adversarial``; see :class:`Loss`."""
-        return dict(loss_adversarial=self.distance(model, views, 'sr', 1.0))
+        return dict(
+            loss_adversarial=self.cross_entropy(model, views, 'sr', 1.0)
+        )
 
 
 @MODELS.register_module()
@@ -113,6 +115,6 @@ class DiscriminatorLoss(_RealFakeLoss):
     def forward(self, model, views) -> Dict[str, Tensor]:
         """``loss_real`` and ``loss_fake``; see :class:`Loss`."""
         return dict(
-            loss_real=self.distance(model, views, 'hr', 1.0),
-            loss_fake=self.distance(model, views, 'sr', 0.0),
+            loss_real=self.cross_entropy(model, views, 'hr', 1.0),
+            loss_fake=self.cross_entropy(model, views, 'sr', 0.0),
         )

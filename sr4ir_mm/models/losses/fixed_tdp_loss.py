@@ -5,7 +5,7 @@ from torch import Tensor
 
 from sr4ir_mm.registry import MODELS
 
-from .fixed_network import fix_network
+from .frozen_network import load_frozen
 from .tdp_loss import TDPLoss
 
 
@@ -36,7 +36,7 @@ class FixedTDPLoss(TDPLoss):
             network = copy.deepcopy(model.task_model)
             # a discriminator's part, which no other training has
             network._modules.pop('real_fake_branch', None)
-            network = fix_network(
+            network = load_frozen(
                 network,
                 self.checkpoint,
                 prefix='task_model.',

@@ -8,7 +8,7 @@ from torch import Tensor
 from sr4ir_mm.registry import MODELS
 
 from ..phase import Loss
-from .fixed_network import fix_network
+from .frozen_network import load_frozen
 from .pixel_loss import get_criterion
 
 # ImageNet's, for RGB in [0, 1].
@@ -97,7 +97,7 @@ class PerceptualLoss(Loss):
                 f'PerceptualLoss.layer_weights: no layer {last}; '
                 f'{self.vgg_type}.features has {len(layers)}.'
             )
-        return fix_network(
+        return load_frozen(
             layers.to_empty(device=device),
             self.pretrained,
             prefix='features.',

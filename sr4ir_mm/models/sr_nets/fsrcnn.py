@@ -64,7 +64,6 @@ class FSRCNN(BaseModule):
                 'the size of its last kernel.'
             )
         check_num_shared('FSRCNN', num_shared, num_blocks + 3)
-        self.upscale_factor = upscale_factor
         self.num_shared = num_shared
         widths = [
             in_channels,

@@ -2,7 +2,7 @@ import torch.nn as nn
 from mmengine.runner import CheckpointLoader
 
 
-def fix_network(
+def load_frozen(
     network: nn.Module, filename: str, prefix: str, key: str
 ) -> nn.Module:
     """Load the weights of a network through which a loss only looks, and

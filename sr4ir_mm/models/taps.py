@@ -1,0 +1,54 @@
+from typing import List, Sequence
+
+import torch.nn as nn
+from torch import Tensor
+
+
+class _Stop(Exception):
+    """Every tap has been read."""
+
+
+def tap_modules(
+    network: nn.Module, taps: Sequence[str], inputs: Tensor, samples
+) -> List[Tensor]:
+    """Outputs of named modules of a task model, which runs only until it has
+    them all.
+
+    Args:
+        network (nn.Module): A model of a toolbox.
+        taps (Sequence[str]): Names of its modules, as in ``named_modules()``.
+            Of one that runs several times, the first output is taken.
+        inputs (Tensor): Task-normalised, (N, 3, h, w).
+        samples (list): The toolbox's data samples.
+
+    Returns:
+        list[Tensor]: What each gives; None if it does not run.
+
+    Raises:
+        ValueError: If there is no such module.
+    """
+    modules = dict(network.named_modules())
+    found = {}
+
+    def read(module: nn.Module, _, output) -> None:
+        # what follows may work on it in place
+        is_tensor = isinstance(output, Tensor)
+        found.setdefault(module, output.clone() if is_tensor else output)
+        if len(found) == len(set(taps)):
+            raise _Stop
+
+    for tap in taps:
+        if tap not in modules:
+            raise ValueError(
+                f'TDPLoss.taps: the task model has no module {tap!r}. '
+                'See `print(model.task_model)` for what it has.'
+            )
+    handles = [modules[t].register_forward_hook(read) for t in set(taps)]
+    try:
+        network(inputs, samples, mode='tensor')
+    except _Stop:
+        pass
+    finally:
+        for handle in handles:
+            handle.remove()
+    return [found.get(modules[tap]) for tap in taps]
