@@ -15,7 +15,7 @@ from sr4ir_mm.registry import MODELS, TRANSFORMS, require_package
 from .degradations import build_degradation
 from .image_space import ImageSpace, Size
 from .phase import Phase, build_phases
-from .taps import tap_modules
+from .taps import tap_maps, tap_modules
 from .views import Views
 
 NETWORKS = ('sr_net', 'task_model')
@@ -403,7 +403,7 @@ class SRTaskModel(BaseModel):
                 samples = self.task_samples(views)
                 features = tap_modules(self.task_model, taps, inputs, samples)
             else:
-                features = self._tap_maps(taps, inputs)
+                features = tap_maps(self.extract_maps(inputs), taps)
         finally:
             if training:
                 self.task_model.train()
@@ -419,18 +419,6 @@ class SRTaskModel(BaseModel):
                     'image. Is it inside of a block with `with_cp=True`?'
                 )
         return features
-
-    def _tap_maps(self, taps: Sequence[int], inputs: Tensor) -> List[Tensor]:
-        maps = self.extract_maps(inputs)
-        if isinstance(maps, Tensor):  # a backbone with a single one
-            maps = (maps,)
-        for tap in taps:
-            if not -len(maps) <= tap < len(maps):
-                raise ValueError(
-                    f'TDPLoss.taps: no feature map {tap}; the task model '
-                    f'has {len(maps)}.'
-                )
-        return [maps[tap] for tap in taps]
 
     # ------------------------------------------------------- initialization
 

@@ -1,7 +1,29 @@
-from typing import List, Sequence
+from typing import List, Sequence, Union
 
 import torch.nn as nn
 from torch import Tensor
+
+
+def tap_maps(maps: Union[Tensor, Sequence], taps: Sequence[int]) -> list:
+    """Feature maps of a task model, by their indices.
+
+    Args:
+        maps (Tensor | Sequence): What its ``extract_feat`` returned: maps of
+            its features, (N, C, h, w), or a single one.
+        taps (Sequence[int]): Indices.
+
+    Raises:
+        ValueError: If there is no such map.
+    """
+    if isinstance(maps, Tensor):
+        maps = (maps,)
+    for tap in taps:
+        if not -len(maps) <= tap < len(maps):
+            raise ValueError(
+                f'TDPLoss.taps: no feature map {tap}; the task model '
+                f'has {len(maps)}, 0 to {len(maps) - 1}.'
+            )
+    return [maps[tap] for tap in taps]
 
 
 class _Stop(Exception):

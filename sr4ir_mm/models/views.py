@@ -1,4 +1,4 @@
-from typing import TYPE_CHECKING, Iterable, List, Optional, Tuple
+from typing import TYPE_CHECKING, List, Optional, Tuple
 
 import torch
 import torch.nn as nn
@@ -11,16 +11,6 @@ if TYPE_CHECKING:
 VIEWS = ('hr', 'lr', 'bilinear', 'sr', 'cqmix', 'shared')
 # What a network made: stale as soon as that network has been updated.
 _FROM_NETWORK = ('shared', 'sr', 'cqmix')
-
-
-def check_views(names: Iterable[str], where: str) -> None:
-    """Raise ValueError if one of ``names`` is not a view."""
-    unknown = [name for name in names if name not in VIEWS]
-    if unknown:
-        raise ValueError(
-            f'{where}: unknown view {unknown[0]!r}. A view is '
-            f'one of {", ".join(VIEWS)}.'
-        )
 
 
 def shares_layers(sr_net: Optional[nn.Module]) -> bool:

@@ -9,7 +9,6 @@ under way, from its latest checkpoint.
 
 import argparse
 import fcntl
-import os
 import os.path as osp
 import signal
 import subprocess
@@ -78,7 +77,10 @@ def parse_args() -> argparse.Namespace:
             parser.error(f'--dataset: table {args.table} has one only.')
         names = [setup_of(DATASETS.get(d, d)) for d in args.dataset]
         if len(set(names)) < len(names):
-            parser.error(f'--dataset: two of one name, {" ".join(names)}.')
+            parser.error(
+                f'--dataset: two of one name, {" ".join(names)}: give each a '
+                'command and a --work-dir of its own.'
+            )
         scales = sorted({scale for _, scale in args.columns})
         args.columns = list(product(args.dataset, scales))
     return args
@@ -155,6 +157,7 @@ def execute(run: Run, args: argparse.Namespace, lock: IO) -> bool:
     cfg = make_config(run, args)
     text = cfg.pretty_text
     trained = osp.join(run.folder, 'last_checkpoint')
+    mmengine.mkdir_or_exist(run.folder)
     if osp.isfile(path) and any(map(osp.isfile, (run.results, trained))):
         with open(path) as file:
             if file.read() != text:
@@ -162,12 +165,11 @@ def execute(run: Run, args: argparse.Namespace, lock: IO) -> bool:
                     f'{run.folder} holds a run with other settings (budget, '
                     'options, config, GPUs): choose another --work-dir.'
                 )
+    else:
+        with open(path, 'w') as file:
+            file.write(text)
     if osp.isfile(run.results):
         return True
-    mmengine.mkdir_or_exist(run.folder)
-    with open(f'{path}.part', 'w') as file:
-        file.write(text)
-    os.replace(f'{path}.part', path)
     command = [sys.executable, '-W', 'ignore']
     if args.gpus > 1:
         command += ['-m', 'torch.distributed.run', '--standalone']
@@ -201,7 +203,7 @@ def acquire(folder: str) -> IO:
     except BlockingIOError:
         raise SystemExit(
             f'{folder}: another run_table.py, or a run that it left behind, '
-            'is at work there.'
+            'is at work there: wait for it, or stop it.'
         ) from None
     return lock
 
@@ -221,7 +223,10 @@ def fill(args: argparse.Namespace, lock: IO) -> None:
             todo.update({run.folder: run for runs in plans for run in runs})
     todo = list(todo.values())
     if not todo:
-        raise SystemExit(f'No config found: --dataset {args.dataset}.')
+        raise SystemExit(
+            f'No config found: --dataset {args.dataset}. Give the paths of '
+            'SR4IR configs, see --help.'
+        )
     failed, seconds = 0, []
     for i, run in enumerate(todo, 1):
         done = osp.isfile(run.results)

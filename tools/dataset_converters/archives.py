@@ -16,7 +16,7 @@ DAMAGES = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error)
 
 
 def unpack(archive: str, name: str, out_dir: str) -> None:
-    """Unpack the folder ``name`` of a tar archive into ``out_dir``.
+    """Unpack the folder ``name`` of a gzipped tar archive into ``out_dir``.
 
     The folder appears when all of it is there, so that an interrupted run
     leaves nothing behind that looks complete.

@@ -49,8 +49,8 @@ def prepare(source: str, out_dir: str) -> str:
         if not osp.isdir(root):
             require_file(source, WANTED)
             unpack(source, NAME, out_dir)
+    again = f'{WANTED} If {root} was unpacked here, delete it first.'
     for name in LISTS:
-        again = f'{WANTED} If {root} was unpacked here, delete it first.'
         require_file(osp.join(root, name), again)
     check(
         {split: CUB(data_root=root, split=split) for split in SIZES},

@@ -5,7 +5,7 @@ from torch import Tensor
 from sr4ir_mm.registry import MODELS
 
 from ..phase import Loss
-from ..views import check_views
+from ..views import VIEWS
 
 
 @MODELS.register_module()
@@ -30,8 +30,12 @@ class TaskLoss(Loss):
                 f'TaskLoss.views={views!r}: expected the weight of each, as '
                 'in dict(sr=1.0).'
             )
-        for joined in views:
-            check_views(joined.split('+'), 'TaskLoss.views')
+        for name in '+'.join(views).split('+'):
+            if name not in VIEWS:
+                raise ValueError(
+                    f'TaskLoss.views: unknown view {name!r}. A view is one of '
+                    f'{", ".join(VIEWS)}.'
+                )
         self.views = dict(views)
 
     def forward(self, model, views) -> Dict[str, Tensor]:
