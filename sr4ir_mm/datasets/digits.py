@@ -55,7 +55,7 @@ class _Digits(BaseDataset):
         if len(images) != len(labels):
             raise ValueError(
                 f'{self.data_root}, split {self.split!r}: {len(images)} '
-                f'images, but {len(labels)} labels.'
+                f'images, but {len(labels)} labels: complete the files.'
             )
         if images.ndim == 3:
             images = np.stack([images] * 3, axis=-1)

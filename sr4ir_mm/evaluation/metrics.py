@@ -83,7 +83,8 @@ class _ImageMetric(BaseMetric):
             raise ValueError(
                 f'{type(self).__name__}: an image of {tuple(gt.shape[-2:])} '
                 f'pixels has less than {self.min_size} inside of '
-                f'crop_border={border}. {sample.get("img_path", "")}'
+                f'crop_border={border}: lower it, or leave out this metric. '
+                f'{sample.get("img_path", "")}'
             )
         if border:
             pred, gt = (

@@ -142,7 +142,8 @@ class Phase(nn.Module):
         if torch.is_grad_enabled() and not any(map(_has_gradient, values)):
             raise ValueError(
                 f'Phase {self.name!r} trains {" and ".join(self.trains)}, on '
-                f'which none of its losses depends: {", ".join(merged)}.'
+                f'which none of its losses depends: {", ".join(merged)}. Add '
+                'one that looks at it, or train another network.'
             )
         return merged
 

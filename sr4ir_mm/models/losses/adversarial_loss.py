@@ -38,7 +38,8 @@ class RealFakeBranch(nn.Module):
             raise ValueError(
                 f'model.real_fake_branch.in_channels={self.fc.in_features}, '
                 f'but the feature map has {features.shape[1]}: '
-                f'{tuple(features.shape)}.'
+                f'{tuple(features.shape)}, not (N, {self.fc.in_features}, H, W'
+                '). Set it to that, or read another tap.'
             )
         return self.fc(features.mean(dim=(2, 3)))
 
