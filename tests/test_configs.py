@@ -97,8 +97,8 @@ def test_config_trains_and_predicts(path, fast):
     views = model.make_views(make_batch(task, size=size))
     model.rehearse(views)
     for phase in model.phases:
-        with model.in_phase(phase, views, 0.99):
-            log = model.train_step(views, optim_wrapper[phase.trains[0]])
+        wrappers = [optim_wrapper[name] for name in phase.trains]
+        log = PhaseUpdate(phase, wrappers)(model, views, 0.99)
         assert all(torch.isfinite(torch.as_tensor(v)) for v in log.values()), (
             log
         )

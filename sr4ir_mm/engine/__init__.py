@@ -1,10 +1,10 @@
 from .hooks import SRVisualizationHook
 from .loops import AlternatingEpochTrainLoop, AlternatingIterTrainLoop
-from .optim import JointOptimWrapper
+from .optim import PhaseUpdate
 
 __all__ = [
     'AlternatingEpochTrainLoop',
     'AlternatingIterTrainLoop',
-    'JointOptimWrapper',
+    'PhaseUpdate',
     'SRVisualizationHook',
 ]

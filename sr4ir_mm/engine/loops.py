@@ -14,20 +14,20 @@ from mmengine.runner import (
 )
 from torch.utils.data import DataLoader
 
-from sr4ir_mm.models.phase import Phase, Span
+from sr4ir_mm.models.phase import Span
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import LOOPS
 
-from .optim import JointOptimWrapper
+from .optim import PhaseUpdate
 
 
 class _AlternatingLoop:
     """What an alternating loop adds to a loop of mmengine.
 
     For each batch it runs the active phases of the model in order. A phase is
-    one ordinary ``train_step`` with the optimizer of the network that it
-    trains, so mixed precision, gradient clipping and accumulation are
-    mmengine's. The hooks see one iteration per batch.
+    one update with the optimizer wrapper of the network that it trains, so
+    mixed precision, gradient clipping and accumulation are mmengine's. The
+    hooks see one iteration per batch.
 
     All randomness of a step (epoch or iteration) depends on the seed, the rank
     and the number of the step alone, so a resumed training goes on exactly as
@@ -40,7 +40,10 @@ class _AlternatingLoop:
         self._model = model.module if is_model_wrapper(model) else model
         self._check()
         self._updates = {
-            phase.name: self._build_update(phase)
+            phase.name: PhaseUpdate(
+                phase,
+                [self.runner.optim_wrapper[name] for name in phase.trains],
+            )
             for phase in self._model.phases
         }
         self._init_accumulation()
@@ -69,10 +72,9 @@ class _AlternatingLoop:
         outputs = {}
         for phase in self._model.phases:
             if progress in phase.span:
-                with self._model.in_phase(phase, views, progress):
-                    log_vars = self.runner.model.train_step(
-                        views, optim_wrapper=self._updates[phase.name]
-                    )
+                log_vars = self._updates[phase.name](
+                    self.runner.model, views, progress
+                )
                 outputs.update(
                     {
                         f'{phase.name}/{key}': value
@@ -90,12 +92,6 @@ class _AlternatingLoop:
         seed = int(entropy.generate_state(1)[0] >> 1)
         set_random_seed(seed)
         return seed
-
-    def _build_update(self, phase: Phase):
-        wrappers = [self.runner.optim_wrapper[name] for name in phase.trains]
-        return (
-            wrappers[0] if len(wrappers) == 1 else JointOptimWrapper(wrappers)
-        )
 
     def _init_accumulation(self) -> None:
         """Tell each optimizer in how many iterations it takes part, so that

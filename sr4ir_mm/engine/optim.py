@@ -1,28 +1,38 @@
-from typing import ContextManager, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Dict, Iterator, Sequence
 
+from mmengine.logging import MMLogger
+from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
 
+from sr4ir_mm.models.phase import Phase
+from sr4ir_mm.models.views import Views
 
-class JointOptimWrapper:
-    """One backward pass, then one step of several optimizers.
 
-    What ``train_step`` needs of an
-    :class:`~mmengine.optim.OptimWrapper`, for phases that train several
-    networks. Each wrapper keeps its own gradient clipping. Loss scaling and
+class PhaseUpdate:
+    """One update of the networks that a phase trains.
+
+    Every part of the phase is one forward and one backward pass; gradients add
+    up, and after the last part each network's optimizer takes its step.
+
+    Each optimizer wrapper keeps its own gradient clipping. Loss scaling and
     gradient accumulation are those of the first one, because there is one
-    backward pass only; all must agree on them.
+    backward pass for all; they must agree on them.
 
     Args:
-        wrappers (Sequence[OptimWrapper]): One for each network.
+        phase (Phase): The phase.
+        wrappers (Sequence[OptimWrapper]): One for each network it trains.
 
     Raises:
         ValueError: If the wrappers differ in type or accumulation.
     """
 
-    def __init__(self, wrappers: Sequence[OptimWrapper]) -> None:
+    def __init__(self, phase: Phase, wrappers: Sequence[OptimWrapper]) -> None:
+        self.phase = phase
         self.wrappers = wrappers
         self.lead = wrappers[0]
+        self._seen_without_gradient = set()
         kinds = {(type(w).__name__, w._accumulative_counts) for w in wrappers}
         if len(kinds) > 1:
             raise ValueError(
@@ -31,15 +41,51 @@ class JointOptimWrapper:
                 f'{sorted(kinds)}.'
             )
 
-    def optim_context(self, model: nn.Module) -> ContextManager[None]:
-        """See :meth:`mmengine.optim.OptimWrapper.optim_context`."""
-        return self.lead.optim_context(model)
+    def __call__(
+        self, model: nn.Module, views: Views, progress: float
+    ) -> Dict[str, Tensor]:
+        """Run the phase on a batch.
 
-    def update_params(self, loss: Tensor) -> None:
-        """See :meth:`mmengine.optim.OptimWrapper.update_params`."""
+        Args:
+            model (nn.Module): An :class:`SRTaskModel`, or its DDP wrapper.
+            views (Views): The batch.
+            progress (float): Fraction of the training that is over.
+
+        Returns:
+            dict[str, Tensor]: Its losses, and their sum ``loss``, detached.
+        """
+        module = model.module if is_model_wrapper(model) else model
+        log_vars = {'loss': 0}
+        with module.in_phase(self.phase, views):
+            *parts, last = self.phase.parts(views, progress)
+            for part in (*parts, last):
+                with self._context(model, reduce=part is last):
+                    losses = model(part, mode='loss')
+                    loss, new = module.parse_losses(losses)
+                self._backward(loss, count=part is last)
+                total = log_vars['loss'] + new.pop('loss').detach()
+                log_vars.update(new, loss=total)
+            self._step()
+        return {key: value.detach() for key, value in log_vars.items()}
+
+    @contextmanager
+    def _context(self, model: nn.Module, reduce: bool) -> Iterator[None]:
+        """mmengine's own, and DDP reduces gradients in the last part only."""
+        with ExitStack() as stack:
+            if not reduce and is_model_wrapper(model):
+                stack.enter_context(model.no_sync())
+            stack.enter_context(self.lead.optim_context(model))
+            yield
+
+    def _backward(self, loss: Tensor, count: bool) -> None:
         self.lead.backward(self.lead.scale_loss(loss))
+        if not count:  # mmengine takes each backward pass for an iteration
+            self.lead._inner_count -= 1
+
+    def _step(self) -> None:
         if not self.lead.should_update():
             return
+        self._tell_without_gradient()
         if isinstance(self.lead, AmpOptimWrapper):
             self._step_amp()
         else:
@@ -53,11 +99,27 @@ class JointOptimWrapper:
         Models, Losses, and Optimizers" in PyTorch's AMP examples."""
         scaler = self.lead.loss_scaler
         for wrapper in self.wrappers:
-            groups = wrapper.optimizer.param_groups
-            if all(p.grad is None for g in groups for p in g['params']):
+            if not _has_gradient(wrapper):
                 continue  # no loss reaches it yet, which the scaler refuses
             if wrapper.clip_grad_kwargs:
                 scaler.unscale_(wrapper.optimizer)
                 wrapper._clip_grad()
             scaler.step(wrapper.optimizer)
         scaler.update(self.lead._scale_update_param)
+
+    def _tell_without_gradient(self) -> None:
+        """Warn of a network that no loss reaches, once."""
+        for name, wrapper in zip(self.phase.trains, self.wrappers):
+            known = name in self._seen_without_gradient
+            if not known and not _has_gradient(wrapper):
+                self._seen_without_gradient.add(name)
+                MMLogger.get_current_instance().warning(
+                    f'Phase {self.phase.name!r} trains {name}, which gets no '
+                    'gradient: none of the losses that are active now depends '
+                    'on it. It stays as it is until one does.'
+                )
+
+
+def _has_gradient(wrapper: OptimWrapper) -> bool:
+    groups = wrapper.optimizer.param_groups
+    return any(p.grad is not None for g in groups for p in g['params'])

@@ -1,12 +1,10 @@
-from typing import List, Optional, Sequence, Tuple, Union
+from typing import List, Optional, Sequence, Tuple
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.model.utils import stack_batch
 from torch import Tensor
-
-from .views import Views
 
 Size = Tuple[int, int]
 
@@ -47,17 +45,11 @@ class ImageSpace(nn.Module):
         self.padding = padding
         self.resize = resize
 
-    def forward(
-        self, data: Union[dict, Views], training: bool = False
-    ) -> dict:
+    def forward(self, data: dict, training: bool = False) -> dict:
         """Preprocess a batch as the task model does.
 
-        The phases of an iteration share one batch: its :class:`Views` pass
-        through untouched, so that it is preprocessed and degraded once.
-
         Args:
-            data (dict | Views): A batch of the data loader, or the views of a
-                batch that has been here already.
+            data (dict): A batch of the data loader.
             training (bool): Whether to apply batch augmentations.
 
         Returns:
@@ -67,8 +59,6 @@ class ImageSpace(nn.Module):
             ValueError: If batch augmentations would not see the LR images of
                 the pipeline.
         """
-        if isinstance(data, Views):
-            return dict(inputs=data, data_samples=data.data_samples)
         samples = data.get('data_samples') or []
         has_lr = any('lr' in sample for sample in samples)
         augments = getattr(self.data_preprocessor, 'batch_augments', None)

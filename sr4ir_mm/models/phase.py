@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
@@ -68,6 +69,11 @@ class Loss(nn.Module):
         """
         raise NotImplementedError
 
+    def split(self) -> List['Loss']:
+        """Losses that add up to this one, each of which may have a backward
+        pass of its own. All use the same parameters."""
+        return [self]
+
 
 class Phase(nn.Module):
     """Trains networks on a sum of losses, in a part of the training.
@@ -119,25 +125,41 @@ class Phase(nn.Module):
                 'Let a loss begin or end elsewhere, or the phase.'
             )
 
+    def parts(self, views: 'Views', progress: float) -> List['Part']:
+        """What to compute at ``progress``: the gradients of the parts add up
+        to those of the sum of all active losses.
+
+        Only one graph is alive at a time, so that three views cost the memory
+        of one. A phase that trains the SR network is a single part, because
+        all its losses look at the same SR image.
+        """
+        active = [loss for loss in self.losses if progress in loss.span]
+        if 'sr_net' in self.trains:
+            return [Part(self, active, views)]
+        split = [loss.split() for loss in active]
+        # Every loss has its end in the last part: DDP reduces the gradients
+        # of the parameters that this one reaches.
+        groups = [[loss] for losses in split for loss in losses[:-1]]
+        groups.append([losses[-1] for losses in split])
+        return [Part(self, group, views) for group in groups]
+
     def forward(
-        self, model: 'SRTaskModel', views: 'Views', progress: float
+        self, model: 'SRTaskModel', views: 'Views', losses: Sequence[Loss]
     ) -> Dict[str, Tensor]:
-        """The losses that are active at ``progress``, see :class:`Loss`.
+        """Some of the phase's losses, see :class:`Loss`.
 
         Raises:
             ValueError: If two have one name, or none depends on what is
                 trained.
         """
         merged = {}
-        for loss in self.losses:
-            if progress in loss.span:
-                for key, value in loss(model, views).items():
-                    if key in merged:
-                        raise ValueError(
-                            f'Two losses of phase {self.name!r} '
-                            f'report {key!r}.'
-                        )
-                    merged[key] = value
+        for loss in losses:
+            for key, value in loss(model, views).items():
+                if key in merged:
+                    raise ValueError(
+                        f'Two losses of phase {self.name!r} report {key!r}.'
+                    )
+                merged[key] = value
         values = [value for key, value in merged.items() if 'loss' in key]
         if torch.is_grad_enabled() and not any(map(_has_gradient, values)):
             raise ValueError(
@@ -146,6 +168,25 @@ class Phase(nn.Module):
                 'one that looks at it, or train another network.'
             )
         return merged
+
+
+@dataclass(frozen=True)
+class Part:
+    """Losses of a phase that share one forward and one backward pass.
+
+    Args:
+        phase (Phase): The phase.
+        losses (Sequence[Loss]): Some of its losses.
+        views (Views): The batch.
+    """
+
+    phase: Phase
+    losses: Sequence[Loss]
+    views: 'Views'
+
+    def __call__(self, model: 'SRTaskModel') -> Dict[str, Tensor]:
+        """See :meth:`Phase.forward`."""
+        return self.phase(model, self.views, self.losses)
 
 
 def _has_gradient(loss: Union[Tensor, List[Tensor]]) -> bool:

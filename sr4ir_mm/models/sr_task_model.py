@@ -1,32 +1,25 @@
 import copy
-import random
-from contextlib import contextmanager
-from functools import partial
-from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
-import numpy as np
-import torch
-import torch.nn as nn
-from mmengine.model import BaseModel, initialize
 from torch import Tensor
 
 from sr4ir_mm.registry import MODELS, TRANSFORMS, require_package
 
 from .degradations import build_degradation
 from .image_space import ImageSpace, Size
-from .phase import Phase, build_phases
+from .phase import Part
+from .phased_model import PhasedModel
+from .sr_nets import build_sr_net
 from .taps import tap_maps, tap_modules
 from .views import Views
 
-NETWORKS = ('sr_net', 'task_model')
 
-
-class SRTaskModel(BaseModel):
+class SRTaskModel(PhasedModel):
     """A super-resolution network in front of a recognition network.
 
     This is the method; :class:`SRSegmentor` and its siblings adapt it to a
     toolbox. An alternating loop (``sr4ir_mm.AlternatingEpochTrainLoop``)
-    drives it through its phases, each an ordinary ``train_step``.
+    drives it through its phases.
 
     Args:
         task_model (dict): Config of the task model, unchanged from its
@@ -123,29 +116,11 @@ class SRTaskModel(BaseModel):
         self.input_is_lr = input_is_lr
         self.degradation = build_degradation(degradation, scale)
         self.cqmix = TRANSFORMS.build(cqmix)
-        self.phases = nn.ModuleList(build_phases(phases))
-        self._check_phases()
+        self.set_phases(phases)
         if view in ('sr', 'shared') and sr_net is None:
             raise ValueError(
                 f'model.view={view!r}, but model.sr_net is not set.'
             )
-        # What a phase may unfreeze: `frozen_stages` stay frozen. Some
-        # backbones freeze them in `train()` only.
-        self.train()
-        self._trainable = {
-            name: [p for p in net.parameters() if p.requires_grad]
-            for name, net in self.networks.items()
-        }
-        self._current: Optional[Tuple[Phase, float]] = None
-
-    @property
-    def networks(self) -> Dict[str, nn.Module]:
-        """The networks by the name that phases and optimizers use."""
-        return {
-            name: getattr(self, name)
-            for name in NETWORKS
-            if getattr(self, name) is not None
-        }
 
     @property
     def image_space(self) -> ImageSpace:
@@ -164,105 +139,18 @@ class SRTaskModel(BaseModel):
             )
         return Views(self, **self.data_preprocessor(data_batch, True))
 
-    @contextmanager
-    def in_phase(
-        self, phase: Phase, views: Views, progress: float
-    ) -> Iterator[None]:
-        """Inside, ``forward(views, mode='loss')`` computes the losses of
-        ``phase`` at ``progress``, and only the networks that it trains can
-        move: the others have no gradient and are in eval mode."""
-        views.refresh()
-        self._current = (phase, progress)
-        for name, network in self.networks.items():
-            self._set_frozen(name, name not in phase.trains)
-            network.train(name in phase.trains)
-        try:
-            yield
-        finally:
-            self._current = None
-            for name in self.networks:
-                self._set_frozen(name, False)
-
-    def train_step(self, data: Views, optim_wrapper) -> Dict[str, Tensor]:
-        """One optimizer update on the current phase; called by the loop.
-
-        Raises:
-            RuntimeError: If another loop calls it, outside of any phase.
-        """
-        self._current_phase()
-        return super().train_step(data, optim_wrapper)
-
-    def _current_phase(self) -> Tuple[Phase, float]:
-        if self._current is None:
-            raise RuntimeError(
-                f'{type(self).__name__} is trained phase by phase: set '
-                "train_cfg.type to 'sr4ir_mm.AlternatingEpochTrainLoop' or "
-                "'sr4ir_mm.AlternatingIterTrainLoop'."
-            )
-        return self._current
-
-    @torch.no_grad()
-    def rehearse(self, views: Views) -> None:
-        """A dry run: compute every loss of every phase once, and leave the
-        model and all random state as they were.
-
-        What a later phase or loss needs and does not find then fails at the
-        first iteration, not after hours of training. Networks are in the mode
-        of the phase: heads of the toolboxes tell losses from predictions by
-        it.
-        """
-        views = Views(self, views.inputs, views.data_samples)
-        training = self.training
-        buffers = {k: buffer.clone() for k, buffer in self.named_buffers()}
-        states = random.getstate(), np.random.get_state()
-        devices = [views.inputs.device] if views.inputs.is_cuda else []
-        with torch.random.fork_rng(devices):
-            for phase in self.phases:
-                for name, network in self.networks.items():
-                    network.train(name in phase.trains)
-                begins = {loss.span.begin for loss in phase.losses}
-                for begin in sorted(begins):
-                    phase(self, views, begin)
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        for name, buffer in buffers.items():
-            self.get_buffer(name).copy_(buffer)
-        self.train(training)
-
-    def _set_frozen(self, name: str, frozen: bool) -> None:
-        for param in self._trainable[name]:
-            param.requires_grad_(not frozen)
-
-    def _check_phases(self) -> None:
-        for phase in self.phases:
-            for name in phase.trains or ['nothing']:
-                where = f'model.phases: phase {phase.name!r} trains {name!r}'
-                if name not in NETWORKS:
-                    raise ValueError(
-                        f'{where}: expected one or more of '
-                        f'{", ".join(NETWORKS)}.'
-                    )
-                network = self.networks.get(name)
-                if network is None:
-                    raise ValueError(f'{where}, but model.{name} is not set.')
-                if not any(p.requires_grad for p in network.parameters()):
-                    raise ValueError(
-                        f'{where}, which has no trainable '
-                        'parameter (are all its stages frozen?).'
-                    )
-
     # -------------------------------------------------------------- forward
 
     def forward(
         self,
-        inputs: Union[Tensor, Views],
+        inputs: Union[Tensor, Part],
         data_samples: Optional[list] = None,
         mode: str = 'tensor',
     ) -> Union[Dict[str, Tensor], list]:
         """
         Args:
-            inputs (Tensor | Views): HR batch, task-normalised, (N, 3, H, W).
-                In mode ``loss``, its :class:`Views`.
+            inputs (Tensor | Part): HR batch, task-normalised, (N, 3, H, W).
+                In mode ``loss``, a part of a phase, which knows its views.
             data_samples (list, optional): The toolbox's data samples.
             mode (str): ``loss``, ``predict`` or ``tensor``, as in the
                 toolboxes. The latter two degrade the batch and look at
@@ -270,14 +158,13 @@ class SRTaskModel(BaseModel):
 
         Returns:
             dict | list: What the task model returns. In mode ``loss``, the
-            losses of the current phase.
+            part's losses.
 
         Raises:
-            RuntimeError: In mode ``loss``, if no phase is being trained.
+            RuntimeError: In mode ``loss``, if another loop asks for it.
         """
         if mode == 'loss':
-            phase, progress = self._current_phase()
-            return phase(self, inputs, progress)
+            return self.phase_losses(inputs)
         views = Views(self, inputs, data_samples)
         if mode == 'predict':
             return self.predict(views, self.view)
@@ -453,20 +340,3 @@ class SRTaskModel(BaseModel):
             ):
                 found.append((name, init_cfg['checkpoint']))
         return found
-
-
-def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
-    """Build an SR network. ``init_cfg`` is seen to here, since networks of
-    mmagic refuse it, ignore it, or have no ``init_weights``."""
-    if cfg is None:
-        return None
-    cfg = copy.copy(cfg)
-    init_cfg = cfg.pop('init_cfg', None)
-    scope, _, name = str(cfg.get('type')).rpartition('.')
-    if scope == 'mmagic':
-        require_package('mmagic', 'mmagic', name)
-    network = MODELS.build(cfg)
-    network.init_cfg = init_cfg
-    if init_cfg is not None:
-        network.init_weights = partial(initialize, network, init_cfg)
-    return network

@@ -113,6 +113,10 @@ class Views:
             )
         return self._task_inputs[name]
 
+    def fresh(self) -> 'Views':
+        """The same batch, of which nothing has been made yet."""
+        return Views(self.model, self.inputs, self.data_samples)
+
     def refresh(self) -> None:
         """Forget the views that a network made."""
         for name in _FROM_NETWORK:

@@ -73,7 +73,7 @@ def test_tdp_loss_leaves_batch_norm_alone_and_runs_no_head(model, views):
 
 
 def test_tdp_loss_keeps_no_graph_for_hr(model, views):
-    with model.in_phase(model.phases[0], views, 0.5):
+    with model.in_phase(model.phases[0], views):
         for view, has_graph in (('hr', False), ('sr', True)):
             (feature,) = model.features(views, view, [-1])
             assert feature.requires_grad == has_graph
@@ -132,7 +132,7 @@ def test_tdp_tap_that_no_gradient_reaches():
     task_model['backbone']['with_cp'] = True
     model = build_model(task_model=task_model)
     views = model.make_views(make_batch())
-    with model.in_phase(model.phases[0], views, 0.5):
+    with model.in_phase(model.phases[0], views):
         model.features(views, 'sr', ['backbone.layer1'])
         with pytest.raises(ValueError, match=r"layer1\.0\.bn1'.*with_cp"):
             model.features(views, 'sr', ['backbone.layer1.0.bn1'])

@@ -4,6 +4,7 @@ import torchvision
 from mmengine.optim import OptimWrapper
 from tiny import TASK_LOSS, TASKS, build_model, make_batch, moved, snapshot
 
+from sr4ir_mm.engine import PhaseUpdate
 from sr4ir_mm.models.losses import (
     AdversarialLoss,
     DiscriminatorLoss,
@@ -25,8 +26,7 @@ def train_phase(model, phase, views):
     networks = [model.networks[name] for name in phase.trains]
     parameters = [p for n in networks for p in n.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=0.1)
-    with model.in_phase(phase, views, 0.5):
-        return model.train_step(views, OptimWrapper(optimizer))
+    return PhaseUpdate(phase, [OptimWrapper(optimizer)])(model, views, 0.5)
 
 
 # --------------------------------------------------------------- perceptual
@@ -210,7 +210,7 @@ def test_joint_tdp_reaches_the_task_model_through_sr_and_hr():
     model = build_model(phases=phases)
     views = model.make_views(make_batch())
     weight = model.task_model.backbone.conv1.weight
-    with model.in_phase(model.phases[0], views, 0.5):
+    with model.in_phase(model.phases[0], views):
         sr, hr = (model.features(views, v, [-1])[0] for v in ('sr', 'hr'))
         (through_sr,), (through_hr,) = (
             torch.autograd.grad(f.sum(), weight, retain_graph=True)

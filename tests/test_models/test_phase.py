@@ -82,9 +82,10 @@ def test_losses_that_do_not_depend_on_what_is_trained(trains):
     losses = [PIXEL] if trains == 'task_model' else [loss]
     model = build_model(phases=[dict(name='a', trains=trains, losses=losses)])
     views = model.make_views(make_batch())
-    with model.in_phase(model.phases[0], views, 0.0):
+    with model.in_phase(model.phases[0], views):
+        (part,) = model.phases[0].parts(views, 0.0)
         with pytest.raises(ValueError, match=f"'a' trains {trains}, on which"):
-            model(views, mode='loss')
+            model(part, mode='loss')
 
 
 def test_equal_names():
@@ -139,4 +140,4 @@ def test_two_losses_of_one_name():
     )
     views = model.make_views(make_batch())
     with pytest.raises(ValueError, match="'sr' report 'loss_pixel'"):
-        model.phases[0](model, views, 0.0)
+        model.phases[0](model, views, model.phases[0].losses)

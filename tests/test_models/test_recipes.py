@@ -8,6 +8,8 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from tiny import TASKS, build_model, make_batch, moved, snapshot
 
+from sr4ir_mm.engine import PhaseUpdate
+
 OPTIM = dict(
     constructor='mmagic.MultiOptimWrapperConstructor',
     **{
@@ -29,14 +31,15 @@ def train(model, task, iters=4, before_step=None):
     optimizers = build_optim_wrapper(model, copy.deepcopy(cfg))
     views = model.make_views(make_batch(task))
     model.rehearse(views)
+    if before_step:
+        model.register_forward_pre_hook(
+            lambda _, args: before_step(args[0].phase, args[0].views)
+        )
     for i in range(iters):
         for phase in model.phases:
-            if i / iters not in phase.span:
-                continue
-            with model.in_phase(phase, views, i / iters):
-                if before_step:
-                    before_step(phase, views)
-                model.train_step(views, optimizers[phase.trains[0]])
+            if i / iters in phase.span:
+                wrappers = [optimizers[name] for name in phase.trains]
+                PhaseUpdate(phase, wrappers)(model, views, i / iters)
     return views
 
 
@@ -144,8 +147,9 @@ def test_joint_tdp_trains_the_task_model_through_tdp(task):
     phase['begin'] = phase['losses'][0]['begin']
     model = build_model(task, phases=[phase])
     views = model.make_views(make_batch(task))
-    with model.in_phase(model.phases[0], views, 0.5):
-        losses = model(views, mode='loss')
+    with model.in_phase(model.phases[0], views):
+        (part,) = model.phases[0].parts(views, 0.5)
+        losses = model(part, mode='loss')
         losses['loss_tdp'].backward()
     for network in model.networks.values():
         grads = [p.grad for p in network.parameters() if p.grad is not None]

@@ -141,7 +141,7 @@ def test_stages_have_the_papers_learning_rates(tmp_path, digits):
 def test_classification_trains_the_shared_layers_alone(network, num_shared):
     model = build(f'sr2_{network}_mnist_x4', num_shared=num_shared)
     views = model.make_views(batch())
-    with model.in_phase(model.phases[1], views, 0.5):
+    with model.in_phase(model.phases[1], views):
         views['sr']  # made of the same features
         model.task_loss(views, 'shared')['loss'].backward()
     reached = {
@@ -244,7 +244,7 @@ def test_noise_is_on_test_images_only():
     assert torch.equal(noisy.make_views(batch())['lr'], expected)
     views = noisy.make_views(batch())
     noisy.rehearse(views)
-    with noisy.in_phase(noisy.phases[0], views, 0):
+    with noisy.in_phase(noisy.phases[0], views):
         assert torch.equal(views['lr'], expected)
     noisy.eval()
     assert not torch.equal(noisy.make_views(batch())['lr'], expected)

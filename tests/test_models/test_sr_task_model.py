@@ -19,6 +19,7 @@ from tiny import (
 )
 
 from sr4ir_mm import registry
+from sr4ir_mm.engine import PhaseUpdate
 from sr4ir_mm.models.views import Views
 
 
@@ -45,8 +46,8 @@ def train_phase(model, phase, progress=0.5, task='seg'):
     networks = [model.networks[name] for name in phase.trains]
     parameters = [p for n in networks for p in n.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=0.1)
-    with model.in_phase(phase, views, progress):
-        return model.train_step(views, OptimWrapper(optimizer))
+    update = PhaseUpdate(phase, [OptimWrapper(optimizer)])
+    return update(model, views, progress)
 
 
 @pytest.mark.parametrize('task', TASKS)
@@ -109,7 +110,7 @@ def test_tdp_sets_in_at_its_time():
 def test_task_phase_records_no_graph_through_the_sr_network():
     model = build_model()
     views = model.make_views(make_batch())
-    with model.in_phase(model.phases[1], views, 0.0):
+    with model.in_phase(model.phases[1], views):
         assert not views['sr'].requires_grad
         assert not views['cqmix'].requires_grad
 

@@ -1,4 +1,5 @@
-from typing import Dict
+import copy
+from typing import Dict, List
 
 from torch import Tensor
 
@@ -51,3 +52,12 @@ class TaskLoss(Loss):
                     )
                 losses[f'{name}.{key}'] = value
         return losses
+
+    def split(self) -> List[Loss]:
+        """One for each view; see :class:`Loss`."""
+        parts = []
+        for name, weight in self.views.items():
+            part = copy.copy(self)
+            part.views = {name: weight}
+            parts.append(part)
+        return parts
