@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from tiny import TASKS, make_batch
 from torch.utils.data import DataLoader
 
+from sr4ir_mm.engine import PhaseUpdate
 from sr4ir_mm.engine.loops import _AlternatingLoop
 from sr4ir_mm.models import sr_task_model
 from sr4ir_mm.models.losses import fixed_tdp_loss, perceptual_loss
