@@ -6,7 +6,8 @@ from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from torch import Tensor, nn
 
-from sr4ir_mm.models.phase import Phase
+from sr4ir_mm.models.phase import Part, Phase
+from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 
 
@@ -55,17 +56,25 @@ class PhaseUpdate:
             dict[str, Tensor]: Its losses, and their sum ``loss``, detached.
         """
         module = model.module if is_model_wrapper(model) else model
-        log_vars = {'loss': 0}
+        merged, total = {}, 0
         with module.in_phase(self.phase, views):
             *parts, last = self.phase.parts(views, progress)
             for part in (*parts, last):
-                with self._context(model, reduce=part is last):
-                    losses = model(part, mode='loss')
-                    loss, new = module.parse_losses(losses)
-                self._backward(loss, count=part is last)
-                total = log_vars['loss'] + new.pop('loss').detach()
-                log_vars.update(new, loss=total)
+                log_vars = self._run_part(model, module, part, part is last)
+                total = total + log_vars.pop('loss')
+                merged.update(log_vars)
             self._step()
+        return dict(loss=total, **merged)
+
+    def _run_part(
+        self, model: nn.Module, module: SRTaskModel, part: Part, is_last: bool
+    ) -> Dict[str, Tensor]:
+        with self._context(model, reduce=is_last):
+            losses = model(part, mode='loss')
+            loss, log_vars = module.parse_losses(losses)
+        self.lead.backward(self.lead.scale_loss(loss))
+        if not is_last:  # mmengine takes each backward pass for an iteration
+            self.lead._inner_count -= 1
         return {key: value.detach() for key, value in log_vars.items()}
 
     @contextmanager
@@ -76,11 +85,6 @@ class PhaseUpdate:
                 stack.enter_context(model.no_sync())
             stack.enter_context(self.lead.optim_context(model))
             yield
-
-    def _backward(self, loss: Tensor, count: bool) -> None:
-        self.lead.backward(self.lead.scale_loss(loss))
-        if not count:  # mmengine takes each backward pass for an iteration
-            self.lead._inner_count -= 1
 
     def _step(self) -> None:
         if not self.lead.should_update():

@@ -1,6 +1,6 @@
 import random
 from contextlib import contextmanager
-from typing import Dict, Iterator, Optional, Sequence, Union
+from typing import Dict, Iterator, Optional, Sequence
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ import torch.nn as nn
 from mmengine.model import BaseModel
 from torch import Tensor
 
-from .phase import Part, Phase, build_phases
+from .phase import Phase, build_phases
 from .views import Views
 
 NETWORKS = ('sr_net', 'task_model')
@@ -70,20 +70,17 @@ class PhasedModel(BaseModel):
             for name in self.networks:
                 self._set_frozen(name, False)
 
-    def phase_losses(self, part: Union[Part, Tensor]) -> Dict[str, Tensor]:
-        """The losses of a part of a phase; of mode ``loss``.
+    def train_step(self, data: dict, optim_wrapper) -> Dict[str, Tensor]:
+        """Called by loops that know no phases.
 
         Raises:
-            RuntimeError: If another loop asks for losses, outside of any
-                phase.
+            RuntimeError: Always.
         """
-        if not isinstance(part, Part):
-            raise RuntimeError(
-                f'{type(self).__name__} is trained phase by phase: set '
-                "train_cfg.type to 'sr4ir_mm.AlternatingEpochTrainLoop' or "
-                "'sr4ir_mm.AlternatingIterTrainLoop'."
-            )
-        return part(self)
+        raise RuntimeError(
+            f'{type(self).__name__} is trained phase by phase: set '
+            "train_cfg.type to 'sr4ir_mm.AlternatingEpochTrainLoop' or "
+            "'sr4ir_mm.AlternatingIterTrainLoop'."
+        )
 
     @torch.no_grad()
     def rehearse(self, views: Views) -> None:

@@ -159,12 +159,9 @@ class SRTaskModel(PhasedModel):
         Returns:
             dict | list: What the task model returns. In mode ``loss``, the
             part's losses.
-
-        Raises:
-            RuntimeError: In mode ``loss``, if another loop asks for it.
         """
         if mode == 'loss':
-            return self.phase_losses(inputs)
+            return inputs(self)
         views = Views(self, inputs, data_samples)
         if mode == 'predict':
             return self.predict(views, self.view)

@@ -30,6 +30,12 @@ def update(model, progress=0.5, wrappers=None, times=1):
     return log
 
 
+@pytest.fixture(autouse=True)
+def no_dropout(monkeypatch):
+    for name in ('dropout', 'dropout2d'):
+        monkeypatch.setattr(torch.nn.functional, name, lambda x, *_: x)
+
+
 def parameters_of(network):
     return {name: p.clone() for name, p in network.named_parameters()}
 
@@ -56,14 +62,12 @@ def gradients_of_the_sum(model, progress=0.5):
 
 
 @pytest.mark.parametrize('task', TASKS)
-def test_parts_add_up_to_one_backward_pass(task, float64, monkeypatch):
+def test_parts_add_up_to_one_backward_pass(task, float64):
     """Statistics of BatchNorm and the reported sum too."""
     torch.set_default_dtype(torch.float64)
-    monkeypatch.setattr(torch.nn.functional, 'dropout2d', lambda x, *_: x)
-    monkeypatch.setattr(torch.nn.functional, 'dropout', lambda x, *_: x)
     try:
         mask = torch.rand(2, 1, 8, 8) < 0.5
-        pair = [build(task, TASK_PHASE) for _ in range(2)]
+        pair = [build(task, TASK_PHASE).double() for _ in range(2)]
         for model in pair:
             model.cqmix.draw_mask = lambda sr: mask
         expected, loss = gradients_of_the_sum(pair[1])

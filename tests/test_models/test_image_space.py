@@ -61,14 +61,6 @@ def test_lr_of_the_pipeline_and_batch_augments():
         model.make_views(batch)
 
 
-def test_views_pass_through():
-    model = build_model()
-    views = model.make_views(make_batch())
-    again = model.data_preprocessor(views, training=True)
-    assert again['inputs'] is views
-    assert again['data_samples'] is views.data_samples
-
-
 @pytest.mark.parametrize('sizes', [[(375, 500), (333, 500)], [(100, 30)]])
 def test_resize_is_torchvisions(sizes):
     transform = GeneralizedRCNNTransform(80, 133, MEAN, STD).eval()
