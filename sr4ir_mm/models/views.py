@@ -6,6 +6,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from .tiling import super_resolve_in_tiles
+
 if TYPE_CHECKING:
     from .sr_task_model import SRTaskModel
 
@@ -183,22 +185,36 @@ class Views:
             raise ValueError(
                 "View 'sr' is asked for, but model.sr_net is not set."
             )
-        if shares_layers(self.model.sr_net):
+        network, lr = self.model.sr_net, self['lr']
+        if self.model.tile is not None and not network.training:
+            return super_resolve_in_tiles(
+                self._super_resolve,
+                lr,
+                self.model.scale,
+                self.model.tile,
+                # SwinIR's
+                window=getattr(network, 'window_size', 1),
+            )
+        return self._super_resolve(lr)
+
+    def _super_resolve(self, lr: Tensor) -> Tensor:
+        """View ``lr``, or a piece of it -> the same of ``sr``."""
+        if lr is self['lr'] and shares_layers(self.model.sr_net):
             # once for both views: BatchNorm counts every pass
-            sr = self.model.sr_net.reconstruct(self['shared'], self['lr'])
+            sr = self.model.sr_net.reconstruct(self['shared'], lr)
         else:
-            network, lr = self.model.sr_net, self['lr']
+            network = self.model.sr_net
             if network.with_cp and torch.is_grad_enabled():
                 # its own maps are made again when those of the task model,
                 # which lie behind, are gone
                 sr = checkpoint(network, lr, use_reentrant=False)
             else:
                 sr = network(lr)
-        *batch, height, width = self['lr'].shape
+        *batch, height, width = lr.shape
         scale = self.model.scale
         if sr.shape != (*batch, height * scale, width * scale):
             raise ValueError(
-                f'model.sr_net turns {tuple(self["lr"].shape)} into '
+                f'model.sr_net turns {tuple(lr.shape)} into '
                 f'{tuple(sr.shape)}: expected RGB, larger by model.scale='
                 f'{scale}.'
             )
