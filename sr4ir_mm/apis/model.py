@@ -52,7 +52,7 @@ def init_model(
         model = _build_model(cfg, checkpoint if config is None else config)
     _load_weights(model, file, checkpoint)
     model.cfg = cfg
-    model.dataset_meta = _dataset_meta(file, cfg)
+    model.dataset_meta = _dataset_meta(file, cfg, model.toolbox)
     model = revert_sync_batchnorm(model)  # which needs a process group
     return model.to(device or get_device()).eval()
 
@@ -64,11 +64,16 @@ def _load_checkpoint(checkpoint: str) -> dict:
         raise FileNotFoundError(
             f'There is no checkpoint {checkpoint!r}.'
         ) from None
-    except (EOFError, RuntimeError, UnpicklingError, BadZipFile) as error:
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        UnpicklingError,
+        BadZipFile,
+    ) as error:
         raise ValueError(
-            f'Cannot read the checkpoint {checkpoint!r}: is it a whole file '
-            f'that PyTorch wrote? ({type(error).__name__}: '
-            f'{str(error).splitlines()[0] if str(error) else ""})'
+            f'Cannot read the checkpoint {checkpoint!r}, or not safely: '
+            f'{str(error) or "it is empty"}'
         ) from error
     if not isinstance(file, dict):
         raise ValueError(
@@ -153,14 +158,14 @@ def _name(what: str, names: set) -> str:
     return names and f'{len(names)} {what} ({listed}{more})'
 
 
-def _dataset_meta(file: dict, cfg: Config) -> dict:
+def _dataset_meta(file: dict, cfg: Config, scope: str) -> dict:
     """Classes and palette: the training data's, or what the config says."""
     meta = file.get('meta', {}).get('dataset_meta')
     if meta is not None:
         return meta
     dataset = cfg.get('test_dataloader', {}).get('dataset', {})
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        kind = DATASETS.get(dataset.get('type', ''))
+    with DATASETS.switch_scope_and_registry(scope) as registry:
+        kind = registry.get(dataset.get('type', ''))
     return {
         **getattr(kind, 'METAINFO', {}),
         **dataset.get('metainfo', {}),

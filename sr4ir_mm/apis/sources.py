@@ -1,6 +1,7 @@
 """What can be predicted from: files, folders, patterns, arrays, videos."""
 
 import glob
+import logging
 import mimetypes
 import os.path as osp
 from io import BytesIO
@@ -70,7 +71,7 @@ class Video:
             print_log(
                 f'{self.name}: {num} of {expected} frames could be read.',
                 'current',
-                level='WARNING',
+                level=logging.WARNING,
             )
 
 

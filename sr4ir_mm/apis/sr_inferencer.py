@@ -1,3 +1,4 @@
+import logging
 import os.path as osp
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Union
 
@@ -284,7 +285,7 @@ class SRInferencer(BaseInferencer):
 
     def _skip(self, name: str, error: Exception) -> None:
         self.skipped[name] = str(error)
-        print_log(f'{name}: {error} Skipped.', 'current', level='WARNING')
+        print_log(f'Skipped {name}: {error}', 'current', level=logging.WARNING)
 
     def forward(self, inputs: List[dict], **kwargs) -> List[BaseDataElement]:
         """Predict from a batch.

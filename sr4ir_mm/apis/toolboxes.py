@@ -44,11 +44,11 @@ def build_pipeline(cfg: Config, toolbox: str, hr: bool) -> Callable:
 
 def build_pen(cfg: Config, model: SRTaskModel) -> Visualizer:
     """The toolbox's visualizer without back ends, which only draws."""
-    default = dict(type=VISUALIZER[model.toolbox])
-    visualizer = dict(cfg.get('visualizer') or default)
-    visualizer.update(name=f'pen_{id(model)}', vis_backends=[], save_dir=None)
-    with DefaultScope.overwrite_default_scope(model.toolbox):
-        pen = VISUALIZERS.build(visualizer)
+    options = dict(cfg.get('visualizer') or {})
+    name = options.pop('type', VISUALIZER[model.toolbox])
+    options.update(name='pen', vis_backends=[], save_dir=None)
+    with VISUALIZERS.switch_scope_and_registry(model.toolbox) as registry:
+        pen = registry.get(name)(**options)
     pen.dataset_meta = dict(model.dataset_meta)
     if model.toolbox == 'mmseg':  # which insists on both
         num = model.num_classes
@@ -56,6 +56,10 @@ def build_pen(cfg: Config, model: SRTaskModel) -> Visualizer:
         names = [str(label) for label in range(num)]
         for key, default in (('classes', names), ('palette', colors)):
             pen.dataset_meta[key] = pen.dataset_meta.get(key) or default
+    palette = pen.dataset_meta.get('palette')
+    if palette is not None and not isinstance(palette, str):
+        # mmdet takes no lists for colours
+        pen.dataset_meta['palette'] = [tuple(color) for color in palette]
     return pen
 
 
