@@ -122,7 +122,7 @@ def build_page(inferencers: Dict[str, SRInferencer], max_pixels: float):
                     lr = gr.Image(label='LR', format='png')
                     sr = gr.Image(label='SR', format='png')
                 drawing = gr.Image(
-                    label='LR | SR with what is predicted', format='png'
+                    label='LR, SR, and what is predicted', format='png'
                 )
         button.click(
             run,

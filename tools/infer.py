@@ -27,7 +27,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--out-dir',
         default='outputs',
-        help='folder for vis (LR beside SR with predictions), sr and pred',
+        help='folder for vis (LR, SR, predictions), sr and pred',
     )
     parser.add_argument(
         '--hr',

@@ -6,6 +6,8 @@ import numpy as np
 import torch.nn.functional as F
 from mmengine.structures import BaseDataElement, PixelData
 
+from sr4ir_mm.models.sr_task_model import SRTaskModel
+
 Size = Tuple[int, int]  # height, width
 
 
@@ -55,31 +57,30 @@ def _plain_instances(instances, classes) -> dict:
 
 
 def rescale_prediction(
-    sample: BaseDataElement, size: Size, align_corners: bool, threshold: float
+    sample: BaseDataElement, size: Size, model: SRTaskModel
 ) -> None:
-    """Bring what was predicted to an image of another size, in place.
+    """Bring what was predicted to an image of another size. Sets the fields of
+    the sample anew, and writes to none.
 
     Args:
         sample (BaseDataElement): The toolbox's, predicted.
         size (tuple[int, int]): Height and width of the image.
-        align_corners (bool): How the segmentor resizes its logits.
-        threshold (float): From which on a segmentor with a single logit says
-            foreground.
+        model (SRTaskModel): By which it was predicted.
     """
     height, width = sample.ori_shape
     if (height, width) == size:
         return
-    if 'seg_logits' in sample:  # as mmseg resizes them
+    if 'seg_logits' in sample:  # what BaseSegmentor.postprocess_result does
         logits = F.interpolate(
             sample.seg_logits.data[None],
             size=size,
             mode='bilinear',
-            align_corners=align_corners,
+            align_corners=model.align_corners,
         )[0]
         if len(logits) > 1:
             labels = logits.argmax(dim=0, keepdim=True)
         else:
-            labels = (logits > threshold).to(logits)
+            labels = (logits > model.decode_head.threshold).to(logits)
         sample.set_data(
             dict(
                 seg_logits=PixelData(data=logits),
@@ -89,10 +90,11 @@ def rescale_prediction(
     if 'pred_instances' in sample:
         from mmdet.structures.bbox import scale_boxes
 
-        instances = sample.pred_instances
+        instances = sample.pred_instances.clone()
         factors = size[1] / width, size[0] / height
         instances.bboxes = scale_boxes(instances.bboxes, factors)
         if 'masks' in instances:
-            masks = instances.pop('masks')[None].float()
+            masks = instances.masks[None].float()
             instances.masks = F.interpolate(masks, size, mode='area')[0] > 0.5
+        sample.pred_instances = instances
     sample.set_metainfo(dict(ori_shape=size))

@@ -325,7 +325,7 @@ class SRInferencer(BaseInferencer):
         wait_time: float = 0,
         pred_score_thr: float = 0.3,
     ) -> Optional[List[np.ndarray]]:
-        """Draw the LR images beside the SR images with what was predicted.
+        """Draw LR images, SR images, and these with what was predicted.
 
         Returns:
             list[np.ndarray] | None: RGB, uint8, (H, W, 3).
@@ -336,7 +336,7 @@ class SRInferencer(BaseInferencer):
         for sample in preds:
             drawings.append(
                 draw_result(
-                    self.visualizer, sample, self.model.toolbox, pred_score_thr
+                    self.visualizer, sample, self.model, pred_score_thr
                 )
             )
             if show:
@@ -360,7 +360,8 @@ class SRInferencer(BaseInferencer):
             preds, visualization or [None] * len(preds)
         ):
             if coordinates == 'input':
-                self._to_input_coordinates(sample)
+                size = tuple(sample.input_shape)
+                rescale_prediction(sample, size, self.model)
             results.append(
                 dict(
                     name=sample.img_path,
@@ -371,12 +372,3 @@ class SRInferencer(BaseInferencer):
                 )
             )
         return results
-
-    def _to_input_coordinates(self, sample: BaseDataElement) -> None:
-        head = getattr(self.model.task_model, 'decode_head', None)
-        rescale_prediction(
-            sample,
-            tuple(sample.input_shape),
-            align_corners=getattr(head, 'align_corners', False),
-            threshold=getattr(head, 'threshold', None),
-        )

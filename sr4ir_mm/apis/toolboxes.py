@@ -13,6 +13,8 @@ from mmengine.visualization import Visualizer
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.visualization import draw_sample, to_uint8
 
+from .predictions import rescale_prediction
+
 PACK = dict(
     mmseg='PackSegInputs', mmdet='PackDetInputs', mmpretrain='PackInputs'
 )
@@ -25,6 +27,7 @@ VISUALIZER = dict(
 LOADERS = ('Load', 'Pack', 'DegradeInPipeline')
 # In larger images, mmseg takes minutes to find the middles of all masks.
 MAX_LABELLED = 512 * 512
+MIN_SIDE = 256  # of drawings
 GAP = 8  # pixels between the pictures of a drawing
 
 
@@ -77,31 +80,40 @@ def use_sliding_windows(model: SRTaskModel, side: int) -> None:
 def draw_result(
     pen: Visualizer,
     sample: BaseDataElement,
-    toolbox: str,
+    model: SRTaskModel,
     pred_score_thr: float,
 ) -> np.ndarray:
-    """Draw the LR image beside the SR image with what is predicted.
+    """Draw, side by side, the LR image, the SR image, and the SR image with
+    what is predicted; small images are enlarged, so that words fit in.
 
     Args:
         pen (Visualizer): Of :func:`build_pen`.
         sample (BaseDataElement): Predicted, with ``pred_img`` and ``lr_img``:
             RGB in [0, 1], (3, h, w).
-        toolbox (str): Whose they are.
+        model (SRTaskModel): By which it was.
         pred_score_thr (float): Score from which on boxes are drawn.
 
     Returns:
         np.ndarray: RGB, uint8, (H, W, 3).
     """
+    zoom = -(-MIN_SIDE // min(sample.ori_shape))
+    if zoom > 1:
+        sample = sample.clone()
+        size = tuple(side * zoom for side in sample.ori_shape)
+        rescale_prediction(sample, size, model)
     options = {}
-    if toolbox == 'mmseg':
+    if model.toolbox == 'mmseg':
         height, width = sample.ori_shape
         options.update(with_labels=height * width <= MAX_LABELLED)
-    elif toolbox == 'mmdet':
+    elif model.toolbox == 'mmdet':
         options.update(pred_score_thr=pred_score_thr)
     drawn = draw_sample(pen, sample, **options)
     height, width = drawn.shape[:2]
-    lr = mmcv.imresize(
-        to_uint8(sample.lr_img), (width, height), interpolation='nearest'
+    lr, sr = (
+        mmcv.imresize(
+            to_uint8(image), (width, height), interpolation='nearest'
+        )
+        for image in (sample.lr_img, sample.pred_img)
     )
     gap = np.full((height, GAP, 3), 255, np.uint8)
-    return np.concatenate([lr, gap, drawn], axis=1)
+    return np.concatenate([lr, gap, sr, gap, drawn], axis=1)

@@ -16,11 +16,11 @@ MAX_VIDEO_WIDTH = 3840
 class ResultWriter:
     """Writes results of :class:`SRInferencer` into a folder.
 
-    ``vis/NAME.png`` is the LR image beside the SR image with what was
-    predicted, ``sr/NAME.png`` the SR image. ``pred/NAME.png`` has the label of
-    each pixel (segmentation), ``pred/NAME.json`` boxes or classes. Of a video,
-    there are ``vis/NAME.mp4``, ``sr/NAME.mp4``, and ``pred/NAME/FRAME.json``
-    or ``.png``.
+    ``vis/NAME.png`` has the LR image, the SR image, and the SR image with what
+    was predicted; ``sr/NAME.png`` is the SR image. ``pred/NAME.png`` has the
+    label of each pixel (segmentation), ``pred/NAME.json`` boxes or classes. Of
+    a video, there are ``vis/NAME.mp4``, ``sr/NAME.mp4``, and
+    ``pred/NAME/FRAME.json`` or ``.png``.
 
     Args:
         out_dir (str): The folder. If empty, nothing is written.

@@ -92,7 +92,7 @@ def test_hr_images_are_degraded_first(saved, task, make_image):
     if task == 'seg':
         assert result['predictions'][0].shape == (30, 42)
     height, width = result['visualization'][0].shape[:2]
-    assert (width - 8) / 2 == pytest.approx(height * 42 / 30, abs=1)
+    assert (width - 16) / 3 == pytest.approx(height * 42 / 30, abs=1)
 
 
 def test_hr_images_go_through_the_pipeline_of_the_config(saved, make_image):
@@ -163,7 +163,7 @@ def test_instance_masks(saved):
         ),
         metainfo=dict(ori_shape=(16, 24)),
     )
-    rescale_prediction(sample, (4, 6), False, None)
+    rescale_prediction(sample, (4, 6), None)
     plain = json.loads(json.dumps(to_plain(sample, {})))
     assert plain['bboxes'] == [[2, 1, 4, 2]]
     expected = np.zeros((4, 6))
@@ -298,7 +298,7 @@ def test_data_samples(write_checkpoint, make_image, tmp_path):
 def test_classes_without_names(write_checkpoint, make_image):
     path = write_checkpoint('seg', meta=dict(classes=None, palette=[]))
     result = infer(path, make_image(), return_vis=True)
-    assert result['visualization'][0].shape == (80, 112 * 2 + 8, 3)
+    assert result['visualization'][0].shape == (320, 448 * 3 + 16, 3)
 
 
 def test_classes_come_from_the_config_if_the_checkpoint_has_none(saved):
