@@ -1,7 +1,6 @@
 """A page to try models on: ``python tools/demo_app.py CHECKPOINT ...``."""
 
 import argparse
-import os.path as osp
 import sys
 from typing import Any, Dict, Tuple
 
@@ -95,7 +94,8 @@ def build_page(inferencers: Dict[str, SRInferencer], max_pixels: float):
             if num_pixels > max_pixels:
                 raise ValueError(
                     f'The SR image would have {num_pixels / 1e6:.1f} million '
-                    f'pixels, {max_pixels / 1e6:.1f} are allowed.'
+                    f'pixels, {max_pixels / 1e6:.1f} are allowed: take a '
+                    'smaller one, or restart with --max-pixels.'
                 )
             return predict(inferencer, path, kind == HR, threshold)
         except ValueError as error:
@@ -118,12 +118,12 @@ def build_page(inferencers: Dict[str, SRInferencer], max_pixels: float):
                     num_top_classes=MAX_WORDS,
                 )
             with gr.Column(scale=3):
-                with gr.Row():
-                    lr = gr.Image(label='LR', format='png')
-                    sr = gr.Image(label='SR', format='png')
                 drawing = gr.Image(
                     label='LR, SR, and what is predicted', format='png'
                 )
+                with gr.Row():
+                    lr = gr.Image(label='LR, to download', format='png')
+                    sr = gr.Image(label='SR, to download', format='png')
         button.click(
             run,
             [image, checkpoint, kind, threshold],
@@ -136,7 +136,7 @@ def main() -> None:
     args = parse_args()
     try:
         inferencers = {
-            osp.relpath(checkpoint): SRInferencer(
+            checkpoint: SRInferencer(
                 args.config, checkpoint, args.device, show_progress=False
             )
             for checkpoint in args.checkpoints
