@@ -61,6 +61,8 @@ class Views:
                 for sample in data_samples
             ]
         )
+        # how LR was made, for SR networks that are told
+        self._told = {}
         # of SRTaskModel.task_samples, the same for all views
         self.task_samples: Optional[list] = None
         self._made = {}
@@ -158,7 +160,9 @@ class Views:
         samples = self.data_samples or []
         if samples and all('lr' in sample for sample in samples):
             return self.model.image_space.stack_lr(samples, self.sizes, scale)
-        return self.model.degradation(self['hr'])
+        lr = self.model.degradation(self['hr'])
+        self._told = self.model.degradation.told
+        return lr
 
     def _make_bilinear(self) -> Tensor:
         # align_corners as in the authors' code for their LR baseline.
@@ -177,6 +181,9 @@ class Views:
         if shares_layers(self.model.sr_net):
             # once for both views: BatchNorm counts every pass
             sr = self.model.sr_net.reconstruct(self['shared'], self['lr'])
+        elif getattr(self.model.sr_net, 'is_told_degradation', False):
+            lr = self['lr']
+            sr = self.model.sr_net(lr, **self._told)
         else:
             sr = self.model.sr_net(self['lr'])
         *batch, height, width = self['lr'].shape
