@@ -32,7 +32,8 @@ class Video:
     def __init__(self, source: Union[str, int]) -> None:
         self.source = source
         self.live = isinstance(source, int)
-        self.name = f'webcam {source}' if self.live else osp.basename(source)
+        self.name = f'webcam {source}' if self.live else source
+        self.stem = osp.splitext(osp.basename(str(source)))[0]
         self._capture = cv2.VideoCapture(source)
         if not self._capture.isOpened():
             raise ValueError(

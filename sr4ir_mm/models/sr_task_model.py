@@ -93,7 +93,7 @@ class SRTaskModel(PhasedModel):
             )
         if tile is not None and (not isinstance(tile, int) or tile < 1):
             raise ValueError(
-                f'model.tile={tile!r}: expected a number of LR pixels, or None.'
+                f'model.tile={tile!r}: expected LR pixels, or None.'
             )
         require_package(
             self.toolbox, self.toolbox_package, type(self).__name__
