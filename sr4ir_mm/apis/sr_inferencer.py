@@ -206,8 +206,8 @@ class SRInferencer(BaseInferencer):
             return_datasamples (bool): See :meth:`__call__`.
 
         Yields:
-            dict: ``name``, ``prediction``, ``sr`` and ``visualization``, as in
-            :meth:`__call__`.
+            dict: ``name``, ``prediction``, ``lr``, ``sr`` and
+            ``visualization``, as in :meth:`__call__`.
 
         Raises:
             ValueError: If there is nothing that can be predicted from.
@@ -412,6 +412,7 @@ class SRInferencer(BaseInferencer):
                     prediction=sample
                     if return_datasamples
                     else to_plain(sample, self.model.dataset_meta),
+                    lr=to_uint8(sample.lr_img),
                     sr=to_uint8(sample.pred_img),
                     visualization=drawing,
                 )

@@ -2,8 +2,6 @@
 
 import copy
 import json
-import subprocess
-import sys
 
 import cv2
 import numpy as np
@@ -15,72 +13,27 @@ from PIL import Image
 from tiny import (
     DETECTOR,
     TASKS,
-    build_model,
-    model_cfg,
     runner_cfg,
     toy_dataset_cfg,
 )
 
 from sr4ir_mm.apis import SRInferencer, init_model
 
-CLASSES = ('sky', 'road', 'tree', 'car', 'sign')
-META = dict(
-    classes=CLASSES, palette=[[40 * i, 90, 200 - 40 * i] for i in range(5)]
-)
+CLASSES = ('sky', 'road', 'tree', 'car', 'sign')  # see conftest.py
 EACH_TASK = pytest.mark.parametrize('task', TASKS)
 
 
-@pytest.fixture(scope='module')
-def saved(tmp_path_factory):
-    """Write a checkpoint as mmengine does, once for each set of arguments."""
-    root, written = tmp_path_factory.mktemp('checkpoints'), {}
-
-    def _save(task='seg', meta=META, **kwargs):
-        key = repr((task, meta, kwargs))
-        if key not in written:
-            dataset = toy_dataset_cfg(task, root, 'val', augment=False)
-            cfg = Config(
-                dict(
-                    default_scope=TASKS[task]['scope'],
-                    model=model_cfg(task, **kwargs),
-                    test_dataloader=dict(dataset=dataset),
-                )
-            )
-            path = root / f'{len(written)}.pth'
-            torch.save(
-                dict(
-                    state_dict=build_model(task, **kwargs).state_dict(),
-                    meta=dict(cfg=cfg.pretty_text, dataset_meta=meta),
-                ),
-                path,
-            )
-            written[key] = str(path)
-        return written[key]
-
-    return _save
-
-
-def make_image(height=20, width=28, seed=0):
-    """BGR, uint8: smooth, so that resizing hardly changes it."""
-    noise = np.random.default_rng(seed).integers(0, 256, (4, 5, 3))
-    return cv2.resize(noise.astype(np.uint8), (width, height))
+@pytest.fixture
+def saved(write_checkpoint):
+    return write_checkpoint
 
 
 def infer(weights, inputs, **kwargs):
     return SRInferencer(weights=weights, show_progress=False)(inputs, **kwargs)
 
 
-def script(*args):
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', 'tools/infer.py', *map(str, args)],
-        capture_output=True,
-        text=True,
-    )
-    return done.returncode, done.stdout + done.stderr
-
-
 @EACH_TASK
-def test_predictions_are_the_models_own(saved, task):
+def test_predictions_are_the_models_own(saved, task, make_image):
     """In coordinates of the LR image, as `model.input_is_lr` has them."""
     image = make_image()
     result = infer(saved(task), image)
@@ -115,7 +68,7 @@ def test_predictions_are_the_models_own(saved, task):
         assert prediction['pred_class'] == CLASSES[int(sample.pred_label)]
 
 
-def test_coordinates_of_the_sr_image(saved):
+def test_coordinates_of_the_sr_image(saved, make_image):
     image = make_image()
     mask = infer(saved('seg'), image, coordinates='sr')['predictions'][0]
     assert mask.shape == (80, 112)
@@ -131,7 +84,7 @@ def test_coordinates_of_the_sr_image(saved):
 
 
 @EACH_TASK
-def test_hr_images_are_degraded_first(saved, task):
+def test_hr_images_are_degraded_first(saved, task, make_image):
     """Also where their sides are no multiples of the scale."""
     image = make_image(30, 42)
     result = infer(saved(task), image, hr=True, return_vis=True)
@@ -142,7 +95,7 @@ def test_hr_images_are_degraded_first(saved, task):
     assert (width - 8) / 2 == pytest.approx(height * 42 / 30, abs=1)
 
 
-def test_hr_images_go_through_the_pipeline_of_the_config(saved):
+def test_hr_images_go_through_the_pipeline_of_the_config(saved, make_image):
     path = saved('seg')
     config = Config(copy.deepcopy(init_model(path).cfg.to_dict()))
     config.test_dataloader.dataset.pipeline.insert(
@@ -172,7 +125,7 @@ def test_channels(saved):
 
 
 @EACH_TASK
-def test_batches_change_nothing(saved, task):
+def test_batches_change_nothing(saved, task, make_image):
     images = [make_image(seed=i) for i in range(3)] + [make_image(16, 16)]
     inferencer = SRInferencer(weights=saved(task), show_progress=False)
     sizes = []
@@ -218,7 +171,7 @@ def test_instance_masks(saved):
     np.testing.assert_array_equal(decode(plain['masks'][0]), expected)
 
 
-def test_tiles_and_sliding_windows(saved):
+def test_tiles_and_sliding_windows(saved, make_image):
     image = make_image(96, 64)
     path = saved('seg')
     whole, tiled = (
@@ -239,7 +192,7 @@ def test_tiles_and_sliding_windows(saved):
 
 
 @EACH_TASK
-def test_files_are_written(saved, task, tmp_path):
+def test_files_are_written(saved, task, tmp_path, make_image):
     folder = tmp_path / 'in'
     for i, name in enumerate(['a.png', 'a.bmp', 'b.png', 'broken.png']):
         (folder / name).parent.mkdir(exist_ok=True)
@@ -270,14 +223,9 @@ def test_files_are_written(saved, task, tmp_path):
 
 
 @pytest.mark.parametrize('task', ['seg', 'det'])
-def test_video(saved, task, tmp_path):
+def test_video(saved, task, tmp_path, write_video):
     path = tmp_path / 'clip.mp4'
-    video = cv2.VideoWriter(
-        str(path), cv2.VideoWriter_fourcc(*'mp4v'), 10, (28, 20)
-    )
-    for i in range(3):
-        video.write(make_image(seed=i))
-    video.release()
+    write_video(path)
     out = tmp_path / 'out'
     result = infer(saved(task), path, batch_size=2, out_dir=str(out))
     assert len(result['predictions']) == 3
@@ -289,7 +237,7 @@ def test_video(saved, task, tmp_path):
     assert len(list((out / 'pred' / 'clip').iterdir())) == 3
 
 
-def test_webcam(saved, monkeypatch):
+def test_webcam(saved, monkeypatch, make_image):
     """None is at hand: one that gives two frames."""
     frames = [make_image(seed=i) for i in range(2)]
 
@@ -340,7 +288,7 @@ def test_classes_come_from_the_config_if_the_checkpoint_has_none(saved):
     assert model.dataset_meta['classes'][1] == 'horizontal'
 
 
-def test_a_network_that_fails_on_one_image(saved):
+def test_a_network_that_fails_on_one_image(saved, make_image):
     """SwinIR cannot mirror what is smaller than its window."""
     swinir = dict(
         type='mmagic.SwinIRNet',
@@ -361,7 +309,7 @@ def test_a_network_that_fails_on_one_image(saved):
         infer(path, images[1])
 
 
-def test_an_oracle_knows_no_lr(saved):
+def test_an_oracle_knows_no_lr(saved, make_image):
     path = saved('seg', sr_net=None, view='hr', phases=())
     with pytest.raises(ValueError, match='say hr=True'):
         infer(path, make_image())
@@ -404,20 +352,24 @@ def test_checkpoints_that_do_not_fit(saved, tmp_path):
         init_model(other)
 
 
-def test_script(saved, tmp_path):
+def test_script(saved, tmp_path, make_image, run_script):
     folder = tmp_path / 'in'
     folder.mkdir()
     cv2.imwrite(str(folder / 'good.png'), make_image())
     out = ('--out-dir', tmp_path / 'out', '--no-save-vis')
-    code, text = script(folder, saved('det'), *out, '--coordinates', 'sr')
+    code, text = run_script(
+        'infer', folder, saved('det'), *out, '--coordinates', 'sr'
+    )
     assert code == 0 and '1 predicted' in text, text
     assert (tmp_path / 'out' / 'pred' / 'good.json').exists()
     assert not (tmp_path / 'out' / 'vis').exists()
 
     (folder / 'bad.jpg').write_bytes(b'bad')
-    code, text = script(folder, saved('det'), *out, '--batch-size', 2)
+    code, text = run_script(
+        'infer', folder, saved('det'), *out, '--batch-size', 2
+    )
     assert code == 1 and 'bad.jpg: is no image' in text, text
 
-    code, text = script(tmp_path / 'out', saved('det'))
+    code, text = run_script('infer', tmp_path / 'out', saved('det'))
     last = text.strip().splitlines()[-1]
     assert code == 2 and last.startswith('infer.py: The folder'), text
