@@ -64,13 +64,7 @@ def _load_checkpoint(checkpoint: str) -> dict:
         raise FileNotFoundError(
             f'There is no checkpoint {checkpoint!r}.'
         ) from None
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        UnpicklingError,
-        BadZipFile,
-    ) as error:
+    except (EOFError, RuntimeError, UnpicklingError, BadZipFile) as error:
         raise ValueError(
             f'Cannot read the checkpoint {checkpoint!r}: is it a whole file '
             f'that PyTorch wrote? ({type(error).__name__}: '

@@ -1,41 +1,29 @@
 import os.path as osp
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Union
 
-import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.dataset import Compose, pseudo_collate
+from mmengine.dataset import pseudo_collate
 from mmengine.infer import BaseInferencer
 from mmengine.logging import print_log
-from mmengine.registry import DefaultScope
 from mmengine.structures import BaseDataElement
-from mmengine.visualization import Visualizer
 from rich.progress import track
 
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
-from sr4ir_mm.visualization import draw_sample, to_uint8
+from sr4ir_mm.visualization import to_uint8
 
 from .model import init_model
 from .predictions import rescale_prediction, to_plain
 from .sources import ImageType, InputsType, Video, find_inputs, read_image
+from .toolboxes import (
+    build_pen,
+    build_pipeline,
+    draw_result,
+    use_sliding_windows,
+)
 from .writer import ResultWriter
-
-# Of each toolbox: its transform that packs, and its visualizer.
-PACK = dict(
-    mmseg='PackSegInputs', mmdet='PackDetInputs', mmpretrain='PackInputs'
-)
-PEN = dict(
-    mmseg='SegLocalVisualizer',
-    mmdet='DetLocalVisualizer',
-    mmpretrain='UniversalVisualizer',
-)
-# Transforms that need files or labels, which are not there.
-LOADERS = ('Load', 'Pack', 'DegradeInPipeline')
-# In larger images, mmseg takes minutes to find the middles of all masks.
-MAX_LABELLED = 512 * 512
-GAP = 8  # pixels between the pictures of a drawing
 
 
 class SRInferencer(BaseInferencer):
@@ -69,7 +57,7 @@ class SRInferencer(BaseInferencer):
     preprocess_kwargs = {'hr'}
     forward_kwargs = set()
     visualize_kwargs = {'return_vis', 'show', 'wait_time', 'pred_score_thr'}
-    postprocess_kwargs = {'coordinates', 'return_datasamples'}
+    postprocess_kwargs = {'coordinates'}
 
     model: SRTaskModel
 
@@ -93,42 +81,18 @@ class SRInferencer(BaseInferencer):
         self.cfg = self.model.cfg
         self.show_progress = show_progress
         self.collate_fn = pseudo_collate
-        with DefaultScope.overwrite_default_scope(self.model.toolbox):
-            self.pipeline = self._init_pipeline(self.cfg)
-            self.visualizer = self._init_visualizer(self.cfg)
+        self.pipeline = self._init_pipeline(self.cfg)
+        self.visualizer = build_pen(self.cfg, self.model)
         if tile is not None and self.model.toolbox == 'mmseg':
-            self._use_sliding_windows(tile * self.model.scale)
+            use_sliding_windows(self.model, tile * self.model.scale)
         self.skipped: Dict[str, str] = {}
 
     def _init_pipeline(self, cfg: Config) -> Dict[bool, Callable]:
-        """What happens to an image that is HR (True), or LR (False), which
-        reaches the SR network as it is."""
-        dataset = cfg.get('test_dataloader', {}).get('dataset', {})
-        transforms = [
-            transform
-            for transform in dataset.get('pipeline', [])
-            if not transform['type'].split('.')[-1].startswith(LOADERS)
-        ]
-        pack = dict(type=PACK[self.model.toolbox])
-        return {True: Compose([*transforms, pack]), False: Compose([pack])}
-
-    def _init_visualizer(self, cfg: Config) -> Visualizer:
-        """The toolbox's, as a pen: without back ends."""
-        visualizer = cfg.get('visualizer') or dict(
-            type=PEN[self.model.toolbox]
-        )
-        visualizer = dict(visualizer, vis_backends=[], save_dir=None)
-        pen = super()._init_visualizer(Config(dict(visualizer=visualizer)))
-        pen.dataset_meta = self.model.dataset_meta
-        return pen
-
-    def _use_sliding_windows(self, side: int) -> None:
-        test_cfg = self.model.task_model.test_cfg
-        if test_cfg.get('mode') != 'slide':
-            stride = max(side * 2 // 3, 1)
-            test_cfg.update(
-                mode='slide', crop_size=(side, side), stride=(stride, stride)
-            )
+        """Of HR (True) and of LR images."""
+        return {
+            hr: build_pipeline(cfg, self.model.toolbox, hr)
+            for hr in (True, False)
+        }
 
     def __call__(
         self,
@@ -162,7 +126,7 @@ class SRInferencer(BaseInferencer):
         """
         results = dict(predictions=[], visualization=[], sr=[])
         for result in self.stream(
-            inputs, batch_size, return_datasamples=return_datasamples, **kwargs
+            inputs, batch_size, return_datasamples, **kwargs
         ):
             results['predictions'].append(result['prediction'])
             if result['visualization'] is not None:
@@ -175,6 +139,7 @@ class SRInferencer(BaseInferencer):
         self,
         inputs: InputsType,
         batch_size: int = 1,
+        return_datasamples: bool = False,
         out_dir: str = '',
         no_save_vis: bool = False,
         no_save_sr: bool = False,
@@ -187,6 +152,7 @@ class SRInferencer(BaseInferencer):
             inputs (str | Path | int | np.ndarray | Sequence): See
                 :func:`find_inputs`.
             batch_size (int): See :meth:`__call__`. Defaults to 1.
+            return_datasamples (bool): See :meth:`__call__`.
             out_dir (str): Folder for ``vis``, ``sr`` and ``pred``, see
                 :class:`ResultWriter`. Defaults to '': nothing is written.
             no_save_vis (bool): Not to write the first of these.
@@ -203,7 +169,6 @@ class SRInferencer(BaseInferencer):
                 Defaults to False.
             wait_time (float): Seconds to show one; 0 waits for a key, but in
                 videos. Defaults to 0.
-            return_datasamples (bool): See :meth:`__call__`.
 
         Yields:
             dict: ``name``, ``prediction``, ``lr``, ``sr`` and
@@ -230,9 +195,10 @@ class SRInferencer(BaseInferencer):
                 samples = self.forward(batch)
                 drawings = self.visualize(batch, samples, **vis)
                 results = self.postprocess(samples, drawings, **post)
-                for result in results:
-                    if not post.get('return_datasamples'):
-                        writer.write(result)
+                for sample, result in zip(samples, results):
+                    writer.write(result)
+                    if return_datasamples:
+                        result['prediction'] = sample
                     yield result
                 num += len(results)
         if num == 0:
@@ -367,22 +333,11 @@ class SRInferencer(BaseInferencer):
             return None
         drawings = []
         for sample in preds:
-            options = dict(
-                mmseg=dict(
-                    with_labels=np.prod(sample.ori_shape) <= MAX_LABELLED
-                ),
-                mmdet=dict(pred_score_thr=pred_score_thr),
-                mmpretrain=dict(),
-            )[self.model.toolbox]
-            drawn = draw_sample(self.visualizer, sample, **options)
-            height, width = drawn.shape[:2]
-            lr = mmcv.imresize(
-                to_uint8(sample.lr_img),
-                (width, height),
-                interpolation='nearest',
+            drawings.append(
+                draw_result(
+                    self.visualizer, sample, self.model.toolbox, pred_score_thr
+                )
             )
-            gap = np.full((height, GAP, 3), 255, np.uint8)
-            drawings.append(np.concatenate([lr, gap, drawn], axis=1))
             if show:
                 self.visualizer.show(
                     drawings[-1][..., ::-1],
@@ -397,7 +352,6 @@ class SRInferencer(BaseInferencer):
         preds: List[BaseDataElement],
         visualization: Optional[List[np.ndarray]],
         coordinates: str = 'input',
-        return_datasamples: bool = False,
     ) -> List[dict]:
         """See :meth:`stream`."""
         results = []
@@ -409,9 +363,7 @@ class SRInferencer(BaseInferencer):
             results.append(
                 dict(
                     name=sample.img_path,
-                    prediction=sample
-                    if return_datasamples
-                    else to_plain(sample, self.model.dataset_meta),
+                    prediction=to_plain(sample, self.model.dataset_meta),
                     lr=to_uint8(sample.lr_img),
                     sr=to_uint8(sample.pred_img),
                     visualization=drawing,
