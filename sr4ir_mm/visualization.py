@@ -53,7 +53,7 @@ def draw_panel(
                     model, views.inputs, copy.deepcopy(views.data_samples)
                 )
                 samples[view] = model.predict(one, view)[0]
-    lr = _to_uint8(views['lr'][0])
+    lr = to_uint8(views['lr'][0])
     last = list(samples.values())[-1]  # HR, unless the input is LR
     hr_apart = shared and 'gt_img' in last
 
@@ -71,19 +71,19 @@ def draw_panel(
     )
     axes = figure.subplots(2, num)
     _show(axes[0, 0], lr, f'LR, {width}x{height} (x{model.scale})')
-    _show(axes[1, 0], _draw(pen, last, gt=True), 'ground truth')
+    _show(axes[1, 0], draw_sample(pen, last, gt=True), 'ground truth')
     for column, (view, sample) in zip(axes.T[1:], samples.items()):
         title = dict(bilinear=view, shared='SR').get(view, view.upper())
         if view != 'hr' and 'gt_img' in sample:
             psnr = peak_signal_noise_ratio(
-                _to_uint8(sample.gt_img), _to_uint8(sample.pred_img)
+                to_uint8(sample.gt_img), to_uint8(sample.pred_img)
             )
             title += f', PSNR {psnr:.2f} dB'
-        _show(column[0], _to_uint8(sample.pred_img), title)
+        _show(column[0], to_uint8(sample.pred_img), title)
         source = 'shared layers' if shared else title.split(',')[0]
-        _show(column[1], _draw(pen, sample), f'from {source}')
+        _show(column[1], draw_sample(pen, sample), f'from {source}')
     if hr_apart:
-        _show(axes[0, -1], _to_uint8(last.gt_img), 'HR')
+        _show(axes[0, -1], to_uint8(last.gt_img), 'HR')
         axes[1, -1].axis('off')
     _add_legend(figure, visualizer.dataset_meta or {})
     panel = img_from_canvas(FigureCanvasAgg(figure))
@@ -99,13 +99,27 @@ def _exists(view: str, model: SRTaskModel) -> bool:
     )
 
 
-def _draw(pen: Visualizer, sample, gt: bool = False) -> np.ndarray:
-    """Labels over the picture that they belong to, at the labels' size."""
+def draw_sample(
+    pen: Visualizer, sample, gt: bool = False, **kwargs
+) -> np.ndarray:
+    """Draw labels over the picture that they belong to, at the labels' size.
+
+    Args:
+        pen (Visualizer): The toolbox's.
+        sample (BaseDataElement): With ``pred_img`` or ``gt_img``: RGB in
+            [0, 1], (3, h, w).
+        gt (bool): Whether to draw the ground truth, not what was predicted.
+            Defaults to False.
+        **kwargs: For the visualizer's ``add_datasample``.
+
+    Returns:
+        np.ndarray: RGB, uint8, (H, W, 3).
+    """
     image = sample.gt_img if gt and 'gt_img' in sample else sample.pred_img
     size = sample.get('ori_shape', image.shape[1:])[:2]
     image = F.interpolate(image[None], size=tuple(size), mode='bilinear')[0]
-    drawn = _to_uint8(image)
-    what = dict(draw_gt=gt, draw_pred=not gt)
+    drawn = to_uint8(image)
+    what = dict(draw_gt=gt, draw_pred=not gt, **kwargs)
     if hasattr(pen, 'visualize_cls'):  # mmpretrain's
         return pen.visualize_cls(drawn, sample.cpu(), resize=256, **what)
     pen.set_image(drawn)
@@ -134,7 +148,7 @@ def _add_legend(figure: Figure, dataset_meta: dict) -> None:
         )
 
 
-def _to_uint8(image: Tensor) -> np.ndarray:
+def to_uint8(image: Tensor) -> np.ndarray:
     """RGB in [0, 1], (3, h, w) -> RGB uint8, (h, w, 3)."""
     image = to_levels(image.detach()).byte()
     return image.permute(1, 2, 0).contiguous().cpu().numpy()

@@ -45,6 +45,10 @@ class SRTaskModel(PhasedModel):
         real_fake_branch (dict, optional): What makes the task model a
             discriminator, for :class:`AdversarialLoss`; it becomes a part of
             the task model. Defaults to None.
+        tile (int, optional): Side, in LR pixels, of the pieces in which the SR
+            network, in eval mode, sees an image, for images that are too
+            large for its memory (:func:`super_resolve_in_tiles`).
+            Defaults to None: in one piece.
         data_preprocessor (dict, optional): The task model's, for configs that
             keep it outside of the model.
         init_cfg (dict, optional): Initialization config.
@@ -72,6 +76,7 @@ class SRTaskModel(PhasedModel):
         ),
         cqmix: dict = dict(type='sr4ir_mm.CQMix'),
         real_fake_branch: Optional[dict] = None,
+        tile: Optional[int] = None,
         data_preprocessor: Optional[dict] = None,
         init_cfg: Optional[dict] = None,
         pretrained: None = None,
@@ -85,6 +90,10 @@ class SRTaskModel(PhasedModel):
         if not isinstance(scale, int) or scale < 1:
             raise ValueError(
                 f'model.scale={scale!r}: expected a whole number, 1 or more.'
+            )
+        if tile is not None and (not isinstance(tile, int) or tile < 1):
+            raise ValueError(
+                f'model.tile={tile!r}: expected LR pixels, or None.'
             )
         require_package(
             self.toolbox, self.toolbox_package, type(self).__name__
@@ -113,6 +122,7 @@ class SRTaskModel(PhasedModel):
             self.task_model.real_fake_branch = MODELS.build(real_fake_branch)
         self.scale = scale
         self.view = view
+        self.tile = tile
         self.input_is_lr = input_is_lr
         self.degradation = build_degradation(degradation, scale)
         self.cqmix = TRANSFORMS.build(cqmix)

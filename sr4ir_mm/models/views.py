@@ -5,6 +5,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from .tiling import super_resolve_in_tiles
+
 if TYPE_CHECKING:
     from .sr_task_model import SRTaskModel
 
@@ -178,19 +180,32 @@ class Views:
             raise ValueError(
                 "View 'sr' is asked for, but model.sr_net is not set."
             )
-        if shares_layers(self.model.sr_net):
+        network, lr = self.model.sr_net, self['lr']
+        if self.model.tile is not None and not network.training:
+            return super_resolve_in_tiles(
+                self._super_resolve,
+                lr,
+                self.model.scale,
+                self.model.tile,
+                # SwinIR's
+                window=getattr(network, 'window_size', 1),
+            )
+        return self._super_resolve(lr)
+
+    def _super_resolve(self, lr: Tensor) -> Tensor:
+        """View ``lr``, or a piece of it -> the same of ``sr``."""
+        if lr is self['lr'] and shares_layers(self.model.sr_net):
             # once for both views: BatchNorm counts every pass
-            sr = self.model.sr_net.reconstruct(self['shared'], self['lr'])
+            sr = self.model.sr_net.reconstruct(self['shared'], lr)
         elif getattr(self.model.sr_net, 'is_told_degradation', False):
-            lr = self['lr']
             sr = self.model.sr_net(lr, **self._told)
         else:
-            sr = self.model.sr_net(self['lr'])
-        *batch, height, width = self['lr'].shape
+            sr = self.model.sr_net(lr)
+        *batch, height, width = lr.shape
         scale = self.model.scale
         if sr.shape != (*batch, height * scale, width * scale):
             raise ValueError(
-                f'model.sr_net turns {tuple(self["lr"].shape)} into '
+                f'model.sr_net turns {tuple(lr.shape)} into '
                 f'{tuple(sr.shape)}: expected RGB, larger by model.scale='
                 f'{scale}.'
             )

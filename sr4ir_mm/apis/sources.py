@@ -1,0 +1,180 @@
+"""What can be predicted from: files, folders, patterns, arrays, videos."""
+
+import glob
+import mimetypes
+import os.path as osp
+from io import BytesIO
+from pathlib import Path
+from typing import Iterator, List, Optional, Sequence, Union
+
+import cv2
+import mmcv
+import numpy as np
+from mmengine.fileio import get
+from mmengine.logging import print_log
+from PIL import Image, UnidentifiedImageError
+from torchvision.datasets.folder import IMG_EXTENSIONS
+
+ImageType = Union[str, Path, np.ndarray]
+InputsType = Union[ImageType, int, Sequence[ImageType]]
+
+
+class Video:
+    """The frames of a video file, or of a webcam until it is interrupted.
+
+    Args:
+        source (str | int): Path, or the webcam's index.
+
+    Raises:
+        ValueError: If it cannot be opened.
+    """
+
+    def __init__(self, source: Union[str, int]) -> None:
+        self.source = source
+        self.live = isinstance(source, int)
+        self.name = f'webcam {source}' if self.live else source
+        self.stem = osp.splitext(osp.basename(str(source)))[0]
+        self._capture = cv2.VideoCapture(source)
+        if not self._capture.isOpened():
+            raise ValueError(
+                f'There is no webcam {source}.'
+                if self.live
+                else f'{source} is no video that OpenCV can read.'
+            )
+        self.fps: float = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
+
+    @property
+    def num_frames(self) -> Optional[int]:
+        """As the file says, or None if nobody knows."""
+        num = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        return num if num > 0 and not self.live else None
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """
+        Yields:
+            np.ndarray: A frame, BGR, uint8, (h, w, 3).
+        """
+        expected, num = self.num_frames, 0
+        try:
+            while True:
+                there, frame = self._capture.read()
+                if not there:
+                    break
+                num += 1
+                yield frame
+        finally:
+            self._capture.release()
+        if num == 0:
+            raise ValueError(f'{self.name} has no frames.')
+        if expected is not None and num < expected:
+            print_log(
+                f'{self.name}: {num} of {expected} frames could be read.',
+                'current',
+                level='WARNING',
+            )
+
+
+def find_inputs(inputs: InputsType) -> Union[Video, List[ImageType]]:
+    """List what a user means.
+
+    Args:
+        inputs (str | Path | int | np.ndarray | Sequence): An image, a folder
+            of images, a pattern such as ``photos/*.jpg``, an address, a video,
+            the index of a webcam, an array (see :func:`read_image`), or
+            several images.
+
+    Returns:
+        Video | list: A video, or images.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If there are no images.
+    """
+    if isinstance(inputs, int):
+        return Video(inputs)
+    if isinstance(inputs, np.ndarray):
+        return [inputs]
+    if not isinstance(inputs, (str, Path)):
+        if len(inputs) == 0:
+            raise ValueError('There are no images: the list is empty.')
+        return list(inputs)
+    inputs = str(inputs)
+    if inputs.startswith(('http://', 'https://')):
+        return [inputs]
+    if osp.isdir(inputs):
+        return _list_folder(inputs)
+    if not osp.exists(inputs):
+        files = sorted(filter(osp.isfile, glob.glob(inputs, recursive=True)))
+        if not files:
+            raise FileNotFoundError(
+                f'There is no file, folder or pattern with files {inputs!r}.'
+            )
+        return files
+    kind = mimetypes.guess_type(inputs)[0] or ''
+    return Video(inputs) if kind.startswith('video') else [inputs]
+
+
+def _list_folder(folder: str) -> List[str]:
+    files = sorted(
+        str(path)
+        for path in Path(folder).iterdir()
+        if path.suffix.lower() in IMG_EXTENSIONS and path.is_file()
+    )
+    if not files:
+        raise ValueError(
+            f'The folder {folder!r} has no images in it '
+            f'({", ".join(IMG_EXTENSIONS)}).'
+        )
+    return files
+
+
+def read_image(image: ImageType) -> np.ndarray:
+    """Read an image as OpenMMLab does.
+
+    A photograph is turned as its EXIF says, grey gets three channels, alpha is
+    dropped, and of 16 bits the upper 8 are taken.
+
+    Args:
+        image (str | Path | np.ndarray): A path or an address, or an array that
+            is like what OpenCV reads: BGR, uint8 or uint16, (h, w, 3), or grey
+            (h, w), or with alpha (h, w, 4).
+
+    Returns:
+        np.ndarray: BGR, uint8, (h, w, 3).
+
+    Raises:
+        ValueError: If it is no image, or not a whole one.
+    """
+    if isinstance(image, np.ndarray):
+        return _as_bgr(image)
+    content = get(str(image))
+    try:
+        # OpenCV fills up a file that was cut short with grey
+        with Image.open(BytesIO(content)) as picture:
+            picture.load()
+    except UnidentifiedImageError:
+        pass  # there are formats that only OpenCV knows
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f'cannot be read ({error})') from error
+    read = mmcv.imfrombytes(content) if content else None
+    if read is None:
+        raise ValueError('is no image')
+    return read
+
+
+def _as_bgr(array: np.ndarray) -> np.ndarray:
+    if array.dtype == np.uint16:
+        array = (array >> 8).astype(np.uint8)
+    if array.dtype != np.uint8:
+        raise ValueError(
+            f'is an array of {array.dtype}: uint8 is expected, BGR, 0 to 255'
+        )
+    if array.ndim == 2:
+        array = array[..., None]
+    if array.ndim != 3 or array.shape[2] not in (1, 3, 4) or not array.size:
+        raise ValueError(
+            f'is an array of shape {array.shape}: (h, w, 3) is expected'
+        )
+    if array.shape[2] == 1:
+        array = np.repeat(array, 3, axis=2)
+    return array[..., :3]

@@ -1,0 +1,116 @@
+import json
+import os.path as osp
+from typing import Dict, Optional
+
+import cv2
+import mmcv
+import numpy as np
+from mmengine.utils import mkdir_or_exist
+
+from .sources import Video
+
+# Encoders refuse, or fail on, larger frames.
+MAX_VIDEO_WIDTH = 3840
+
+
+class ResultWriter:
+    """Writes results of :class:`SRInferencer` into a folder.
+
+    ``vis/NAME.png`` is the LR image beside the SR image with what was
+    predicted, ``sr/NAME.png`` the SR image. ``pred/NAME.png`` has the label of
+    each pixel (segmentation), ``pred/NAME.json`` boxes or classes. Of a video,
+    there are ``vis/NAME.mp4``, ``sr/NAME.mp4``, and ``pred/NAME/FRAME.json``
+    or ``.png``.
+
+    Args:
+        out_dir (str): The folder. If empty, nothing is written.
+        video (Video, optional): Of which the results are.
+        vis (bool): Whether to write ``vis``.
+        sr (bool): Whether to write ``sr``.
+        pred (bool): Whether to write ``pred``.
+    """
+
+    def __init__(
+        self,
+        out_dir: str,
+        video: Optional[Video],
+        vis: bool,
+        sr: bool,
+        pred: bool,
+    ) -> None:
+        self.out_dir = out_dir
+        self.video = video
+        wanted = dict(visualization=('vis', vis), sr=('sr', sr))
+        self.pictures: Dict[str, str] = {
+            key: folder
+            for key, (folder, wants) in wanted.items()
+            if wants and out_dir
+        }
+        self.pred = pred and bool(out_dir)
+        self._videos: Dict[str, cv2.VideoWriter] = {}
+        self._taken = set()
+
+    def __enter__(self) -> 'ResultWriter':
+        return self
+
+    def __exit__(self, *error) -> None:
+        for video in self._videos.values():
+            video.release()
+
+    def write(self, result: dict) -> None:
+        """Write one result of :meth:`SRInferencer.stream`."""
+        stem = self._free_stem(result['name'])
+        for key, folder in self.pictures.items():
+            if self.video is not None:
+                self._write_frame(folder, result[key])
+            else:
+                path = osp.join(self.out_dir, folder, f'{stem}.png')
+                mmcv.imwrite(result[key][..., ::-1], path)
+        if self.pred:
+            folders = [] if self.video is None else [self.video.stem]
+            path = osp.join(self.out_dir, 'pred', *folders, stem)
+            self._write_prediction(path, result['prediction'])
+
+    def _free_stem(self, name: str) -> str:
+        """Two images may have the same name, in two folders, say."""
+        stem = free = osp.splitext(osp.basename(name))[0]
+        number = 1
+        while free in self._taken:
+            number += 1
+            free = f'{stem}_{number}'
+        self._taken.add(free)
+        return free
+
+    def _write_frame(self, folder: str, frame: np.ndarray) -> None:
+        height, width = frame.shape[:2]
+        if width > MAX_VIDEO_WIDTH:
+            frame = mmcv.imrescale(frame, (MAX_VIDEO_WIDTH, height))
+            height, width = frame.shape[:2]
+        if folder not in self._videos:
+            path = osp.join(self.out_dir, folder, f'{self.video.stem}.mp4')
+            mkdir_or_exist(osp.dirname(path))
+            video = cv2.VideoWriter(
+                path,
+                cv2.VideoWriter_fourcc(*'mp4v'),
+                self.video.fps,
+                (width, height),
+            )
+            if not video.isOpened():
+                raise OSError(
+                    f'OpenCV cannot write the video {path} of {width}x'
+                    f'{height} pixels.'
+                )
+            self._videos[folder] = video
+        self._videos[folder].write(frame[..., ::-1])
+
+    def _write_prediction(self, path: str, prediction) -> None:
+        if isinstance(prediction, np.ndarray):
+            mmcv.imwrite(prediction, f'{path}.png')
+            return
+        mkdir_or_exist(osp.dirname(path))
+        prediction = {
+            key: value.tolist() if isinstance(value, np.ndarray) else value
+            for key, value in prediction.items()
+        }
+        with open(f'{path}.json', 'w', encoding='utf-8') as file:
+            json.dump(prediction, file, indent=1, ensure_ascii=False)

@@ -1,0 +1,53 @@
+"""What docs/en/inference.md tells readers to paste runs."""
+
+import re
+import shlex
+from pathlib import Path
+
+import cv2
+import pytest
+
+TEXT = Path('docs/en/inference.md').read_text()
+BLOCKS = re.findall(r'```(\w+)\n((?:.*\n)*?)```', TEXT)
+COMMANDS = [
+    line
+    for language, block in BLOCKS
+    if language == 'shell'
+    for line in block.splitlines()
+]
+CODE = ''.join(block for language, block in BLOCKS if language == 'python')
+
+
+@pytest.fixture
+def desk(tmp_path, monkeypatch, write_checkpoint, make_image, write_video):
+    """A reader's folder: photographs, a clip and a checkpoint."""
+    (tmp_path / 'photos').mkdir()
+    for i in range(2):
+        path = tmp_path / 'photos' / f'{i}.jpg'
+        cv2.imwrite(str(path), make_image(seed=i))
+    write_video(tmp_path / 'clip.mp4')
+    checkpoint = write_checkpoint('cls')
+    monkeypatch.chdir(tmp_path)
+    return checkpoint
+
+
+@pytest.mark.parametrize('command', COMMANDS)
+def test_command(command, desk, run_script):
+    words = shlex.split(command)
+    if words[:2] != ['python', 'tools/infer.py']:
+        assert 'gradio' in command or 'demo_app.py' in command
+        return  # tests/test_apis/test_demo_app.py
+    words = [desk if word == 'CHECKPOINT' else word for word in words[2:]]
+    code, text = run_script('infer', *words)
+    assert code == 0, text
+    assert list(Path('outputs').rglob('*.*'))
+
+
+def test_code(desk, capsys):
+    exec(CODE, dict(CHECKPOINT=desk))
+    assert capsys.readouterr().out.count('112') == 4
+
+
+def test_every_block_is_tested():
+    assert {language for language, _ in BLOCKS} == {'shell', 'python'}
+    assert len(COMMANDS) == 6 and CODE.count('SRInferencer(') == 1

@@ -1,0 +1,393 @@
+"""From a checkpoint to predictions, for the three tasks."""
+
+import copy
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+from PIL import Image
+from tiny import (
+    DETECTOR,
+    TASKS,
+    runner_cfg,
+    toy_dataset_cfg,
+)
+
+from sr4ir_mm.apis import SRInferencer, init_model
+
+CLASSES = ('sky', 'road', 'tree', 'car', 'sign')  # see conftest.py
+EACH_TASK = pytest.mark.parametrize('task', TASKS)
+
+
+@pytest.fixture
+def saved(write_checkpoint):
+    return write_checkpoint
+
+
+def infer(weights, inputs, **kwargs):
+    return SRInferencer(weights=weights, show_progress=False)(inputs, **kwargs)
+
+
+@EACH_TASK
+def test_predictions_are_the_models_own(saved, task, make_image):
+    """In coordinates of the LR image, as `model.input_is_lr` has them."""
+    image = make_image()
+    result = infer(saved(task), image)
+    model = init_model(saved(task), cfg_options={'model.input_is_lr': True})
+    batch = SRInferencer(weights=saved(task)).pipeline[False](
+        dict(img=image, img_shape=(20, 28), ori_shape=(20, 28))
+    )
+    with torch.no_grad():
+        (sample,) = model.test_step({k: [v] for k, v in batch.items()})
+
+    (prediction,), (sr,) = result['predictions'], result['sr']
+    assert sr.shape == (80, 112, 3) and sr.dtype == np.uint8
+    assert result['visualization'] == [] and result['skipped'] == {}
+    if task == 'seg':
+        assert prediction.shape == (20, 28) and prediction.dtype == np.uint8
+        wrong = prediction != sample.pred_sem_seg.data[0].numpy()
+        assert wrong.mean() < 0.01
+    elif task == 'det':
+        boxes = sample.pred_instances
+        np.testing.assert_allclose(
+            prediction['bboxes'], boxes.bboxes, atol=1e-4
+        )
+        np.testing.assert_allclose(prediction['scores'], boxes.scores)
+        assert prediction['labels'] == boxes.labels.tolist()
+        assert prediction['label_names'] == [
+            CLASSES[label] for label in prediction['labels']
+        ]
+    else:
+        np.testing.assert_allclose(
+            prediction['pred_scores'], sample.pred_score
+        )
+        assert prediction['pred_class'] == CLASSES[int(sample.pred_label)]
+
+
+def test_coordinates_of_the_sr_image(saved, make_image):
+    image = make_image()
+    mask = infer(saved('seg'), image, coordinates='sr')['predictions'][0]
+    assert mask.shape == (80, 112)
+    inner, outer = (
+        infer(saved('det'), image, coordinates=name)['predictions'][0]
+        for name in ('input', 'sr')
+    )
+    np.testing.assert_allclose(
+        np.array(inner['bboxes']) * 4, outer['bboxes'], rtol=1e-5, atol=1e-4
+    )
+    with pytest.raises(ValueError, match="coordinates='lr'"):
+        infer(saved('seg'), image, coordinates='lr')
+
+
+@EACH_TASK
+def test_hr_images_are_degraded_first(saved, task, make_image):
+    """Also where their sides are no multiples of the scale."""
+    image = make_image(30, 42)
+    result = infer(saved(task), image, hr=True, return_vis=True)
+    assert result['sr'][0].shape == (30, 42, 3)
+    if task == 'seg':
+        assert result['predictions'][0].shape == (30, 42)
+    height, width = result['visualization'][0].shape[:2]
+    assert (width - 8) / 2 == pytest.approx(height * 42 / 30, abs=1)
+
+
+def test_hr_images_go_through_the_pipeline_of_the_config(saved, make_image):
+    path = saved('seg')
+    config = Config(copy.deepcopy(init_model(path).cfg.to_dict()))
+    config.test_dataloader.dataset.pipeline.insert(
+        1, dict(type='Resize', scale=(1000, 64), keep_ratio=True)
+    )
+    inferencer = SRInferencer(config, path, show_progress=False)
+    image = make_image(32, 48)
+    result = inferencer(image, hr=True)
+    assert result['sr'][0].shape == (64, 96, 3)
+    assert result['predictions'][0].shape == (32, 48)
+    sr = inferencer(image, hr=True, coordinates='sr')
+    assert sr['predictions'][0].shape == (64, 96)
+    assert inferencer(image)['sr'][0].shape == (128, 192, 3)  # LR: as it is
+
+
+def test_channels(saved):
+    """A network that leaves RGB as it is shows in which order it came."""
+    paths = [
+        saved('seg', sr_net=None, view='bilinear', phases=(), **kwargs)
+        for kwargs in (dict(), dict(input_is_rgb=True))
+    ]
+    image = np.zeros((8, 8, 3), np.uint8)
+    image[..., 0] = 200  # blue
+    for path in paths:
+        sr = infer(path, image)['sr'][0]
+        np.testing.assert_array_equal(sr[0, 0], [0, 0, 200])
+
+
+@EACH_TASK
+def test_batches_change_nothing(saved, task, make_image):
+    images = [make_image(seed=i) for i in range(3)] + [make_image(16, 16)]
+    inferencer = SRInferencer(weights=saved(task), show_progress=False)
+    sizes = []
+    inferencer.model.sr_net.register_forward_pre_hook(
+        lambda module, args: sizes.append(len(args[0]))
+    )
+    alone, together = (inferencer(images, batch_size=n) for n in (1, 2))
+    assert sizes == [1, 1, 1, 1, 2, 1, 1]
+    for a, b in zip(alone['sr'], together['sr']):
+        np.testing.assert_allclose(a.astype(int), b.astype(int), atol=1)
+    if task == 'cls':
+        for a, b in zip(alone['predictions'], together['predictions']):
+            np.testing.assert_allclose(
+                a['pred_scores'], b['pred_scores'], rtol=1e-4
+            )
+
+
+def test_instance_masks(saved):
+    """Mask R-CNN's masks have the size that the boxes are for."""
+    pytest.importorskip('mmdet')
+    from mmdet.structures import DetDataSample
+    from mmengine.structures import InstanceData
+    from pycocotools.mask import decode
+
+    from sr4ir_mm.apis.predictions import rescale_prediction, to_plain
+
+    masks = torch.zeros(1, 16, 24, dtype=torch.bool)
+    masks[:, 4:8, 8:16] = True
+    sample = DetDataSample(
+        pred_instances=InstanceData(
+            bboxes=torch.tensor([[8.0, 4.0, 16.0, 8.0]]),
+            scores=torch.ones(1),
+            labels=torch.zeros(1, dtype=torch.long),
+            masks=masks,
+        ),
+        metainfo=dict(ori_shape=(16, 24)),
+    )
+    rescale_prediction(sample, (4, 6), False, None)
+    plain = json.loads(json.dumps(to_plain(sample, {})))
+    assert plain['bboxes'] == [[2, 1, 4, 2]]
+    expected = np.zeros((4, 6))
+    expected[1, 2:4] = 1
+    np.testing.assert_array_equal(decode(plain['masks'][0]), expected)
+
+
+def test_tiles_and_sliding_windows(saved, make_image):
+    image = make_image(96, 64)
+    path = saved('seg')
+    whole, tiled = (
+        SRInferencer(weights=path, tile=tile, show_progress=False)
+        for tile in (None, 16)
+    )
+    sizes = []
+    tiled.model.task_model.backbone.register_forward_pre_hook(
+        lambda module, args: sizes.append(tuple(args[0].shape[2:]))
+    )
+    a, b = (one(image, coordinates='sr') for one in (whole, tiled))
+    np.testing.assert_allclose(
+        a['sr'][0].astype(int), b['sr'][0].astype(int), atol=1
+    )
+    assert set(sizes) == {(64, 64)} and len(sizes) > 40
+    agree = a['predictions'][0] == b['predictions'][0]
+    assert agree.mean() > 0.9
+
+
+@EACH_TASK
+def test_files_are_written(saved, task, tmp_path, make_image):
+    folder = tmp_path / 'in'
+    for i, name in enumerate(['a.png', 'a.bmp', 'b.png', 'broken.png']):
+        (folder / name).parent.mkdir(exist_ok=True)
+        cv2.imwrite(str(folder / name), make_image(seed=i))
+    content = (folder / 'broken.png').read_bytes()
+    (folder / 'broken.png').write_bytes(content[:200])
+
+    out = tmp_path / 'out'
+    result = infer(saved(task), folder, out_dir=str(out), return_sr=False)
+    assert len(result['predictions']) == 3 and result['sr'] == []
+    (name, reason), *_ = result['skipped'].items()
+    assert name.endswith('broken.png') and reason.startswith('cannot be read')
+
+    stems = {'a', 'a_2', 'b'}
+    kind = '.png' if task == 'seg' else '.json'
+    written = {str(p.relative_to(out)) for p in out.rglob('*.*')}
+    assert written == {
+        f'{d}/{s}.png' for d in ('sr', 'vis') for s in stems
+    } | {f'pred/{s}{kind}' for s in stems}
+    assert Image.open(out / 'sr' / 'a.png').size == (112, 80)
+    if task == 'seg':
+        mask = np.asarray(Image.open(out / 'pred' / 'b.png'))
+        np.testing.assert_array_equal(mask, result['predictions'][2])
+    elif task == 'cls':
+        saved_as = json.loads((out / 'pred' / 'b.json').read_text())
+        assert saved_as['pred_class'] in CLASSES
+        assert sum(saved_as['pred_scores']) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize('task', ['seg', 'det'])
+def test_video(saved, task, tmp_path, write_video):
+    path = tmp_path / 'clip.mp4'
+    write_video(path)
+    out = tmp_path / 'out'
+    result = infer(saved(task), path, batch_size=2, out_dir=str(out))
+    assert len(result['predictions']) == 3
+    for folder in ('vis', 'sr'):
+        capture = cv2.VideoCapture(str(out / folder / 'clip.mp4'))
+        assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 3
+        assert capture.get(cv2.CAP_PROP_FPS) == 10
+    assert capture.get(cv2.CAP_PROP_FRAME_WIDTH) == 112
+    assert len(list((out / 'pred' / 'clip').iterdir())) == 3
+
+
+def test_webcam(saved, monkeypatch, make_image):
+    """None is at hand: one that gives two frames."""
+    frames = [make_image(seed=i) for i in range(2)]
+
+    class Capture:
+        def __init__(self, index):
+            assert index == 0
+
+        def isOpened(self):
+            return True
+
+        def get(self, prop):
+            return -1.0 if prop == cv2.CAP_PROP_FRAME_COUNT else 30.0
+
+        def read(self):
+            return (True, frames.pop()) if frames else (False, None)
+
+        def release(self):
+            pass
+
+    monkeypatch.setattr(cv2, 'VideoCapture', Capture)
+    assert len(infer(saved('cls'), 0)['predictions']) == 2
+
+
+def test_a_checkpoint_of_a_training(toy_root, tmp_path):
+    """Its config travels inside, and its classes."""
+    cfg = runner_cfg(
+        tmp_path,
+        toy_dataset_cfg('seg', toy_root),
+        custom_imports=dict(imports=['sr4ir_mm']),
+        test_dataloader=dict(
+            batch_size=1,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=toy_dataset_cfg('seg', toy_root, 'val', augment=False),
+        ),
+        test_cfg=dict(type='TestLoop'),
+        test_evaluator=dict(type='IoUMetric'),
+    )
+    cfg['train_cfg']['max_epochs'] = 1
+    Runner.from_cfg(Config(cfg)).train()
+    inferencer = SRInferencer(weights=str(tmp_path / 'epoch_1.pth'))
+    assert inferencer.model.dataset_meta['classes'][1] == 'horizontal'
+    result = inferencer(str(toy_root / 'JPEGImages'), return_vis=True)
+    assert len(result['predictions']) == len(result['visualization']) == 12
+
+
+def test_data_samples(write_checkpoint, make_image, tmp_path):
+    result = infer(
+        write_checkpoint('cls'),
+        make_image(),
+        return_datasamples=True,
+        out_dir=str(tmp_path),
+    )
+    (sample,) = result['predictions']
+    assert type(sample).__name__ == 'DataSample' and 'pred_score' in sample
+    assert len(list((tmp_path / 'pred').iterdir())) == 1
+
+
+def test_classes_without_names(write_checkpoint, make_image):
+    path = write_checkpoint('seg', meta=dict(classes=None, palette=[]))
+    result = infer(path, make_image(), return_vis=True)
+    assert result['visualization'][0].shape == (80, 112 * 2 + 8, 3)
+
+
+def test_classes_come_from_the_config_if_the_checkpoint_has_none(saved):
+    model = init_model(saved('seg', meta=None))
+    assert model.dataset_meta['classes'][1] == 'horizontal'
+
+
+def test_a_network_that_fails_on_one_image(saved, make_image):
+    """SwinIR cannot mirror what is smaller than its window."""
+    swinir = dict(
+        type='mmagic.SwinIRNet',
+        upscale=4,
+        img_size=8,
+        window_size=8,
+        depths=[2],
+        embed_dim=8,
+        num_heads=[2],
+        upsampler='pixelshuffle',
+    )
+    images = [make_image(16, 16), make_image(3, 3)]
+    path = saved('cls', sr_net=swinir)
+    result = infer(path, images, batch_size=2)
+    assert len(result['predictions']) == 1
+    assert list(result['skipped']) == ['00000001']
+    with pytest.raises(ValueError, match='None of 1 image.* 00000000: '):
+        infer(path, images[1])
+
+
+def test_an_oracle_knows_no_lr(saved, make_image):
+    path = saved('seg', sr_net=None, view='hr', phases=())
+    with pytest.raises(ValueError, match='say hr=True'):
+        infer(path, make_image())
+    assert infer(path, make_image(), hr=True)['sr'][0].shape == (20, 28, 3)
+
+
+def test_checkpoints_that_do_not_fit(saved, tmp_path):
+    path = saved('seg')
+    config = init_model(path).cfg
+    file = torch.load(path)
+    other = str(tmp_path / 'other.pth')
+
+    def load(model=None, **content):
+        torch.save(content, other)
+        init_model(other, model)
+
+    x8 = Config(copy.deepcopy(config.to_dict()))
+    x8.model.update(scale=8)
+    x8.model.sr_net.update(upscale_factor=8)
+    with pytest.raises(ValueError, match=r'model.scale=8\): 2 of \d+ are mis'):
+        init_model(path, x8)
+    with pytest.raises(ValueError, match=r'have another shape \(task_model'):
+        x8 = Config(copy.deepcopy(config.to_dict()))
+        x8.model.task_model.decode_head.num_classes = 7
+        init_model(path, x8)
+    with pytest.raises(ValueError, match='are too many'):
+        load(config, state_dict=dict(file['state_dict'], extra=torch.ones(1)))
+    with pytest.raises(ValueError, match='holds no config'):
+        load(state_dict=file['state_dict'])
+    with pytest.raises(ValueError, match='of a FCOS, not of a model of sr4ir'):
+        plain = Config(dict(default_scope='mmdet', model=DETECTOR))
+        load(state_dict={}, meta=dict(cfg=plain.pretty_text))
+    with pytest.raises(FileNotFoundError, match='There is no checkpoint'):
+        init_model('nowhere.pth')
+    with pytest.raises(FileNotFoundError, match='There is no config'):
+        init_model(path, 'nowhere.py')
+    with open(other, 'wb') as half:
+        half.write(open(path, 'rb').read()[:5000])
+    with pytest.raises((OSError, ValueError), match='other.pth'):
+        init_model(other)
+
+
+def test_script(saved, tmp_path, make_image, run_script):
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    cv2.imwrite(str(folder / 'good.png'), make_image())
+    out = ('--out-dir', tmp_path / 'out', '--no-save-vis')
+    code, text = run_script(
+        'infer', folder, saved('det'), *out, '--coordinates', 'sr'
+    )
+    assert code == 0 and '1 predicted' in text, text
+    assert (tmp_path / 'out' / 'pred' / 'good.json').exists()
+    assert not (tmp_path / 'out' / 'vis').exists()
+
+    (folder / 'bad.jpg').write_bytes(b'bad')
+    code, text = run_script(
+        'infer', folder, saved('det'), *out, '--batch-size', 2
+    )
+    assert code == 1 and 'bad.jpg: is no image' in text, text
+
+    code, text = run_script('infer', tmp_path / 'out', saved('det'))
+    last = text.strip().splitlines()[-1]
+    assert code == 2 and last.startswith('infer.py: The folder'), text

@@ -1,0 +1,108 @@
+"""Super-resolve LR images and predict from them: ``python tools/infer.py
+INPUTS CHECKPOINT``."""
+
+import argparse
+import sys
+
+from mmengine.config import DictAction
+
+from sr4ir_mm.apis import SRInferencer
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Super-resolve LR images and predict from them. Exits '
+        'with 1 if some of the inputs had to be skipped, and with 2 if '
+        'nothing could be done.'
+    )
+    parser.add_argument(
+        'inputs',
+        help='image, folder of images, pattern ("photos/*.jpg"), address, '
+        "video, or a webcam's index",
+    )
+    parser.add_argument('checkpoint', help='checkpoint file or address')
+    parser.add_argument(
+        '--config', help='config file (default: the one inside the checkpoint)'
+    )
+    parser.add_argument(
+        '--out-dir',
+        default='outputs',
+        help='folder for vis (LR beside SR with predictions), sr and pred',
+    )
+    parser.add_argument(
+        '--hr',
+        action='store_true',
+        help='the images are HR: degrade them first',
+    )
+    parser.add_argument(
+        '--tile',
+        type=int,
+        help='for large images: LR pixels per side of what the networks see '
+        'at once, e.g. 256',
+    )
+    parser.add_argument(
+        '--coordinates',
+        choices=['input', 'sr'],
+        default='input',
+        help='of predictions: those of the image that is given, or of the SR '
+        'image',
+    )
+    parser.add_argument('--batch-size', type=int, default=1)
+    parser.add_argument(
+        '--pred-score-thr',
+        type=float,
+        default=0.3,
+        help='score from which on boxes are drawn',
+    )
+    parser.add_argument('--device', help='default: the GPU, if there is one')
+    parser.add_argument(
+        '--show', action='store_true', help='show drawings in a window'
+    )
+    parser.add_argument('--no-save-vis', action='store_true')
+    parser.add_argument('--no-save-sr', action='store_true')
+    parser.add_argument('--no-save-pred', action='store_true')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='override settings of the config',
+    )
+    args = parser.parse_args()
+    if args.inputs.isdigit():
+        args.inputs = int(args.inputs)
+    return args
+
+
+def infer(args: argparse.Namespace) -> int:
+    options = vars(args)
+    inferencer = SRInferencer(
+        options.pop('config'),
+        options.pop('checkpoint'),
+        options.pop('device'),
+        tile=options.pop('tile'),
+        cfg_options=options.pop('cfg_options'),
+    )
+    num = 0
+    try:
+        for _ in inferencer.stream(**options):
+            num += 1
+    except KeyboardInterrupt:  # the way to stop a webcam
+        print('Interrupted.')
+    print(f'{num} predicted, see {args.out_dir}')
+    for name, reason in inferencer.skipped.items():
+        print(f'Skipped {name}: {reason}')
+    return 1 if inferencer.skipped else 0
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        sys.exit(infer(args))
+    except (ImportError, OSError, ValueError) as error:
+        print(f'infer.py: {error}', file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == '__main__':
+    main()
