@@ -63,6 +63,7 @@ extras = {
     'det': requirements('mminstall', 'mmcv', 'mmdet'),
     'cls': requirements('mminstall', 'mmcv', 'mmpretrain'),
     'mim': requirements('mminstall'),
+    'deploy': requirements('deploy'),
     'tests': requirements('tests'),
 }
 extras['all'] = sorted(set(sum(extras.values(), [])))
