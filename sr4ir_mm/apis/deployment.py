@@ -224,10 +224,8 @@ def export_onnx(
     with warnings.catch_warnings(), torch.no_grad(), _traceable(deployable):
         # of Python numbers that a trace keeps: `check_onnx` looks at others
         warnings.simplefilter('ignore')
-        # before the export, as mmdet behaves otherwise during one
-        traced = torch.jit.trace(deployable, images, check_trace=False)
         torch.onnx.export(
-            traced,
+            deployable,
             (images,),
             path,
             input_names=['images'],
@@ -320,6 +318,8 @@ def _traceable(module: nn.Module) -> Iterator[None]:
         def replace(owner, name, value):
             stack.enter_context(patch.object(owner, name, value, create=True))
 
+        # mmdet's branches for it are those of another back end
+        replace(torch.onnx, 'is_in_onnx_export', lambda: False)
         if 'mmcv.ops.nms' in sys.modules:
             replace(sys.modules['mmcv.ops.nms'], 'nms', _nms)
         if 'mmdet.models.utils.misc' in sys.modules:
@@ -355,6 +355,6 @@ def _nms(
 
 
 def _old_exporter() -> dict:
-    """The one that takes traces, by its name in later releases."""
+    """The one that traces, by its name in later releases."""
     parameters = inspect.signature(torch.onnx.export).parameters
     return dict(dynamo=False) if 'dynamo' in parameters else {}
