@@ -56,7 +56,7 @@ def load_config(args: argparse.Namespace) -> Config:
         name = osp.splitext(osp.basename(args.config))[0]
         cfg.work_dir = osp.join('work_dirs', name)
     if get_device() == 'cpu':
-        _adapt_to_cpu(cfg)
+        adapt_to_cpu(cfg)
     return cfg
 
 
@@ -75,7 +75,7 @@ def load_network(model: nn.Module, name: str, checkpoint: str) -> None:
     getattr(model, name).load_state_dict(weights)
 
 
-def _adapt_to_cpu(cfg: Config) -> None:
+def adapt_to_cpu(cfg: Config) -> None:
     """NCCL and synchronized BatchNorm exist on GPUs only."""
     cfg.setdefault('env_cfg', ConfigDict())
     cfg.env_cfg.setdefault('dist_cfg', ConfigDict()).backend = 'gloo'

@@ -11,14 +11,20 @@ from sr4ir_mm.datasets import CQMix
 
 @HOOKS.register_module()
 class SaveEachRank(Hook):
-    """Write the weights of every process to ``{work_dir}/rank{N}.pth``."""
+    """Write the weights of every process to ``{work_dir}/rank{N}.pth``, and
+    those that the first began with to ``start.pth``."""
+
+    def before_train(self, runner):
+        if get_rank() == 0:
+            self._save(runner, 'start')
 
     def after_train(self, runner):
+        self._save(runner, f'rank{get_rank()}')
+
+    def _save(self, runner, name):
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        torch.save(
-            model.state_dict(), f'{runner.work_dir}/rank{get_rank()}.pth'
-        )
+        torch.save(model.state_dict(), f'{runner.work_dir}/{name}.pth')
 
 
 @TRANSFORMS.register_module()

@@ -27,18 +27,18 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='scale the learning rates with the global batch size',
     )
-    args = parser.parse_args()
-    if args.amp and get_device() == 'cpu':
-        parser.error('--amp needs a GPU')
-    return args
+    return parser.parse_args()
 
 
 def apply_training_options(cfg: Config, args: argparse.Namespace) -> None:
     if args.amp:
         for wrapper in cfg.optim_wrapper.values():
             if isinstance(wrapper, dict):
-                wrapper.type = 'AmpOptimWrapper'
-                wrapper.setdefault('loss_scale', 'dynamic')
+                wrapper.type = (
+                    'sr4ir_mm.BF16OptimWrapper'
+                    if get_device() == 'cpu'  # which has no float16
+                    else 'AmpOptimWrapper'
+                )
     if args.auto_scale_lr:
         if cfg.get('auto_scale_lr', {}).get('base_batch_size') is None:
             raise ValueError(

@@ -1,3 +1,4 @@
+from .cache import CacheImages
 from .digits import MNIST, SVHN
 from .transforms import (
     CQMix,
@@ -11,6 +12,7 @@ from .transforms import (
 
 __all__ = [
     'CQMix',
+    'CacheImages',
     'DegradeInPipeline',
     'EvaluateAtInputSize',
     'LoadLRImageFromFile',

@@ -1,10 +1,13 @@
-from .hooks import SRVisualizationHook
+from .bf16 import BF16OptimWrapper
+from .hooks import CompileHook, SRVisualizationHook
 from .loops import AlternatingEpochTrainLoop, AlternatingIterTrainLoop
 from .optim import PhaseUpdate
 
 __all__ = [
     'AlternatingEpochTrainLoop',
     'AlternatingIterTrainLoop',
+    'BF16OptimWrapper',
+    'CompileHook',
     'PhaseUpdate',
     'SRVisualizationHook',
 ]

@@ -75,3 +75,37 @@ class SRVisualizationHook(Hook):
             runner.visualizer.add_image(
                 f'{mode}_{name}', panel, step=runner.iter
             )
+
+
+@HOOKS.register_module()
+class CompileHook(Hook):
+    """Compiles parts of the networks with ``torch.compile``.
+
+    Not whole task models: their losses are full of Python. Names of weights
+    stay as they are.
+
+    Args:
+        modules (Sequence[str]): Names of modules, such as ``sr_net`` and
+            ``task_model.backbone``.
+        **kwargs: Those of :func:`torch.compile`.
+    """
+
+    def __init__(self, modules: Sequence[str], **kwargs) -> None:
+        self.modules = modules
+        self.kwargs = kwargs
+
+    def before_run(self, runner: Runner) -> None:
+        """Mark them; they are compiled when they first run.
+
+        Raises:
+            ValueError: If there is no such module.
+        """
+        model = runner.model
+        modules = dict(getattr(model, 'module', model).named_modules())
+        for name in self.modules:
+            if name not in modules:
+                raise ValueError(
+                    f'CompileHook.modules: the model has no {name!r}. See '
+                    '`print(model)` for what it has.'
+                )
+            modules[name].compile(**self.kwargs)

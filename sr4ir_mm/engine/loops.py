@@ -39,7 +39,7 @@ class _AlternatingLoop:
         model = self.runner.model
         self._model = model.module if is_model_wrapper(model) else model
         self._check()
-        self._updates = {
+        self.updates = {
             phase.name: PhaseUpdate(
                 phase,
                 [self.runner.optim_wrapper[name] for name in phase.trains],
@@ -72,7 +72,7 @@ class _AlternatingLoop:
         outputs = {}
         for phase in self._model.phases:
             if progress in phase.span:
-                log_vars = self._updates[phase.name](
+                log_vars = self.updates[phase.name](
                     self.runner.model, views, progress
                 )
                 outputs.update(

@@ -55,27 +55,31 @@ class PhaseUpdate:
         Returns:
             dict[str, Tensor]: Its losses, and their sum ``loss``, detached.
         """
-        module = model.module if is_model_wrapper(model) else model
         merged, total = {}, 0
-        with module.in_phase(self.phase, views):
+        with self._unwrap(model).in_phase(self.phase, views):
             *parts, last = self.phase.parts(views, progress)
             for part in (*parts, last):
-                log_vars = self._run_part(model, module, part, part is last)
+                log_vars = self.run_part(model, part, part is last)
                 total = total + log_vars.pop('loss')
                 merged.update(log_vars)
             self._step()
         return dict(loss=total, **merged)
 
-    def _run_part(
-        self, model: nn.Module, module: SRTaskModel, part: Part, is_last: bool
+    def run_part(
+        self, model: nn.Module, part: Part, is_last: bool
     ) -> Dict[str, Tensor]:
+        """One forward and one backward pass; returns the part's log."""
         with self._context(model, reduce=is_last):
             losses = model(part, mode='loss')
-            loss, log_vars = module.parse_losses(losses)
+            loss, log_vars = self._unwrap(model).parse_losses(losses)
         self.lead.backward(self.lead.scale_loss(loss))
         if not is_last:  # mmengine takes each backward pass for an iteration
             self.lead._inner_count -= 1
         return {key: value.detach() for key, value in log_vars.items()}
+
+    @staticmethod
+    def _unwrap(model: nn.Module) -> SRTaskModel:
+        return model.module if is_model_wrapper(model) else model
 
     @contextmanager
     def _context(self, model: nn.Module, reduce: bool) -> Iterator[None]:

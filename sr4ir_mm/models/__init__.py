@@ -41,6 +41,12 @@ __all__ = [
     'WDSR',
 ]
 
+if find_spec('mmagic'):
+    from .sr_nets.edsr import EDSRNet
+    from .sr_nets.swinir import SwinIRNet
+
+    __all__ += ['EDSRNet', 'SwinIRNet']
+
 # The paper's heads are variations of mmseg's own; without mmseg, SRSegmentor
 # says what to install.
 if find_spec('mmseg'):

@@ -9,6 +9,13 @@ from torch import Tensor
 Size = Tuple[int, int]
 
 
+def swaps_channels(data_preprocessor: Optional[dict]) -> bool:
+    """Whether a data preprocessor of this config turns BGR into RGB, or the
+    other way round."""
+    keys = 'bgr_to_rgb', 'rgb_to_bgr', 'to_rgb'
+    return any((data_preprocessor or {}).get(key, False) for key in keys)
+
+
 class ImageSpace(nn.Module):
     """The two-way map between a task model's input and RGB in [0, 1].
 

@@ -87,6 +87,9 @@ class Phase(nn.Module):
         begin (float): Fraction of the training at which it sets in.
             Defaults to 0.
         end (float): Fraction of the training at which it ends. Defaults to 1.
+        keep_views (bool): Whether to take the views that networks made in the
+            phase before, one update ago. In SR4IR's second phase that saves a
+            pass of the SR network. Defaults to False: made anew.
     """
 
     def __init__(
@@ -96,9 +99,11 @@ class Phase(nn.Module):
         losses: Sequence[dict],
         begin: float = 0.0,
         end: float = 1.0,
+        keep_views: bool = False,
     ) -> None:
         super().__init__()
         self.name = name
+        self.keep_views = keep_views
         self.trains: Tuple[str, ...] = (
             (trains,) if isinstance(trains, str) else tuple(trains)
         )
@@ -195,7 +200,7 @@ def _has_gradient(loss: Union[Tensor, List[Tensor]]) -> bool:
     return any(map(_has_gradient, loss))
 
 
-_PHASE_KEYS = ('name', 'trains', 'losses', 'begin', 'end')
+_PHASE_KEYS = ('name', 'trains', 'losses', 'begin', 'end', 'keep_views')
 
 
 def build_phases(cfgs: Sequence[dict]) -> List[Phase]:

@@ -9,6 +9,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from .phase import Phase, build_phases
+from .pretrained import explain_unreachable_weights
 from .views import Views
 
 NETWORKS = ('sr_net', 'task_model')
@@ -55,12 +56,21 @@ class PhasedModel(BaseModel):
             for name, net in self.networks.items()
         }
 
+    def init_weights(self) -> None:
+        """Initialize as configured.
+
+        Raises:
+            RuntimeError: If pre-trained weights cannot be read or fetched.
+        """
+        with explain_unreachable_weights(self):
+            super().init_weights()
+
     @contextmanager
     def in_phase(self, phase: Phase, views: Views) -> Iterator[None]:
         """Inside, only the networks that ``phase`` trains can move: the others
         have no gradient and are in eval mode. What networks made of ``views``
-        before is forgotten."""
-        views.refresh()
+        before is forgotten, unless the phase keeps it."""
+        views.refresh(keep=phase.keep_views)
         for name, network in self.networks.items():
             self._set_frozen(name, name not in phase.trains)
             network.train(name in phase.trains)

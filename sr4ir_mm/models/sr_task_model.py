@@ -1,17 +1,17 @@
-import copy
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 from torch import Tensor
+from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from sr4ir_mm.registry import MODELS, TRANSFORMS, require_package
 
 from .degradations import build_degradation
-from .image_space import ImageSpace, Size
+from .image_space import ImageSpace, Size, swaps_channels
 from .phase import Part
 from .phased_model import PhasedModel
 from .sr_nets import build_sr_net
-from .taps import tap_maps, tap_modules
-from .views import Views
+from .taps import read_taps
+from .views import LAYOUT, Views
 
 
 class SRTaskModel(PhasedModel):
@@ -98,26 +98,20 @@ class SRTaskModel(PhasedModel):
         require_package(
             self.toolbox, self.toolbox_package, type(self).__name__
         )
-        task_model = copy.copy(task_model)
+        task_model = dict(task_model)
         task_model.setdefault('_scope_', self.toolbox)
         if data_preprocessor is not None:
             task_model.setdefault('data_preprocessor', data_preprocessor)
-        task_model_ = MODELS.build(task_model)
-        preprocessor_cfg = task_model.get('data_preprocessor') or {}
-        swaps = any(
-            preprocessor_cfg.get(key, False)
-            for key in ('bgr_to_rgb', 'rgb_to_bgr', 'to_rgb')
+        network = MODELS.build(task_model)
+        swaps = swaps_channels(task_model.get('data_preprocessor'))
+        image_space = ImageSpace(
+            network.data_preprocessor,
+            is_rgb=swaps != input_is_rgb,
+            padding=self.padding,
         )
-        super().__init__(
-            ImageSpace(
-                task_model_.data_preprocessor,
-                is_rgb=swaps != input_is_rgb,
-                padding=self.padding,
-            ),
-            init_cfg,
-        )
+        super().__init__(image_space, init_cfg)
         self.sr_net = build_sr_net(sr_net)
-        self.task_model = task_model_
+        self.task_model = network
         if real_fake_branch is not None:
             self.task_model.real_fake_branch = MODELS.build(real_fake_branch)
         self.scale = scale
@@ -126,6 +120,7 @@ class SRTaskModel(PhasedModel):
         self.input_is_lr = input_is_lr
         self.degradation = build_degradation(degradation, scale)
         self.cqmix = TRANSFORMS.build(cqmix)
+        convert_conv2d_weight_memory_format(self, LAYOUT)
         self.set_phases(phases)
         if view in ('sr', 'shared') and sr_net is None:
             raise ValueError(
@@ -208,30 +203,13 @@ class SRTaskModel(PhasedModel):
 
     def task_loss(self, views: Views, view: str) -> Dict[str, Tensor]:
         """The task model's losses on a view of the batch, or on several of
-        them, joined by ``+``, as one batch.
-
-        Raises:
-            RuntimeError: If it fails in eval mode, where a phase keeps what it
-                does not train.
-        """
+        them, joined by ``+``, as one batch."""
         samples = [
             sample
             for _ in view.split('+')
             for sample in self.task_samples(views)
         ]
-        inputs = views.task_input(view)
-        try:
-            return self.task_model.loss(inputs, samples)
-        except Exception as error:
-            if self.task_model.training:
-                raise
-            raise RuntimeError(
-                f'TaskLoss: {type(self.task_model).__name__} fails in eval '
-                'mode, in which phases keep a task model that they do not '
-                f'train ({error}). Some models of the toolboxes compute '
-                'losses in train mode only: take a recipe that trains the '
-                'task model wherever it has a TaskLoss.'
-            ) from error
+        return self.task_model.loss(views.task_input(view), samples)
 
     def task_samples(self, views: Views) -> Optional[list]:
         """The data samples, rescaled to the size at which the task model sees
@@ -288,62 +266,10 @@ class SRTaskModel(PhasedModel):
             ValueError: If there is no such map or module, it is no tensor, or
                 no gradient leads from it to the view.
         """
-        training = self.task_model.training
-        if training:
-            self.task_model.eval()
-        inputs = views.task_input(view)
-        try:
-            if isinstance(taps[0], str):
-                samples = self.task_samples(views)
-                features = tap_modules(self.task_model, taps, inputs, samples)
-            else:
-                features = tap_maps(self.extract_maps(inputs), taps)
-        finally:
-            if training:
-                self.task_model.train()
-        for tap, feature in zip(taps, features):
-            if not isinstance(feature, Tensor):
-                raise ValueError(
-                    f'TDPLoss.taps: {tap!r} gives {type(feature).__name__}, '
-                    'not a tensor, when the task model runs.'
-                )
-            if inputs.requires_grad and not feature.requires_grad:
-                raise ValueError(
-                    f'TDPLoss.taps: no gradient leads from {tap!r} to the '
-                    'image. Is it inside of a block with `with_cp=True`?'
-                )
-        return features
-
-    # ------------------------------------------------------- initialization
-
-    def init_weights(self) -> None:
-        """Initialize as configured.
-
-        Raises:
-            RuntimeError: If pre-trained weights cannot be read or fetched.
-        """
-        try:
-            super().init_weights()
-        except OSError as error:
-            wanted = '\n'.join(
-                f'  model.{name}.init_cfg: {checkpoint}'
-                for name, checkpoint in self._pretrained()
-            )
-            raise RuntimeError(
-                f'Cannot load pre-trained weights ({error}). Of these, one is '
-                f'out of reach:\n{wanted}\nEither point its '
-                '`init_cfg.checkpoint` to a local file, or start from random '
-                'weights with `init_cfg=None`, in the config or by '
-                '--cfg-options.'
-            ) from error
-
-    def _pretrained(self) -> List[Tuple[str, str]]:
-        found = []
-        for name, module in self.named_modules():
-            init_cfg = getattr(module, 'init_cfg', None)
-            if (
-                isinstance(init_cfg, dict)
-                and init_cfg.get('type') == 'Pretrained'
-            ):
-                found.append((name, init_cfg['checkpoint']))
-        return found
+        return read_taps(
+            self.task_model,
+            self.extract_maps,
+            taps,
+            views.task_input(view),
+            self.task_samples(views),
+        )

@@ -1,7 +1,54 @@
-from typing import List, Sequence, Union
+from typing import Callable, List, Sequence, Union
 
 import torch.nn as nn
 from torch import Tensor
+
+
+def read_taps(
+    network: nn.Module,
+    extract_maps: Callable[[Tensor], Sequence],
+    taps: Sequence[Union[int, str]],
+    inputs: Tensor,
+    samples: Sequence,
+) -> List[Tensor]:
+    """Features of a task model in eval mode, of which no more runs than the
+    taps need.
+
+    Args:
+        network (nn.Module): A model of a toolbox.
+        extract_maps (Callable): Gives its feature maps, without its heads.
+        taps (Sequence[int | str]): Indices of these maps, or names of the
+            network's modules.
+        inputs (Tensor): Task-normalised, (N, 3, h, w).
+        samples (Sequence): The toolbox's data samples.
+
+    Raises:
+        ValueError: If there is no such map or module, it is no tensor, or no
+            gradient leads from it to the image.
+    """
+    training = network.training
+    if training:
+        network.eval()
+    try:
+        if isinstance(taps[0], str):
+            features = tap_modules(network, taps, inputs, samples)
+        else:
+            features = tap_maps(extract_maps(inputs), taps)
+    finally:
+        if training:
+            network.train()
+    for tap, feature in zip(taps, features):
+        if not isinstance(feature, Tensor):
+            raise ValueError(
+                f'TDPLoss.taps: {tap!r} gives {type(feature).__name__}, '
+                'not a tensor, when the task model runs.'
+            )
+        if inputs.requires_grad and not feature.requires_grad:
+            raise ValueError(
+                f'TDPLoss.taps: no gradient leads from {tap!r} to the '
+                'image. Is it inside of a block with `with_cp=True`?'
+            )
+    return features
 
 
 def tap_maps(maps: Union[Tensor, Sequence], taps: Sequence[int]) -> list:

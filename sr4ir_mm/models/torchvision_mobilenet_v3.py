@@ -1,9 +1,10 @@
 from typing import Optional, Sequence, Tuple
 
+import torch.nn as nn
 import torchvision
 from mmengine.model import BaseModule
 from torch import Tensor
-from torchvision.ops import FrozenBatchNorm2d
+from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
 
 from sr4ir_mm.registry import MODELS
 
@@ -45,6 +46,8 @@ class TorchvisionMobileNetV3(BaseModule):
             dilated=dilated,
             norm_layer=FrozenBatchNorm2d if frozen_norm else None,
         ).features
+        if frozen_norm:
+            _fold_norms(self.features)
         if not all(0 <= i < len(self.features) for i in out_indices):
             raise ValueError(
                 f'out_indices={tuple(out_indices)} must be within'
@@ -77,3 +80,36 @@ class TorchvisionMobileNetV3(BaseModule):
     def _freeze_stages(self) -> None:
         for layer in self.features[: self.frozen_stages + 1]:
             layer.eval().requires_grad_(False)
+
+
+class ConvFrozenNorm(nn.Sequential):
+    """A convolution, frozen BatchNorm as a part of it, and an activation.
+
+    BatchNorm that is frozen multiplies and adds constants: the weights can be
+    multiplied instead of the feature map, which spares two passes over it.
+    Results and gradients are those of the three layers, up to rounding.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """
+        Args:
+            x (Tensor): Features, (N, C, H, W).
+        """
+        conv, norm, *activation = self
+        factor = norm.weight * (norm.running_var + norm.eps).rsqrt()
+        x = conv._conv_forward(
+            x,
+            conv.weight * factor.view(-1, 1, 1, 1),
+            norm.bias - norm.running_mean * factor,
+        )
+        for layer in activation:
+            x = layer(x)
+        return x
+
+
+def _fold_norms(network: nn.Module) -> None:
+    for name, child in network.named_children():
+        if isinstance(child, Conv2dNormActivation):
+            setattr(network, name, ConvFrozenNorm(*child))
+        else:
+            _fold_norms(child)

@@ -4,6 +4,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from .tiling import super_resolve_in_tiles
 
@@ -11,6 +12,9 @@ if TYPE_CHECKING:
     from .sr_task_model import SRTaskModel
 
 VIEWS = ('hr', 'lr', 'bilinear', 'sr', 'cqmix', 'shared')
+# Of images and of convolutions' weights. CPUs and tensor cores work on
+# channels that are next to each other, and would rearrange any other layout.
+LAYOUT = torch.channels_last
 # What a network made: stale as soon as that network has been updated.
 _FROM_NETWORK = ('shared', 'sr', 'cqmix')
 
@@ -51,7 +55,7 @@ class Views:
         data_samples: Optional[list] = None,
     ) -> None:
         self.model = model
-        self.inputs = inputs
+        self.inputs = inputs.contiguous(memory_format=LAYOUT)
         self.data_samples = data_samples
         self.is_lr = model.input_is_lr
         shape = tuple(inputs.shape[-2:])
@@ -92,7 +96,10 @@ class Views:
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._made:
-            self._made[name] = getattr(self, f'_make_{name}')()
+            view = getattr(self, f'_make_{name}')()
+            # pictures stay exact in mixed precision, too
+            view = view.to(self.inputs.dtype)
+            self._made[name] = view.contiguous(memory_format=LAYOUT)
         return self._made[name]
 
     def task_input(self, name: str) -> Tensor:
@@ -112,20 +119,22 @@ class Views:
         if name == 'hr' and space.resize is None:
             return self.inputs
         if name not in self._task_inputs:
-            self._task_inputs[name] = space.from_rgb(
-                self[name], self.sizes, self._canvas()
-            )
+            inputs = space.from_rgb(self[name], self.sizes, self._canvas())
+            self._task_inputs[name] = inputs.contiguous(memory_format=LAYOUT)
         return self._task_inputs[name]
 
     def fresh(self) -> 'Views':
         """The same batch, of which nothing has been made yet."""
         return Views(self.model, self.inputs, self.data_samples)
 
-    def refresh(self) -> None:
-        """Forget the views that a network made."""
+    def refresh(self, keep: bool = False) -> None:
+        """Forget the views that a network made, or, to ``keep`` them, only
+        how it made them."""
         for name in _FROM_NETWORK:
-            self._made.pop(name, None)
+            view = self._made.pop(name, None)
             self._task_inputs.pop(name, None)
+            if keep and view is not None:
+                self._made[name] = view.detach()
 
     def _canvas(self) -> Tensor:
         if not self.is_lr:
@@ -194,13 +203,19 @@ class Views:
 
     def _super_resolve(self, lr: Tensor) -> Tensor:
         """View ``lr``, or a piece of it -> the same of ``sr``."""
-        if lr is self['lr'] and shares_layers(self.model.sr_net):
+        network = self.model.sr_net
+        if lr is self['lr'] and shares_layers(network):
             # once for both views: BatchNorm counts every pass
-            sr = self.model.sr_net.reconstruct(self['shared'], lr)
-        elif getattr(self.model.sr_net, 'is_told_degradation', False):
-            sr = self.model.sr_net(lr, **self._told)
+            sr = network.reconstruct(self['shared'], lr)
         else:
-            sr = self.model.sr_net(lr)
+            is_told = getattr(network, 'is_told_degradation', False)
+            told = self._told if is_told else {}
+            if network.with_cp and torch.is_grad_enabled():
+                # its own maps are made again when those of the task model,
+                # which lie behind, are gone
+                sr = checkpoint(network, lr, use_reentrant=False, **told)
+            else:
+                sr = network(lr, **told)
         *batch, height, width = lr.shape
         scale = self.model.scale
         if sr.shape != (*batch, height * scale, width * scale):

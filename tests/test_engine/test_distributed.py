@@ -87,6 +87,29 @@ def test_two_processes_are_one(cfg, tmp_path):
         torch.testing.assert_close(first[key], value, rtol=1e-4, atol=1e-6)
 
 
+def test_four_processes_accumulate_in_bfloat16(cfg, tmp_path):
+    """2 steps, each of two batches of 4. Sums in bfloat16 depend on how the
+    images are spread, by what its 8 bits leave."""
+    for name in ('sr_net', 'task_model'):
+        cfg.optim_wrapper[name].update(
+            type='sr4ir_mm.BF16OptimWrapper', accumulative_counts=2
+        )
+    four = launch(
+        cfg, tmp_path, 'four', ['bash', 'tools/dist_train.sh', '4'], 1
+    )
+    (single,) = launch(
+        cfg, tmp_path, 'one', [sys.executable, 'tools/train.py'], 4
+    )
+    start = torch.load(tmp_path / 'one' / 'start.pth')
+    for key, value in single.items():
+        assert all(torch.equal(four[0][key], each[key]) for each in four), key
+        if value.is_floating_point():
+            step, error = (value - start[key]), (four[0][key] - value)
+            assert error.norm() <= 0.05 * step.norm() + 1e-6, key
+    moved = [key for key in single if not torch.equal(single[key], start[key])]
+    assert {key.split('.')[0] for key in moved} == {'sr_net', 'task_model'}
+
+
 def test_training_moved_both_networks(cfg, tmp_path):
     """So that the above does not compare what never moved."""
     from mmengine.runner import Runner

@@ -9,7 +9,7 @@ import torch
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from tiny import JOINT, SR4IR, TASKS, build_model, make_batch, moved, snapshot
 
-from sr4ir_mm.engine import PhaseUpdate
+from sr4ir_mm.engine import BF16OptimWrapper, PhaseUpdate
 
 TASK_PHASE = SR4IR[1]
 
@@ -254,6 +254,21 @@ def test_mixed_precision_with_a_network_that_no_loss_reaches(monkeypatch):
     before = snapshot(model.sr_net)
     update(model, wrappers=wrappers)
     assert moved(model.sr_net, before)
+
+
+def test_bfloat16_is_computes_and_float32_keeps():
+    model = build('seg', TASK_PHASE)
+    seen = {}
+    for name in ('sr_net.conv_first', 'task_model.backbone.conv1'):
+        model.get_submodule(name).register_forward_hook(
+            lambda _, __, out, name=name: seen.update({name: out.dtype})
+        )
+    before = parameters_of(model.task_model)
+    update(model, wrappers=[wrap(model.task_model, BF16OptimWrapper)])
+    assert set(seen.values()) == {torch.bfloat16}
+    after = parameters_of(model.task_model)
+    assert not equal(before, after)
+    assert {value.dtype for value in after.values()} == {torch.float32}
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')

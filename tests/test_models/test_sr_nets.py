@@ -301,3 +301,132 @@ def test_classifier_learns_the_shared_layers(network):
     assert reached == {
         name for name, _ in net.named_parameters() if name.startswith(prefix)
     }
+
+
+def of_mmagic(name, **kwargs):
+    """mmagic's network and ours, with the same weights, none of them zero, in
+    double precision."""
+    pair = [
+        MODELS.build(dict(type=f'{scope}.{name}', **kwargs)).double()
+        for scope in ('mmagic', 'sr4ir_mm')
+    ]
+    for param in pair[0].parameters():
+        param.data += 0.1 * torch.randn_like(param)
+    pair[1].load_state_dict(pair[0].state_dict())
+    return pair
+
+
+def assert_same(theirs, ours, shape):
+    """Results, and all gradients."""
+    image = torch.rand(shape).double()
+    images = [image.clone().requires_grad_() for _ in range(2)]
+    results = [net(image) for net, image in zip((theirs, ours), images)]
+    grad = torch.randn_like(results[0])
+    for result in results:
+        result.backward(grad)
+    pairs = [results, [image.grad for image in images]]
+    pairs += zip(
+        [p.grad for p in theirs.parameters()],
+        [p.grad for p in ours.parameters()],
+    )
+    for a, b in pairs:
+        torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4, 8])
+@pytest.mark.parametrize('size', [(7, 9), (3, 3), (2, 5)])
+def test_merged_convolutions_are_edsrs(scale, size):
+    """In the rim, where it sees zeros, and in images that are all rim."""
+    pair = of_mmagic(
+        'EDSRNet',
+        in_channels=3,
+        out_channels=3,
+        mid_channels=4,
+        num_blocks=1,
+        upscale_factor=scale,
+    )
+    assert_same(*pair, (2, 3, *size))
+
+
+def test_merged_convolutions_make_no_large_map():
+    """Not one of the size of the SR image, but the image itself."""
+    net = MODELS.build(
+        dict(
+            type='sr4ir_mm.EDSRNet',
+            in_channels=3,
+            out_channels=3,
+            mid_channels=16,
+            num_blocks=1,
+        )
+    )
+    sizes = []
+    with torch.autograd.graph.saved_tensors_hooks(
+        lambda x: sizes.append(x.shape) or x, lambda x: x
+    ):
+        net(torch.rand(1, 3, 8, 8))
+    assert not any(s[2:] == (32, 32) and s[1] > 3 for s in map(tuple, sizes))
+
+
+def test_fused_attention_is_swinirs():
+    """With shifted windows, which have masks, for several images."""
+    pair = of_mmagic(
+        'SwinIRNet',
+        upscale=2,
+        in_chans=3,
+        img_size=16,
+        window_size=4,
+        depths=[2],
+        embed_dim=8,
+        num_heads=[2],
+        upsampler='pixelshuffledirect',
+        drop_path_rate=0.0,
+    )
+    assert_same(*pair, (2, 3, 12, 16))
+
+
+def test_attention_stays_exact_in_mixed_precision(monkeypatch):
+    _, net = of_mmagic(
+        'SwinIRNet',
+        upscale=2,
+        in_chans=3,
+        img_size=16,
+        window_size=4,
+        depths=[2],
+        embed_dim=8,
+        num_heads=[2],
+        upsampler='pixelshuffledirect',
+    )
+    attention, seen = F.scaled_dot_product_attention, []
+
+    def watch(query, *args, **kwargs):
+        seen.append(query.dtype)
+        return attention(query, *args, **kwargs)
+
+    monkeypatch.setattr(F, 'scaled_dot_product_attention', watch)
+    with torch.autocast('cpu', torch.bfloat16):
+        net.float()(torch.rand(1, 3, 8, 8))
+    assert set(seen) == {torch.float32}
+
+
+def test_edsr_of_mmagic_is_the_cheaper_one():
+    from tiny import SR_NET
+
+    net = build_sr_net(SR_NET)
+    assert type(net).__module__.startswith('sr4ir_mm')
+    assert SR_NET['type'] == 'mmagic.EDSRNet'
+
+
+@pytest.mark.parametrize('with_cp', [False, True])
+def test_activation_checkpointing(with_cp):
+    from tiny import SR_NET, make_batch
+
+    model = build_model(sr_net=dict(SR_NET, with_cp=with_cp))
+    calls = []
+    model.sr_net.conv_first.register_forward_hook(
+        lambda *_: calls.append('forward')
+    )
+    model.train()
+    loss = model.make_views(make_batch())['sr'].mean()
+    loss.backward()
+    assert len(calls) == 1 + with_cp
+    assert model.sr_net.conv_first.weight.grad.abs().sum() > 0

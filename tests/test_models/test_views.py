@@ -73,6 +73,42 @@ def test_each_view_is_made_once_per_phase():
     assert sorted(calls) == ['lr', 'sr', 'sr']
 
 
+def test_a_phase_may_keep_the_views_of_the_one_before():
+    """Detached: their graph is gone."""
+    model = build_model()
+    calls = []
+    model.sr_net.register_forward_hook(lambda *_: calls.append('sr'))
+    views = model.make_views(make_batch())
+    phase = model.phases[1]
+    with model.in_phase(model.phases[0], views):
+        before = views['sr']
+    phase.keep_views = True
+    with model.in_phase(phase, views):
+        assert torch.equal(views['sr'], before)
+        assert not views['sr'].requires_grad
+        assert not views.task_input('cqmix').requires_grad
+    assert calls == ['sr']
+
+
+def test_pictures_are_exact_in_mixed_precision():
+    model = build_model()
+    with torch.autocast('cpu', torch.bfloat16):
+        views = model.make_views(make_batch())
+        for name in ('hr', 'lr', 'sr', 'cqmix'):
+            assert views[name].dtype == torch.float32
+
+
+def test_channels_lie_next_to_each_other():
+    model = build_model()
+    views = model.make_views(make_batch(sizes=[(32, 32), (30, 27)]))
+    maps = [views[name] for name in ('hr', 'lr', 'sr', 'cqmix', 'bilinear')]
+    maps += [views.task_input(name) for name in ('hr', 'sr', 'cqmix')]
+    maps += [model.sr_net.conv_first.weight]
+    maps += model.extract_maps(views.task_input('sr'))
+    for each in maps:
+        assert each.is_contiguous(memory_format=torch.channels_last)
+
+
 def test_hr_reaches_the_task_model_untouched():
     model = build_model()
     views = model.make_views(make_batch())

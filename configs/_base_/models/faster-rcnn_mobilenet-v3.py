@@ -58,7 +58,11 @@ detector = dict(
         bbox_roi_extractor=dict(
             type='SingleRoIExtractor',
             roi_layer=dict(
-                type='RoIAlign', output_size=7, sampling_ratio=2, aligned=False
+                type='RoIAlign',
+                output_size=7,
+                sampling_ratio=2,
+                aligned=False,
+                use_torchvision=True,
             ),
             out_channels=256,
             featmap_strides=[32],

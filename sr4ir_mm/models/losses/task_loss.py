@@ -40,10 +40,15 @@ class TaskLoss(Loss):
         self.views = dict(views)
 
     def forward(self, model, views) -> Dict[str, Tensor]:
-        """The toolbox's losses as ``{view}.{name}``; see :class:`Loss`."""
+        """The toolbox's losses as ``{view}.{name}``; see :class:`Loss`.
+
+        Raises:
+            RuntimeError: If the task model has none in eval mode, where a
+                phase keeps what it does not train.
+        """
         losses = {}
         for name, weight in self.views.items():
-            for key, value in model.task_loss(views, name).items():
+            for key, value in _task_loss(model, views, name).items():
                 if 'loss' in key:
                     value = (
                         [weight * v for v in value]
@@ -61,3 +66,18 @@ class TaskLoss(Loss):
             part.views = {name: weight}
             parts.append(part)
         return parts
+
+
+def _task_loss(model, views, view: str) -> Dict[str, Tensor]:
+    try:
+        return model.task_loss(views, view)
+    except Exception as error:
+        if model.task_model.training:
+            raise
+        raise RuntimeError(
+            f'TaskLoss: {type(model.task_model).__name__} fails in eval mode, '
+            'in which phases keep a task model that they do not train '
+            f'({error}). Some models of the toolboxes compute losses in train '
+            'mode only: take a recipe that trains the task model wherever it '
+            'has a TaskLoss.'
+        ) from error

@@ -54,8 +54,9 @@ class TDPLoss(Loss):
 
     def forward(self, model, views) -> Dict[str, Tensor]:
         """``loss_tdp``; see :class:`Loss`."""
-        sr = model.features(views, 'sr', self.taps)
+        # HR first: its passing maps are gone when the graph of SR is there.
         hr = model.features(views, 'hr', self.taps)
+        sr = model.features(views, 'sr', self.taps)
         return dict(
             loss_tdp=sum(
                 weight * self.criterion(*pair)
