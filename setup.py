@@ -63,11 +63,13 @@ extras = {
     'det': requirements('mminstall', 'mmcv', 'mmdet'),
     'cls': requirements('mminstall', 'mmcv', 'mmpretrain'),
     'mim': requirements('mminstall'),
-    'mmagic': requirements('mmagic'),
     'demo': requirements('demo'),
+    'deploy': requirements('deploy'),
     'tests': requirements('tests'),
 }
 extras['all'] = sorted(set(sum(extras.values(), [])))
+# of 2023, at odds with what other packages need today
+extras['mmagic-full'] = requirements('mmagic-full')
 
 setup(
     name=PACKAGE,

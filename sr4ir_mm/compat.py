@@ -6,17 +6,24 @@ the release that repairs it becomes the oldest that we support.
 """
 
 import sys
-from functools import wraps
+from functools import partial, wraps
+from importlib import import_module
+from importlib.machinery import PathFinder, SourceFileLoader
+from importlib.metadata import version
+from importlib.util import find_spec
 from pickle import UnpicklingError
-from typing import Callable
+from types import ModuleType
+from typing import Callable, Optional
 
 import numpy as np
 import torch
+from mmengine.utils import digit_version
 
 
 def apply() -> None:
     """Apply every compatibility fix. Called once, on import."""
     _restore_numpy_bool8()
+    sys.meta_path.insert(0, _UpstreamFinder)
     _allow_mmengine_checkpoints()
     _let_mmseg_browse_data()
     _let_mmseg_count_flops()
@@ -110,3 +117,134 @@ def _let_mmseg_count_flops() -> None:
         return count(model, shape, inputs=inputs, **kwargs)
 
     script.get_model_complexity_info = count_given_inputs
+
+
+# Modules of mmagic 1.2.0 that are made for the diffusers of 2023.
+_MADE_FOR_DIFFUSERS = (
+    'mmagic.models.archs.attention_injection',
+    *(
+        f'mmagic.models.editors.{name}'
+        for name in (
+            'animatediff',
+            'controlnet',
+            'dreambooth',
+            'fastcomposer',
+            'stable_diffusion',
+            'stable_diffusion_xl',
+            'textual_inversion',
+            'vico',
+        )
+    ),
+)
+_TOO_NEW = dict(diffusers='0.26', transformers='4.36')
+
+
+class _UpstreamFinder:
+    """Lets mmagic and mmpretrain be imported with the packages there are.
+
+    To give anyone EDSR, mmagic 1.2.0 imports what each of its models needs,
+    such as diffusers and transformers of 2023. Here a module of mmagic that
+    lacks a package, or has a later one, becomes a stand-in, which says so
+    when it is used. mmpretrain 1.2.0 does without transformers, but not with
+    a late one. No other package is touched.
+    https://github.com/open-mmlab/mmagic/issues/2110
+    """
+
+    @staticmethod
+    def find_spec(fullname, path=None, target=None):
+        if not fullname.startswith('mmagic.') and fullname not in _REPAIRS:
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            spec.loader = _UpstreamLoader(fullname, spec.loader.path)
+        return spec
+
+
+class _UpstreamLoader(SourceFileLoader):
+    def exec_module(self, module: ModuleType) -> None:
+        try:
+            if module.__name__ in _MADE_FOR_DIFFUSERS:
+                _require_old_diffusers()
+            super().exec_module(module)
+        except ImportError as error:
+            if (error.name or 'mmagic').split('.')[0] == 'mmagic':
+                raise
+            module.__getattr__ = partial(_stand_in, error)
+        if module.__name__ in _REPAIRS:
+            _REPAIRS[module.__name__](module)
+
+
+class _StandIn:
+    """What takes the place of a class of mmagic that lacks a package."""
+
+    error: ImportError
+
+    def __new__(cls, *args, **kwargs):
+        package = cls.error.name.split('.')[0]
+        if package in _TOO_NEW:
+            package = "'sr4ir_mm[mmagic-full]'"
+        raise ImportError(
+            f'mmagic.{cls.__name__} cannot be used: {cls.error}. '
+            f'`pip install {package}` gets what it needs.'
+        ) from cls.error
+
+
+def _stand_in(error: ImportError, name: str) -> type:
+    if name.startswith('__'):  # Python asks for these
+        raise AttributeError(name)
+    return type(name, (_StandIn,), dict(error=error))
+
+
+def _register_stand_ins(registry: str, module: ModuleType) -> None:
+    """So that a config's ``mmagic.DreamBooth`` says what it lacks."""
+    registry = getattr(import_module('mmagic.registry'), registry)
+    for name, value in vars(module).items():
+        if isinstance(value, type) and issubclass(value, _StandIn):
+            registry.register_module(name, module=value)
+
+
+def _require_old_diffusers() -> None:
+    """Raise ImportError unless mmagic 1.2.0 works with what is installed."""
+    for package, limit in _TOO_NEW.items():
+        if find_spec(package) is None:
+            raise ImportError(f'No module named {package!r}', name=package)
+        found = version(package)
+        if digit_version(found) >= digit_version(limit):
+            raise ImportError(
+                f'{package} is {found}, and mmagic 1.2.0 needs less than '
+                f'{limit}',
+                name=package,
+            )
+
+
+def _skip_later_packages(setup_env: ModuleType) -> None:
+    """mmagic registers all that diffusers has: let that be nothing."""
+    nothing = ModuleType('diffusers')
+    nothing.models = nothing.pipelines = nothing.schedulers = nothing
+    try_import = setup_env.try_import
+
+    @wraps(try_import)
+    def try_old_import(name: str) -> Optional[ModuleType]:
+        if name in _TOO_NEW:
+            try:
+                _require_old_diffusers()
+            except ImportError:
+                return nothing if name == 'diffusers' else None
+        return try_import(name)
+
+    setup_env.try_import = try_old_import
+
+
+def _leave_out_multimodal(dependency: ModuleType) -> None:
+    """transformers 4.56 removed what mmpretrain's language models import."""
+    if dependency.WITH_MULTIMODAL:
+        found = digit_version(version('transformers'))
+        dependency.WITH_MULTIMODAL = found < digit_version('4.56')
+
+
+_REPAIRS = {
+    'mmagic.datasets.transforms': partial(_register_stand_ins, 'TRANSFORMS'),
+    'mmagic.models.editors': partial(_register_stand_ins, 'MODELS'),
+    'mmagic.utils.setup_env': _skip_later_packages,
+    'mmpretrain.utils.dependency': _leave_out_multimodal,
+}

@@ -170,7 +170,7 @@ run_pip install -c "$constraints" -r requirements/build.txt \
 ops_work || install_mmcv
 say "installing the toolboxes"
 run_pip install -c "$constraints" -r requirements.txt
-run_pip install --no-deps "$(pin mmagic)"  # why: requirements/mmagic.txt
+run_pip install --no-deps "$(pin mmagic)"  # why: mminstall.txt
 run_pip install --no-deps --no-build-isolation -e .
 
 say "checking that everything imports"

@@ -1,6 +1,6 @@
 _base_ = [
     '../_base_/datasets/mnist.py',
-    '../_base_/models/sr2_x2.py',
+    '../_base_/models/sr2_grey_x2.py',
     '../_base_/schedules/sr2_100k.py',
     '../_base_/recipes/sr2.py',
 ]

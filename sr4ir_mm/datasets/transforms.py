@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from mmcv.transforms import BaseTransform, LoadImageFromFile
 from torch import Tensor
 
-from sr4ir_mm.registry import TRANSFORMS, require_package
+from sr4ir_mm.registry import TRANSFORMS
 
 
 @TRANSFORMS.register_module()
@@ -197,7 +197,7 @@ class DegradeInPipeline(BaseTransform):
         scale: int,
         interpolation: str = 'bicubic',
     ) -> None:
-        self.transforms = [_build_transform(cfg) for cfg in transforms]
+        self.transforms = [TRANSFORMS.build(cfg) for cfg in transforms]
         self.scale = scale
         self.interpolation = interpolation
 
@@ -252,10 +252,3 @@ class PackLR(BaseTransform):
         rgb = np.ascontiguousarray(lr[..., ::-1].transpose(2, 0, 1))
         packed['data_samples'].set_data(dict(lr=torch.from_numpy(rgb)))
         return packed
-
-
-def _build_transform(cfg: dict):
-    if cfg['type'].startswith('mmagic.'):
-        # undeclared, but imported by all of mmagic's transforms
-        require_package('albumentations', 'albumentations', cfg['type'])
-    return TRANSFORMS.build(cfg)

@@ -1,5 +1,5 @@
 import math
-from typing import Sequence, Union
+from typing import Dict, Optional, Sequence, Tuple, Union
 from zlib import crc32
 
 import torch
@@ -21,16 +21,28 @@ def quantize(image: Tensor) -> Tensor:
     return to_levels(image).div(255)
 
 
+def draw(span: Tuple[float, float], image: Tensor) -> Tensor:
+    """A number of a range for each image of a batch, (N,). Of a range without
+    extent it needs no randomness."""
+    low, high = span
+    if low == high:
+        return image.new_full((len(image),), low, dtype=torch.float32)
+    return torch.empty(len(image), device=image.device).uniform_(low, high)
+
+
 class Degradation(nn.Module):
     """HR -> LR, by itself or as a step of a chain.
 
     ``degrade`` does the work; ``forward`` rounds its result to 8 bits. In a
-    chain only the last result is rounded.
+    chain only the last result is rounded. ``told`` is what it did last, for
+    SR networks that want to know (:class:`SRMD`): each value is (N,).
 
     Args:
         scale (int): Factor between LR and HR; filled in from ``model.scale``.
             Defaults to 1.
     """
+
+    told: Dict[str, Tensor] = {}
 
     def __init__(self, scale: int = 1) -> None:
         super().__init__()
@@ -76,8 +88,10 @@ class DegradationChain(Degradation):
 
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
+        self.told = {}
         for step in self.steps:
             image = step.degrade(image)
+            self.told = {**self.told, **step.told}
         return image
 
 
@@ -134,33 +148,50 @@ class GaussianBlur(Degradation):
     Args:
         std (float): In pixels of the image it is given: HR pixels before the
             downsampling step, LR pixels after it.
+        train_std (tuple[float, float], optional): In training, the standard
+            deviation is drawn from this range, for each image.
+            Defaults to None: it is ``std``.
         **kwargs: See :class:`Degradation`.
     """
 
-    def __init__(self, std: float, **kwargs) -> None:
+    def __init__(
+        self,
+        std: float,
+        train_std: Optional[Tuple[float, float]] = None,
+        **kwargs,
+    ) -> None:
         super().__init__(**kwargs)
         self.std = std
+        self.train_std = train_std
 
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
-        radius = math.ceil(3 * self.std)
-        channels, height, width = image.shape[1:]
+        drawn = self.training and self.train_std is not None
+        span = self.train_std if drawn else (self.std, self.std)
+        std = draw(span, image)
+        self.told = dict(blur_std=std)
+        radius = math.ceil(3 * max(span))
+        num, channels, height, width = image.shape
         if min(height, width) <= radius:
             raise ValueError(
-                f'GaussianBlur.std={self.std} needs images of more than '
+                f'GaussianBlur.std={max(span)} needs images of more than '
                 f'{radius} pixels a side, got {width}x{height}: lower std, or '
                 'enlarge the crops in the pipeline.'
             )
         at = torch.arange(-radius, radius + 1, device=image.device)
-        kernel = torch.exp(-at.square() / (2 * self.std**2)).to(image)
-        kernel = (kernel / kernel.sum()).expand(channels, 1, 1, -1)
+        kernel = torch.exp(-at.square() / (2 * std[:, None] ** 2)).to(image)
+        kernel = kernel / kernel.sum(dim=1, keepdim=True)
+        kernel = kernel.repeat_interleave(channels, dim=0)[:, None, None]
         # One axis after the other: 13 times as fast as torchvision's blur,
         # which has (2 * radius + 1)^2 taps, at std 15.
-        image = F.pad(image, (radius,) * 4, mode='reflect')
+        image = F.pad(image, (radius,) * 4, mode='reflect').flatten(0, 1)
         # Half precision would lose the 8 bits.
         with torch.autocast(image.device.type, enabled=False):
-            image = F.conv2d(image, kernel, groups=channels)
-            return F.conv2d(image, kernel.transpose(2, 3), groups=channels)
+            image = F.conv2d(image[None], kernel, groups=num * channels)
+            image = F.conv2d(
+                image, kernel.transpose(2, 3), groups=num * channels
+            )
+        return image.view(num, channels, height, width)
 
 
 @MODELS.register_module()
@@ -170,36 +201,51 @@ class GaussianNoise(Degradation):
     .. math::
         y = x + \frac{std}{255}\, n, \quad n \sim \mathcal{N}(0, 1)
 
-    for each pixel and channel. In training the noise is new every time. In
-    eval mode it is a function of ``seed`` and of the padded image: for images
-    of one size, results depend neither on their order nor on the batch size.
+    for each pixel and channel, or, if it is grey, for each pixel. In training
+    the noise is new every time. In eval mode it is a function of ``seed`` and
+    of the padded image: for images of one size, results depend neither on
+    their order nor on the batch size.
 
     Args:
         std (float): In 8-bit levels, on the image it is given: put it after
             the downsampling step for noise on LR.
         seed (int): Seed of the noise in eval mode. Defaults to 0.
-        eval_only (bool): Whether to train without noise, as SR2 does.
-            Defaults to False.
+        grey (bool): Whether all channels of a pixel get the same noise, so
+            that grey images stay grey. Defaults to False.
+        train_std (tuple[float, float], optional): In training, the standard
+            deviation is drawn from this range, for each image: (0, 0) to
+            train without noise, as SR2 does. Defaults to None: it is ``std``.
         **kwargs: See :class:`Degradation`.
     """
 
     def __init__(
-        self, std: float, seed: int = 0, eval_only: bool = False, **kwargs
+        self,
+        std: float,
+        seed: int = 0,
+        grey: bool = False,
+        train_std: Optional[Tuple[float, float]] = None,
+        **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         self.std = std
         self.seed = seed
-        self.eval_only = eval_only
+        self.grey = grey
+        self.train_std = train_std
 
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
+        drawn = self.training and self.train_std is not None
+        span = self.train_std if drawn else (self.std, self.std)
+        std = draw(span, image)
+        self.told = dict(noise_std=std)
+        if max(span) == 0:
+            return image
+        like = image[:, :1] if self.grey else image
         if self.training:
-            if self.eval_only:
-                return image
-            noise = torch.randn_like(image)
+            noise = torch.randn_like(like)
         else:
             noise = torch.stack([self._fixed_noise(one) for one in image])
-        return image + self.std / 255 * noise
+        return image + std.view(-1, 1, 1, 1) / 255 * noise
 
     def _fixed_noise(self, image: Tensor) -> Tensor:
         # From the image's 8-bit levels: the images of a data set of one size
@@ -207,7 +253,8 @@ class GaussianNoise(Degradation):
         levels = to_levels(image).byte().cpu()
         seed = crc32(levels.numpy().tobytes(), self.seed)
         generator = torch.Generator().manual_seed(seed)
-        return torch.randn(image.shape, generator=generator).to(image)
+        shape = image[:1].shape if self.grey else image.shape
+        return torch.randn(shape, generator=generator).to(image)
 
 
 @MODELS.register_module()

@@ -163,12 +163,9 @@ class ImageSpace(nn.Module):
             Tensor: Task-normalised, (N, 3, H, W); of another size if there is
             a ``resize``.
         """
-        inputs = self._swap(image) * 255
-        if self._normalizes:
-            pre = self.data_preprocessor
-            inputs = (inputs - pre.mean) / pre.std
+        inputs = self.normalize(image)
         if self.resize is not None:
-            return self._enlarge(inputs, sizes)
+            return self.enlarge(inputs, sizes)
         height, width = canvas.shape[-2:]
         if set(sizes) == {(height, width)}:
             return inputs[..., :height, :width]
@@ -183,6 +180,14 @@ class ImageSpace(nn.Module):
         return torch.where(
             inside[:, None], F.pad(inputs, (0, right, 0, low)), canvas
         )
+
+    def normalize(self, image: Tensor) -> Tensor:
+        """RGB in [0, 1] -> task-normalised, (N, 3, H, W)."""
+        inputs = self._swap(image) * 255
+        if self._normalizes:
+            pre = self.data_preprocessor
+            inputs = (inputs - pre.mean) / pre.std
+        return inputs
 
     def task_sizes(self, sizes: Sequence[Size]) -> List[Size]:
         """Height and width at which the task model sees images of these."""
@@ -207,7 +212,9 @@ class ImageSpace(nn.Module):
         )
         return int(size[0] * factor), int(size[1] * factor)
 
-    def _enlarge(self, inputs: Tensor, sizes: Sequence[Size]) -> Tensor:
+    def enlarge(self, inputs: Tensor, sizes: Sequence[Size]) -> Tensor:
+        """Task-normalised images, (N, 3, H, W), of these sizes -> the same
+        within ``resize``, padded to a batch."""
         resized = [
             F.interpolate(
                 image[None, :, :h, :w],

@@ -67,6 +67,8 @@ class Views:
                 for sample in data_samples
             ]
         )
+        # how LR was made, for SR networks that are told
+        self._told = {}
         # of SRTaskModel.task_samples, the same for all views
         self.task_samples: Optional[list] = None
         self._made = {}
@@ -169,7 +171,9 @@ class Views:
         samples = self.data_samples or []
         if samples and all('lr' in sample for sample in samples):
             return self.model.image_space.stack_lr(samples, self.sizes, scale)
-        return self.model.degradation(self['hr'])
+        lr = self.model.degradation(self['hr'])
+        self._told = self.model.degradation.told
+        return lr
 
     def _make_bilinear(self) -> Tensor:
         # align_corners as in the authors' code for their LR baseline.
@@ -199,17 +203,19 @@ class Views:
 
     def _super_resolve(self, lr: Tensor) -> Tensor:
         """View ``lr``, or a piece of it -> the same of ``sr``."""
-        if lr is self['lr'] and shares_layers(self.model.sr_net):
+        network = self.model.sr_net
+        if lr is self['lr'] and shares_layers(network):
             # once for both views: BatchNorm counts every pass
-            sr = self.model.sr_net.reconstruct(self['shared'], lr)
+            sr = network.reconstruct(self['shared'], lr)
         else:
-            network = self.model.sr_net
+            is_told = getattr(network, 'is_told_degradation', False)
+            told = self._told if is_told else {}
             if network.with_cp and torch.is_grad_enabled():
                 # its own maps are made again when those of the task model,
                 # which lie behind, are gone
-                sr = checkpoint(network, lr, use_reentrant=False)
+                sr = checkpoint(network, lr, use_reentrant=False, **told)
             else:
-                sr = network(lr)
+                sr = network(lr, **told)
         *batch, height, width = lr.shape
         scale = self.model.scale
         if sr.shape != (*batch, height * scale, width * scale):

@@ -215,16 +215,7 @@ def test_degrading_ends_at_the_size_of_lr():
     assert results['lr'].dtype == np.uint8 and (results['lr'] == 77).all()
 
 
-def test_mmagics_transforms_say_what_they_need(monkeypatch):
-    from sr4ir_mm import registry
-
-    monkeypatch.setattr(registry, 'find_spec', lambda name: None)
-    with pytest.raises(ImportError, match='mmagic.RandomBlur needs albument'):
-        DegradeInPipeline([dict(type='mmagic.RandomBlur')], scale=4)
-
-
 def test_blind_degradation_of_mmagic():
-    pytest.importorskip('albumentations')
     blur = dict(
         kernel_size=[7],
         kernel_list=['iso'],

@@ -74,6 +74,15 @@ def test_noise_is_new_in_training_and_fixed_per_image_in_evaluation():
     assert not torch.equal(batch, other(images))
 
 
+def test_grey_noise_is_the_same_in_all_channels():
+    image = torch.full((2, 3, 50, 50), 0.5)
+    step = GaussianNoise(std=10, grey=True)
+    for training in (True, False):
+        noise = step.train(training).degrade(image) - image
+        assert torch.equal(noise[:, 0], noise[:, 2])
+        assert abs(noise[:, 0].std() * 255 - 10) < 0.5
+
+
 def test_jpeg_loses_more_at_a_lower_quality():
     row, col = torch.meshgrid(
         torch.arange(32), torch.arange(40), indexing='ij'

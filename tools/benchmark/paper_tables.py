@@ -375,6 +375,7 @@ TABLES = {
         source='SR2, table 1, figures 4 and 6',
         metrics=('SSIM', 'task'),
         rows={
+            'SRMD': 'sr2/sr_srmd_mnist_{scale}',
             'FSRCNN': 'sr2/sr_fsrcnn_mnist_{scale}',
             'WDSR': 'sr2/sr_wdsr_mnist_{scale}',
             'FSRCNN, sequential': 'sr2/seq_fsrcnn_mnist_{scale}',
@@ -385,12 +386,14 @@ TABLES = {
             'mnist',
             {
                 ('mnist', 'x2', 1e-4): {
+                    'SRMD': (0.917, None),
                     'FSRCNN': (0.944, None),
                     'WDSR': (0.950, None),
                     'SR2, FSRCNN': (0.942, None),
                     'SR2, WDSR': (0.959, None),
                 },
                 ('mnist', 'x4', 1e-4): {
+                    'SRMD': (0.803, None),
                     'FSRCNN': (0.796, None),
                     'WDSR': (0.768, None),
                     'SR2, FSRCNN': (0.828, None),

@@ -5,7 +5,7 @@
 _base_ = './sr2_resnet18.py'
 
 scale = 2
-noise = dict(type='sr4ir_mm.GaussianNoise', std=0, eval_only=True)
+noise = dict(type='sr4ir_mm.GaussianNoise', std=0, train_std=(0, 0))
 model = dict(
     type='sr4ir_mm.SRClassifier',
     scale=scale,

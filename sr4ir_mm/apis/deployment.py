@@ -1,0 +1,360 @@
+"""From a model to files that run without this package."""
+
+import inspect
+import json
+import sys
+import warnings
+from contextlib import ExitStack, contextmanager
+from typing import Dict, Iterator, Tuple, Union
+from unittest.mock import patch
+
+import numpy as np
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.ops import nms
+
+from sr4ir_mm.models.sr_task_model import SRTaskModel
+from sr4ir_mm.models.views import Views
+from sr4ir_mm.registry import require_package
+
+OPSET = 17
+
+
+class _LRViews(Views):
+    """Views of LR images as they are: RGB, uint8, (N, 3, h, w)."""
+
+    def _make_lr(self) -> Tensor:
+        return self.inputs.float() / 255
+
+
+class DeployableSRNet(nn.Module):
+    """The SR network, from LR images to SR images.
+
+    Args:
+        model (SRTaskModel): In eval mode.
+    """
+
+    outputs: Tuple[str, ...] = ('sr',)
+    any_size = True  # or one image of one size
+
+    def __init__(self, model: SRTaskModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
+        """
+        Args:
+            images (Tensor): LR: RGB, uint8, (N, 3, h, w).
+
+        Returns:
+            tuple[Tensor]: What ``outputs`` names. ``sr`` is RGB in [0, 1],
+            (N, 3, h * scale, w * scale).
+        """
+        return (_LRViews(self.model, images)['sr'].clamp(0, 1),)
+
+    def axes(self) -> Dict[str, Dict[int, str]]:
+        """Those that may have any length, of input and outputs."""
+        if not self.any_size:
+            return {}
+        return dict(
+            images={0: 'batch', 2: 'height', 3: 'width'},
+            sr={0: 'batch', 2: 'sr_height', 3: 'sr_width'},
+        )
+
+
+class Deployable(DeployableSRNet):
+    """Both networks, from LR images to SR images and predictions.
+
+    What the task model's data preprocessor does is done here.
+    """
+
+    def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
+        views = _LRViews(self.model, images)
+        view = self.model.view
+        picture = views['sr' if view == 'shared' else view]
+        inputs = views[view]
+        if view != 'shared':
+            inputs = self.model.image_space.normalize(inputs)
+        return (picture.clamp(0, 1), *self.predict(inputs, images))
+
+    def predict(self, inputs: Tensor, images: Tensor) -> Tuple[Tensor, ...]:
+        """
+        Args:
+            inputs (Tensor): Task-normalised, (N, 3, H, W), or features.
+            images (Tensor): LR: RGB, uint8, (N, 3, h, w).
+        """
+        raise NotImplementedError
+
+
+class DeployableClassifier(Deployable):
+    """``scores`` are the classes' probabilities, (N, classes)."""
+
+    outputs = ('sr', 'scores')
+
+    def predict(self, inputs: Tensor, images: Tensor) -> Tuple[Tensor, ...]:
+        logits = self.model.task_model(inputs, mode='tensor')
+        if hasattr(self.model.task_model.head, 'thr'):  # several labels
+            return (logits.sigmoid(),)
+        return (logits.softmax(dim=1),)
+
+    def axes(self) -> Dict[str, Dict[int, str]]:
+        axes = super().axes()
+        return dict(axes, scores={0: 'batch'}) if axes else axes
+
+
+class DeployableSegmentor(Deployable):
+    """``scores`` are the classes' probabilities, (N, classes, H, W), at the
+    size of ``sr``."""
+
+    outputs = ('sr', 'scores')
+
+    def predict(self, inputs: Tensor, images: Tensor) -> Tuple[Tensor, ...]:
+        shape = inputs.shape[-2:]
+        metas = [dict(img_shape=shape, ori_shape=shape, pad_shape=shape)]
+        logits = self.model.task_model.encode_decode(inputs, metas)
+        if self.model.task_model.out_channels == 1:
+            return (logits.sigmoid(),)
+        return (logits.softmax(dim=1),)
+
+    def axes(self) -> Dict[str, Dict[int, str]]:
+        axes = super().axes()
+        return dict(axes, scores=axes['sr']) if axes else axes
+
+
+class DeployableDetector(Deployable):
+    """``boxes`` are (K, 4), left, top, right and bottom in pixels of the LR
+    image, after NMS; ``scores`` and ``labels`` are (K,)."""
+
+    outputs = ('sr', 'boxes', 'scores', 'labels')
+    any_size = False
+
+    def predict(self, inputs: Tensor, images: Tensor) -> Tuple[Tensor, ...]:
+        from mmdet.structures import DetDataSample
+
+        space = self.model.image_space
+        size = tuple(int(side) for side in images.shape[-2:])
+        sr_size = tuple(side * self.model.scale for side in size)
+        (task_size,) = space.task_sizes([sr_size])
+        if space.resize is not None:
+            inputs = space.enlarge(inputs, [sr_size])
+        else:  # the LR image is padded, then enlarged
+            pre = space.data_preprocessor
+            divisor = pre.pad_size_divisor
+            low, right = (-side % divisor * self.model.scale for side in size)
+            inputs = F.pad(inputs, (0, right, 0, low), value=pre.pad_value)
+        shape = tuple(int(side) for side in inputs.shape[-2:])
+        factors = task_size[1] / size[1], task_size[0] / size[0]
+        sample = DetDataSample(
+            metainfo=dict(
+                img_shape=task_size,
+                ori_shape=size,
+                pad_shape=shape,
+                batch_input_shape=shape,
+                scale_factor=factors,
+            )
+        )
+        (sample,) = self.model.task_model.predict(inputs, [sample])
+        found = sample.pred_instances
+        return found.bboxes, found.scores, found.labels
+
+    def axes(self) -> Dict[str, Dict[int, str]]:
+        return {name: {0: 'number'} for name in self.outputs[1:]}
+
+
+DEPLOYABLES = dict(
+    mmseg=DeployableSegmentor,
+    mmdet=DeployableDetector,
+    mmpretrain=DeployableClassifier,
+)
+
+
+def make_deployable(
+    model: SRTaskModel, network: str = 'both'
+) -> DeployableSRNet:
+    """What is exported of a model.
+
+    Args:
+        model (SRTaskModel): The model.
+        network (str): ``both``, or ``sr_net`` for the SR network alone.
+            Defaults to ``both``.
+    """
+    if model.view == 'hr':
+        raise ValueError(
+            "model.view='hr': a model that predicts from HR images has "
+            'nothing to do with LR images.'
+        )
+    kind = DEPLOYABLES[model.toolbox]
+    if network == 'sr_net':
+        if model.sr_net is None:
+            raise ValueError('model.sr_net is not set: there is none.')
+        kind = DeployableSRNet
+    return kind(model).eval()
+
+
+def export_onnx(
+    deployable: DeployableSRNet, path: str, images: Tensor
+) -> None:
+    """Write an ONNX file, with what is known of the model in its metadata.
+
+    If ``deployable.any_size``, it takes batches of any number and size, else
+    one image of the size of ``images``.
+
+    Args:
+        deployable (DeployableSRNet): Of :func:`make_deployable`.
+        path (str): Where to.
+        images (Tensor): An example: RGB, uint8, (N, 3, h, w). A detector must
+            find something in it.
+
+    Raises:
+        ValueError: If it does not.
+    """
+    require_package('onnx', 'onnx', 'Export to ONNX')
+    import onnx
+
+    with torch.no_grad():
+        examples = deployable(images)
+    if not all(len(example) for example in examples):
+        raise ValueError(
+            'The detector finds nothing in the example image, so that what it '
+            'does with boxes cannot be recorded: give an image with objects '
+            '(--image).'
+        )
+    with warnings.catch_warnings(), torch.no_grad(), _traceable(deployable):
+        # of Python numbers that a trace keeps: `check_onnx` looks at others
+        warnings.simplefilter('ignore')
+        torch.onnx.export(
+            deployable,
+            (images,),
+            path,
+            input_names=['images'],
+            output_names=list(deployable.outputs),
+            dynamic_axes=deployable.axes(),
+            opset_version=OPSET,
+            **_old_exporter(),
+        )
+    file = onnx.load(path)
+    model = deployable.model
+    facts = dict(
+        scale=model.scale,
+        classes=getattr(model, 'dataset_meta', {}).get('classes'),
+    )
+    onnx.helper.set_model_props(
+        file, {key: json.dumps(value) for key, value in facts.items()}
+    )
+    onnx.save(file, path)
+
+
+def check_onnx(
+    deployable: DeployableSRNet, path: str, images: Tensor
+) -> Dict[str, float]:
+    """Largest differences of an ONNX file's outputs to PyTorch's.
+
+    Args:
+        deployable (DeployableSRNet): What was exported.
+        path (str): The file.
+        images (Tensor): RGB, uint8, (N, 3, h, w).
+
+    Returns:
+        dict: A number for each output; infinity if its shape differs, or the
+        file does not take such images.
+    """
+    require_package('onnxruntime', 'onnxruntime', 'Checking an ONNX file')
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is in the result
+    session = onnxruntime.InferenceSession(
+        path, options, providers=['CPUExecutionProvider']
+    )
+    with torch.no_grad():
+        expected = [one.numpy() for one in deployable(images)]
+    try:
+        found = session.run(None, {'images': images.numpy()})
+    except Exception:  # onnxruntime's have no common base
+        found = [np.empty(0)] * len(expected)
+    return {
+        name: _difference(one, other)
+        for name, one, other in zip(deployable.outputs, found, expected)
+    }
+
+
+def save_weights(model: SRTaskModel, path: str, network: str = 'both') -> None:
+    """Write weights as safetensors, with the config in their metadata.
+
+    Args:
+        model (SRTaskModel): The model.
+        path (str): Where to.
+        network (str): ``both``, or one network's name, ``sr_net`` or
+            ``task_model``, which then is not in the weights' names.
+            Defaults to ``both``.
+    """
+    require_package('safetensors', 'safetensors', 'Writing safetensors')
+    from safetensors.torch import save_file
+
+    module = model if network == 'both' else getattr(model, network)
+    weights = {
+        name: weight.detach().cpu().clone().contiguous()
+        for name, weight in module.state_dict().items()
+    }
+    metadata = dict(format='pt', network=network)
+    if hasattr(model, 'cfg'):
+        metadata['config'] = model.cfg.pretty_text
+    save_file(weights, path, metadata)
+
+
+def _difference(one: np.ndarray, other: np.ndarray) -> float:
+    if one.shape != other.shape:
+        return float('inf')
+    return float(np.abs(one - other).max(initial=0))
+
+
+@contextmanager
+def _traceable(module: nn.Module) -> Iterator[None]:
+    """What the toolboxes do in Python, in operators that ONNX has."""
+    with ExitStack() as stack:
+
+        def replace(owner, name, value):
+            stack.enter_context(patch.object(owner, name, value, create=True))
+
+        # mmdet's branches for it are those of another back end
+        replace(torch.onnx, 'is_in_onnx_export', lambda: False)
+        if 'mmcv.ops.nms' in sys.modules:
+            replace(sys.modules['mmcv.ops.nms'], 'nms', _nms)
+        if 'mmdet.models.utils.misc' in sys.modules:
+            # a slice may exceed what there is; a trace would keep the number
+            misc = sys.modules['mmdet.models.utils.misc']
+            replace(misc, 'min', lambda limit, number: limit)
+        if 'mmseg.models.utils.wrappers' in sys.modules:
+            # sizes that follow the input's
+            wrappers = sys.modules['mmseg.models.utils.wrappers']
+            replace(wrappers, 'int', _to_int)
+        for part in module.modules():
+            if hasattr(part, 'use_torchvision'):  # mmcv's RoIAlign
+                replace(part, 'use_torchvision', True)
+        yield
+
+
+def _to_int(number: Union[int, float, Tensor]) -> Union[int, Tensor]:
+    return number.long() if isinstance(number, Tensor) else int(number)
+
+
+def _nms(
+    boxes: Tensor,
+    scores: Tensor,
+    iou_threshold: float,
+    max_num: int = -1,
+    **kwargs,
+) -> Tuple[Tensor, Tensor]:
+    """As mmcv's."""
+    keep = nms(boxes, scores, iou_threshold)
+    if max_num > 0:
+        keep = keep[:max_num]
+    return torch.cat([boxes[keep], scores[keep, None]], dim=1), keep
+
+
+def _old_exporter() -> dict:
+    """The one that traces, by its name in later releases."""
+    parameters = inspect.signature(torch.onnx.export).parameters
+    return dict(dynamo=False) if 'dynamo' in parameters else {}

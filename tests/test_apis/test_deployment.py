@@ -1,0 +1,260 @@
+"""Exported models do what the models do."""
+
+import json
+
+import pytest
+import torch
+from tiny import DETECTOR, build_model, make_batch
+
+from sr4ir_mm.apis import init_model
+from sr4ir_mm.apis.deployment import (
+    check_onnx,
+    export_onnx,
+    make_deployable,
+    save_weights,
+)
+
+onnx = pytest.importorskip('onnx')
+onnxruntime = pytest.importorskip('onnxruntime')
+load_file = pytest.importorskip('safetensors.torch').load_file
+
+TASKS = ('seg', 'det', 'cls')
+TWO_STAGES = dict(
+    type='FasterRCNN',
+    data_preprocessor=DETECTOR['data_preprocessor'],
+    backbone=DETECTOR['backbone'],
+    neck=DETECTOR['neck'],
+    rpn_head=dict(
+        type='RPNHead',
+        in_channels=8,
+        feat_channels=8,
+        anchor_generator=dict(
+            type='AnchorGenerator',
+            scales=[4],
+            ratios=[1.0],
+            strides=[4, 8],
+        ),
+        bbox_coder=dict(type='DeltaXYWHBBoxCoder'),
+    ),
+    roi_head=dict(
+        type='StandardRoIHead',
+        bbox_roi_extractor=dict(
+            type='SingleRoIExtractor',
+            roi_layer=dict(type='RoIAlign', output_size=3, sampling_ratio=2),
+            out_channels=8,
+            featmap_strides=[4, 8],
+        ),
+        bbox_head=dict(
+            type='Shared2FCBBoxHead',
+            in_channels=8,
+            fc_out_channels=8,
+            roi_feat_size=3,
+            num_classes=4,
+            bbox_coder=dict(
+                type='DeltaXYWHBBoxCoder', target_stds=[0.1, 0.1, 0.2, 0.2]
+            ),
+        ),
+    ),
+    train_cfg=None,
+    test_cfg=dict(
+        rpn=dict(
+            nms_pre=50,
+            max_per_img=20,
+            nms=dict(type='nms', iou_threshold=0.7),
+            min_bbox_size=0,
+        ),
+        rcnn=dict(
+            score_thr=0.05,
+            nms=dict(type='nms', iou_threshold=0.5),
+            max_per_img=10,
+        ),
+    ),
+)
+
+
+def images(num=1, size=(12, 16), seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    shape = (num, 3, *size)
+    return torch.randint(0, 256, shape, generator=generator).byte()
+
+
+def predict(model, rgb):
+    """What the model makes of LR images, as OpenMMLab loads them."""
+    batch = make_batch('det', len(rgb), size=tuple(rgb.shape[-2:]))
+    if model.toolbox != 'mmdet':
+        task = dict(mmseg='seg', mmpretrain='cls')[model.toolbox]
+        batch = make_batch(task, len(rgb), size=tuple(rgb.shape[-2:]))
+    batch['inputs'] = list(rgb.flip(1))
+    with torch.no_grad():
+        return model.test_step(batch)
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_deployable_is_the_model(task):
+    model = build_model(task, input_is_lr=True).eval()
+    rgb = images(1 if task == 'det' else 2, size=(13, 18))
+    with torch.no_grad():
+        sr, *outputs = make_deployable(model)(rgb)
+    samples = predict(model, rgb)
+    close = torch.testing.assert_close
+    for i, sample in enumerate(samples):
+        close(sr[i], sample.pred_img.clamp(0, 1))
+        if task == 'seg':
+            assert outputs[0][i].shape == (5, 52, 72)
+            logits = sample.seg_logits.data.softmax(0)
+            shown = torch.nn.functional.interpolate(
+                outputs[0][i : i + 1], size=logits.shape[-2:], mode='bilinear'
+            )[0]
+            same = shown.argmax(0) == sample.pred_sem_seg.data[0]
+            assert same.float().mean() > 0.95
+        elif task == 'cls':
+            close(outputs[0][i], sample.pred_score)
+        else:
+            found = sample.pred_instances
+            assert len(found) == 5
+            for one, name in zip(outputs, ('bboxes', 'scores', 'labels')):
+                close(one, found[name])
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_onnx_is_pytorch(task, tmp_path):
+    """Images of another number and size than at export, where they may be."""
+    deployable = make_deployable(build_model(task))
+    path = str(tmp_path / 'both.onnx')
+    export_onnx(deployable, path, images())
+    others = [images(seed=1)]
+    if task != 'det':
+        others += [images(3, (20, 9)), images(2, (31, 33))]
+    for other in others:
+        differences = check_onnx(deployable, path, other)
+        assert set(differences) == set(deployable.outputs)
+        assert max(differences.values()) < 1e-4
+    inputs = onnxruntime.InferenceSession(path).get_inputs()
+    assert [(one.name, one.type) for one in inputs] == [
+        ('images', 'tensor(uint8)')
+    ]
+
+
+@pytest.mark.parametrize('network', ['one stage', 'two stages'])
+def test_onnx_finds_nothing_where_there_is_nothing(network, tmp_path):
+    task_model = DETECTOR if network == 'one stage' else TWO_STAGES
+    model = build_model('det', task_model=task_model, resize=(128, 96))
+    deployable = make_deployable(model)
+    part = 'bbox_head' if network == 'one stage' else 'roi_head'
+    test_cfg = getattr(model.task_model, part).test_cfg
+
+    @torch.no_grad()
+    def count(one, score_thr):
+        test_cfg.score_thr = score_thr
+        return len(deployable(one)[2])
+
+    def best_score(one):
+        low, high = 0.0, 1.0
+        while high - low > 1e-5:
+            middle = (low + high) / 2
+            low, high = (middle, high) if count(one, middle) else (low, middle)
+        return low
+
+    pair = sorted([images(), torch.zeros_like(images())], key=best_score)
+    score_thr = sum(map(best_score, pair)) / 2
+    assert [count(one, score_thr) > 0 for one in pair] == [False, True]
+    path = str(tmp_path / 'both.onnx')
+    export_onnx(deployable, path, pair[1])
+    for one in pair:
+        assert max(check_onnx(deployable, path, one).values()) < 1e-4
+
+
+def test_a_detector_that_finds_nothing_is_not_exported(tmp_path):
+    test_cfg = dict(DETECTOR['test_cfg'], score_thr=0.99)
+    model = build_model('det', task_model=dict(DETECTOR, test_cfg=test_cfg))
+    with pytest.raises(ValueError, match='finds nothing in the example'):
+        export_onnx(make_deployable(model), str(tmp_path / 'a'), images())
+
+
+def test_sr_network_alone(tmp_path):
+    model = build_model('det')
+    deployable = make_deployable(model, 'sr_net')
+    path = str(tmp_path / 'sr.onnx')
+    export_onnx(deployable, path, images())
+    assert max(check_onnx(deployable, path, images(2, (9, 8))).values()) < 1e-5
+    with torch.no_grad():
+        (sr,) = deployable(images())
+        expected = model.sr_net(images() / 255).clamp(0, 1)
+    torch.testing.assert_close(sr, expected)
+    with pytest.raises(ValueError, match='sr_net is not set'):
+        without = dict(sr_net=None, phases=())
+        make_deployable(build_model(view='bilinear', **without), 'sr_net')
+    with pytest.raises(ValueError, match="view='hr'"):
+        make_deployable(build_model(view='hr', **without))
+
+
+def test_a_size_that_is_built_in_is_found(tmp_path):
+    deployable = make_deployable(build_model())
+    deployable.any_size = False
+    path = str(tmp_path / 'fixed.onnx')
+    export_onnx(deployable, path, images())
+    assert max(check_onnx(deployable, path, images()).values()) < 1e-4
+    differences = check_onnx(deployable, path, images(2))
+    assert set(differences.values()) == {float('inf')}
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_tool(task, tmp_path, write_checkpoint, run_script):
+    out = tmp_path / 'new' / 'model.onnx'
+    checkpoint = write_checkpoint(task)
+    options = ['--size', '12', '16']
+    code, text = run_script('deployment/export', checkpoint, out, *options)
+    assert code == 0, text
+    sizes = 'one of 12 x 16' if task == 'det' else 'images of any size'
+    assert f'model.onnx takes {sizes} and gives sr, ' in text
+    facts = {
+        prop.key: json.loads(prop.value)
+        for prop in onnx.load(str(out)).metadata_props
+    }
+    assert facts['scale'] == 4 and facts['classes'][0] == 'sky'
+
+
+@pytest.mark.parametrize('network', ['both', 'sr_net'])
+def test_weights(network, tmp_path, write_checkpoint, run_script):
+    out = tmp_path / 'weights.safetensors'
+    checkpoint = write_checkpoint('cls')
+    code, text = run_script(
+        'deployment/export', checkpoint, out, '--network', network
+    )
+    assert code == 0, text
+    model = init_model(checkpoint, device='cpu')
+    module = model if network == 'both' else model.sr_net
+    weights, expected = load_file(str(out)), module.state_dict()
+    assert set(weights) == set(expected)
+    assert all(torch.equal(weights[key], expected[key]) for key in weights)
+    module.load_state_dict(weights)
+
+
+@pytest.mark.parametrize(
+    'options,reason',
+    [
+        (['gone.pth', 'a.onnx'], "There is no checkpoint 'gone.pth'"),
+        (['{}', 'a.txt'], 'neither FILE.onnx nor FILE.safetensors'),
+        (['{}', 'a.onnx', '--image', 'a.png'], "There is no image 'a.png'"),
+    ],
+)
+def test_mistakes(options, reason, write_checkpoint, run_script, tmp_path):
+    options = [
+        str(tmp_path / one)
+        if one == 'a.onnx'
+        else one.format(write_checkpoint())
+        for one in options
+    ]
+    code, text = run_script('deployment/export', *options)
+    assert code and reason in f'{code}{text}'
+
+
+def test_a_missing_package_is_named(monkeypatch, tmp_path):
+    from sr4ir_mm import registry
+
+    model = build_model()
+    monkeypatch.setattr(registry, 'find_spec', lambda name: None)
+    with pytest.raises(ImportError, match='Export to ONNX needs onnx, which'):
+        export_onnx(make_deployable(model), str(tmp_path / 'a'), images())
+    with pytest.raises(ImportError, match='needs safetensors, which is not'):
+        save_weights(model, str(tmp_path / 'a'))

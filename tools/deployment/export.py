@@ -1,0 +1,141 @@
+"""From a checkpoint to a file that runs without this package: ``python
+tools/deployment/export.py CHECKPOINT FILE.onnx``."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import List
+
+import mmcv
+import numpy as np
+import torch
+from skimage.data import astronaut
+from torch import Tensor
+
+from sr4ir_mm.apis import init_model
+from sr4ir_mm.apis.deployment import (
+    DeployableSRNet,
+    check_onnx,
+    export_onnx,
+    make_deployable,
+    save_weights,
+)
+
+TOLERANCE = 1e-4
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Export a model to ONNX, and compare it with PyTorch; or '
+        'its weights to safetensors.'
+    )
+    parser.add_argument('checkpoint', help='checkpoint file or address')
+    parser.add_argument('out', help='FILE.onnx or FILE.safetensors')
+    parser.add_argument(
+        '--config', help='config file (default: the one inside the checkpoint)'
+    )
+    parser.add_argument(
+        '--network',
+        choices=['both', 'sr_net'],
+        default='both',
+        help='the SR network with the task network, or alone',
+    )
+    parser.add_argument(
+        '--size',
+        type=int,
+        nargs=2,
+        metavar=('H', 'W'),
+        help='of LR images. What is exported keeps to it in detection; '
+        "elsewhere it is the example's (default: that of --image, or 64 64)",
+    )
+    parser.add_argument(
+        '--image',
+        help='LR image to compare on, in which a detector must find something',
+    )
+    args = parser.parse_args()
+    if Path(args.out).suffix not in ('.onnx', '.safetensors'):
+        parser.error(
+            f'{args.out!r} is neither FILE.onnx nor FILE.safetensors.'
+        )
+    return args
+
+
+def load_image(args: argparse.Namespace) -> np.ndarray:
+    """RGB, uint8, (h, w, 3)"""
+    if args.image is None:
+        image = astronaut()
+        height, width = args.size or (64, 64)
+    else:
+        if not Path(args.image).is_file():
+            raise FileNotFoundError(f'There is no image {args.image!r}.')
+        image = mmcv.imread(args.image, channel_order='rgb')
+        if image is None:
+            raise ValueError(f'{args.image!r} is no image that can be read.')
+        height, width = args.size or image.shape[:2]
+    return mmcv.imresize(image, (width, height), interpolation='area')
+
+
+def make_examples(
+    deployable: DeployableSRNet, image: np.ndarray
+) -> List[Tensor]:
+    """What to compare on: the image, and what differs from it most."""
+    images = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
+    if not deployable.any_size:
+        return [images, torch.zeros_like(images)]  # nothing to be found
+    other = torch.cat([images, images.flip(3)])[..., :-3, :-5]
+    return [images, other]
+
+
+def export(deployable: DeployableSRNet, out: str, image: np.ndarray) -> bool:
+    """Export and compare.
+
+    Returns:
+        bool: Whether the outputs are the same.
+    """
+    examples = make_examples(deployable, image)
+    export_onnx(deployable, out, examples[0])
+    same = True
+    for images in examples:
+        differences = check_onnx(deployable, out, images)
+        same &= all(value < TOLERANCE for value in differences.values())
+        listed = ', '.join(f'{k} {v:.1g}' for k, v in differences.items())
+        print(f'difference to PyTorch, {tuple(images.shape)}: {listed}')
+    return same
+
+
+def run(args: argparse.Namespace) -> int:
+    model = init_model(args.checkpoint, args.config, device='cpu')
+    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+    if args.out.endswith('.safetensors'):
+        save_weights(model, args.out, args.network)
+        return 0
+    image = load_image(args)
+    deployable = make_deployable(model, args.network)
+    same = export(deployable, args.out, image)
+    if not same and deployable.any_size:
+        print('It has the size of its input built in: once more, with this.')
+        deployable.any_size = False
+        same = export(deployable, args.out, image)
+    if not same:
+        raise ValueError(
+            f'{args.out} differs from PyTorch by more than {TOLERANCE}: do '
+            'not use it.'
+        )
+    size = '%d x %d' % image.shape[:2]
+    takes = 'images of any size' if deployable.any_size else f'one of {size}'
+    print(
+        f'{args.out} takes {takes} and gives {", ".join(deployable.outputs)}'
+    )
+    return 0
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        sys.exit(run(args))
+    except (ImportError, OSError, ValueError) as error:
+        sys.exit(f'export.py: {error}')
+
+
+if __name__ == '__main__':
+    main()
