@@ -1,0 +1,173 @@
+import os.path as osp
+from pickle import UnpicklingError
+from typing import Dict, Optional, Union
+from zipfile import BadZipFile
+
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import revert_sync_batchnorm
+from mmengine.registry import DATASETS, DefaultScope
+from mmengine.runner import CheckpointLoader
+from torch import Tensor
+
+from sr4ir_mm.models.sr_task_model import SRTaskModel
+from sr4ir_mm.registry import MODELS
+
+MAX_NAMES = 3  # of weights, in an error
+
+
+def init_model(
+    checkpoint: str,
+    config: Union[str, Config, None] = None,
+    device: Optional[str] = None,
+    cfg_options: Optional[dict] = None,
+) -> SRTaskModel:
+    """Build a model for prediction, with its weights.
+
+    Args:
+        checkpoint (str): Path or address.
+        config (str | Config, optional): Defaults to the one that mmengine
+            stores in the checkpoint. It is Python, and run: for checkpoints
+            of strangers, give your own.
+        device (str, optional): Defaults to the GPU, if there is one.
+        cfg_options (dict, optional): Override settings of the config.
+
+    Returns:
+        SRTaskModel: In eval mode, with ``cfg`` and ``dataset_meta`` (classes
+        and palette, as far as they are known).
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the checkpoint cannot be read, is not of a model of this
+            package, or does not fit the config.
+    """
+    file = _load_checkpoint(checkpoint)
+    if config is None:
+        cfg = _config_inside(file, checkpoint)
+    else:
+        cfg = _load_config(config)
+    cfg.merge_from_dict(cfg_options or {})
+    scope = cfg.get('default_scope') or 'mmengine'
+    with DefaultScope.overwrite_default_scope(scope):
+        model = _build_model(cfg, checkpoint if config is None else config)
+    _load_weights(model, file, checkpoint)
+    model.cfg = cfg
+    model.dataset_meta = _dataset_meta(file, cfg)
+    model = revert_sync_batchnorm(model)  # which needs a process group
+    return model.to(device or get_device()).eval()
+
+
+def _load_checkpoint(checkpoint: str) -> dict:
+    try:
+        file = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu')
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f'There is no checkpoint {checkpoint!r}.'
+        ) from None
+    except (
+        OSError,
+        EOFError,
+        RuntimeError,
+        UnpicklingError,
+        BadZipFile,
+    ) as error:
+        raise ValueError(
+            f'Cannot read the checkpoint {checkpoint!r}: is it a whole file '
+            f'that PyTorch wrote? ({type(error).__name__}: '
+            f'{str(error).splitlines()[0] if str(error) else ""})'
+        ) from error
+    if not isinstance(file, dict):
+        raise ValueError(
+            f'The checkpoint {checkpoint!r} holds a {type(file).__name__}, '
+            'not weights.'
+        )
+    return file
+
+
+def _load_config(config: Union[str, Config]) -> Config:
+    if isinstance(config, Config):
+        return Config(config.to_dict())
+    if not osp.isfile(config):
+        raise FileNotFoundError(f'There is no config {config!r}.')
+    return Config.fromfile(config)
+
+
+def _config_inside(file: dict, checkpoint: str) -> Config:
+    text = file.get('meta', {}).get('cfg')
+    if not isinstance(text, str):
+        raise ValueError(
+            f'The checkpoint {checkpoint!r} holds no config (training with '
+            'mmengine stores it): give the config as well.'
+        )
+    return Config.fromstring(text, file_format='.py')
+
+
+def _build_model(cfg: Config, source: Union[str, Config]) -> SRTaskModel:
+    model_cfg = cfg.get('model', {}).copy()
+    # what Runner does
+    if cfg.get('data_preprocessor') is not None:
+        model_cfg.setdefault('data_preprocessor', cfg.data_preprocessor)
+    # Only training needs them, and they may load networks of their own.
+    model_cfg.pop('phases', None)
+    kind = MODELS.get(model_cfg.get('type', ''))
+    if not (isinstance(kind, type) and issubclass(kind, SRTaskModel)):
+        raise ValueError(
+            f'The config of {source!r} is of a {model_cfg.get("type")}, not '
+            'of a model of sr4ir_mm (SRSegmentor, SRDetector, SRClassifier): '
+            "take its own toolbox's inferencer."
+        )
+    return MODELS.build(model_cfg)
+
+
+def _load_weights(model: SRTaskModel, file: dict, checkpoint: str) -> None:
+    weights = {
+        name[len('module.') :] if name.startswith('module.') else name: weight
+        for name, weight in file.get('state_dict', file).items()
+    }
+    weights = {k: v for k, v in weights.items() if not _of_training(k)}
+    own = model.state_dict()
+    differences = [
+        _name(f'of {len(own)} are missing', own.keys() - weights.keys()),
+        _name('are too many', weights.keys() - own.keys()),
+        _name('have another shape', _reshaped(own, weights)),
+    ]
+    differences = [text for text in differences if text]
+    if differences:
+        raise ValueError(
+            f'The weights of {checkpoint!r} do not fit the config '
+            f'(model.scale={model.scale}): {"; ".join(differences)}. Is it '
+            'the config that they were trained with?'
+        )
+    model.load_state_dict(weights)
+
+
+def _of_training(name: str) -> bool:
+    return name.startswith('phases.')
+
+
+def _reshaped(own: Dict[str, Tensor], weights: Dict[str, Tensor]) -> set:
+    return {
+        name
+        for name in own.keys() & weights.keys()
+        if own[name].shape != getattr(weights[name], 'shape', None)
+    }
+
+
+def _name(what: str, names: set) -> str:
+    listed = ', '.join(sorted(names)[:MAX_NAMES])
+    more = ', ...' if len(names) > MAX_NAMES else ''
+    return names and f'{len(names)} {what} ({listed}{more})'
+
+
+def _dataset_meta(file: dict, cfg: Config) -> dict:
+    """Classes and palette: the training data's, or what the config says."""
+    meta = file.get('meta', {}).get('dataset_meta')
+    if meta is not None:
+        return meta
+    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        kind = DATASETS.get(dataset.get('type', ''))
+    return {
+        **getattr(kind, 'METAINFO', {}),
+        **dataset.get('metainfo', {}),
+    }
