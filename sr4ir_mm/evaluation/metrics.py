@@ -99,7 +99,8 @@ class _ArrayMetric(_ImageMetric):
 
     Args:
         color_space (str): ``rgb``, or ``y`` for the luma of ITU-R BT.601 as
-            the classical SR tables use it. Defaults to ``rgb``.
+            the classical SR tables use it: MATLAB's ``rgb2ycbcr``, which of
+            8-bit images (``quantize``) makes 8 bits. Defaults to ``rgb``.
         **kwargs: See :class:`_ImageMetric`.
     """
 
@@ -117,7 +118,8 @@ class _ArrayMetric(_ImageMetric):
         array = image.permute(1, 2, 0).float().cpu().numpy()
         if self.color_space == 'y':
             array = rgb2ycbcr(array, y_only=True)[..., None]
-        return array.astype(np.float64) * 255
+        array = array.astype(np.float64) * 255
+        return array.round() if self.quantize else array
 
 
 @METRICS.register_module()

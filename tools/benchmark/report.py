@@ -140,7 +140,7 @@ def markdown(cells: Sequence[str]) -> str:
 
 def markdown_figures(record: dict) -> List[str]:
     """Ours and the paper's."""
-    digits = 3 if record['metric'] in ('LPIPS', 'SSIM') else 2
+    digits = 3 if record['metric'].endswith(('LPIPS', 'SSIM')) else 2
     ours, std, paper = (
         '' if record[key] is None else f'{record[key]:.{digits}f}'
         for key in ('mean', 'std', 'paper')
