@@ -1,6 +1,7 @@
 import copy
 import os.path as osp
-from typing import Tuple
+from textwrap import fill
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -8,12 +9,14 @@ import torch.nn.functional as F
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.patches import Patch
+from matplotlib.patches import Patch, Rectangle
 from mmengine.visualization import Visualizer
 from mmengine.visualization.utils import img_from_canvas
 from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
+from sr4ir_mm.apis.comparison import Answer, Box, most_different
+from sr4ir_mm.evaluation.metrics import TASK_METRICS
 from sr4ir_mm.models.degradations import to_levels
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
@@ -57,10 +60,7 @@ def draw_panel(
     last = list(samples.values())[-1]  # HR, unless the input is LR
     hr_apart = shared and 'gt_img' in last
 
-    # The toolbox's visualizer is used as a pen: without back ends, the only
-    # thing that it does is to hold the drawn image.
-    pen = type(visualizer)(name='panel', vis_backends=[], save_dir=None)
-    pen.dataset_meta = visualizer.dataset_meta
+    pen = make_pen(type(visualizer), visualizer.dataset_meta)
 
     height, width = lr.shape[:2]
     num = 1 + len(samples) + hr_apart
@@ -88,6 +88,141 @@ def draw_panel(
     _add_legend(figure, visualizer.dataset_meta or {})
     panel = img_from_canvas(FigureCanvasAgg(figure))
     return panel, osp.splitext(osp.basename(last.get('img_path', 'image')))[0]
+
+
+def draw_comparison(
+    answers: Dict[str, Answer], pen: Visualizer, crop: Optional[Box] = None
+) -> np.ndarray:
+    """Draw what several models make of one image, as the paper's figures 4-6.
+
+    A column for each model: the image that it predicts from, with PSNR and
+    LPIPS, a part of it, enlarged, and its prediction with the task's metric on
+    this image alone. LR stands on the left, HR and the ground truth on the
+    right. Of a classifier, the prediction is a line of text.
+
+    Args:
+        answers (dict[str, Answer]): By the models' names.
+        pen (Visualizer): Of :func:`make_pen`.
+        crop (tuple, optional): Left, top, width and height of the part, in
+            pixels of HR. Defaults to the quarter of the sides where the images
+            differ most.
+
+    Returns:
+        np.ndarray: RGB uint8, (H, W, 3).
+    """
+    samples = [answer.sample for answer in answers.values()]
+    images = [sample.pred_img for sample in samples]
+    hr = samples[0].get('gt_img')
+    pictures = images if hr is None else [*images, hr]
+    if crop is None:
+        crop = most_different(pictures, max(16, min(images[0].shape[1:]) // 4))
+    in_text = hasattr(pen, 'visualize_cls')
+
+    height, width = images[0].shape[1:]
+    rows = 2 if in_text else 3
+    columns = len(pictures) + 1
+    shape = height / width
+    row_heights = [shape, crop[3] / crop[2], shape][:rows]
+    figure = Figure(
+        figsize=(_CELL * columns, _CELL * sum(row_heights) + 0.5 * rows),
+        dpi=120,
+        layout='constrained',
+    )
+    axes = figure.subplots(
+        rows, columns, height_ratios=row_heights, squeeze=False
+    )
+    for ax in axes.flat:
+        ax.axis('off')
+    lr = next(iter(answers.values())).lr
+    factor = images[0].shape[2] / lr.shape[2]
+    _show_with_crop(axes[:, 0], lr, [round(x / factor) for x in crop], 'LR')
+    for column, image, (name, answer) in zip(
+        axes.T[1:], images, answers.items()
+    ):
+        _show_with_crop(column, image, crop, fill(name, 32))
+        _caption(column[0], _describe_image(answer.scores))
+        prediction = _describe_prediction(answer, pen)
+        if in_text:
+            _caption(column[1], prediction)
+        else:
+            _show(column[2], _draw(pen, answer.sample), '')
+            _caption(column[2], prediction)
+    if hr is not None:
+        _show_with_crop(axes[:, -1], hr, crop, 'HR')
+        if in_text:
+            _caption(axes[1, -1], _name_classes(samples[0].gt_label, pen))
+        else:
+            _show(axes[2, -1], _draw(pen, samples[0], gt=True), '')
+            _caption(axes[2, -1], 'ground truth')
+    _add_legend(figure, pen.dataset_meta or {})
+    return img_from_canvas(FigureCanvasAgg(figure))
+
+
+def make_pen(kind: type, dataset_meta: dict) -> Visualizer:
+    """A toolbox's visualizer as a pen: without back ends, the only thing that
+    it does is to hold the drawn image."""
+    pen = kind(name='panel', vis_backends=[], save_dir=None)
+    pen.dataset_meta = dataset_meta
+    return pen
+
+
+def _show_with_crop(
+    column: np.ndarray, image: Tensor, crop: Sequence[int], title: str
+) -> None:
+    """An image, RGB in [0, 1], (3, h, w), and below it a part of it."""
+    left, top, width, height = crop
+    image = _to_uint8(image)
+    part = image[top : top + height, left : left + width]
+    for ax, picture, text in zip(column, (image, part), (title, '')):
+        _show(ax, picture, text)
+    column[0].add_patch(
+        Rectangle(
+            (left - 0.5, top - 0.5), width, height, fill=False, color='red'
+        )
+    )
+
+
+def _caption(ax: Axes, text: str) -> None:
+    ax.text(
+        *(0.5, -0.02, text),
+        transform=ax.transAxes,
+        ha='center',
+        va='top',
+        fontsize=9,
+    )
+
+
+def _describe_image(scores: Dict[str, float]) -> str:
+    parts = []
+    for name, form in dict(
+        PSNR='PSNR {:.2f} dB', LPIPS='LPIPS {:.3f}'
+    ).items():
+        if np.isfinite(scores.get(f'sr/{name}', np.inf)):
+            parts.append(form.format(scores[f'sr/{name}']))
+    return ', '.join(parts)
+
+
+def _describe_prediction(answer: Answer, pen: Visualizer) -> str:
+    sample, scores = answer.sample, answer.scores
+    if 'pred_label' in sample:
+        text = _name_classes(sample.pred_label, pen)
+        if 'gt_label' in sample:
+            right = sample.pred_label.tolist() == sample.gt_label.tolist()
+            text += ' \N{CHECK MARK}' if right else ' \N{BALLOT X}'
+        return text
+    return ', '.join(
+        f'{name.split("_")[-1]} {scores[name] * factor:.1f}'
+        for name, factor in TASK_METRICS.items()
+        if name in scores
+    )
+
+
+def _name_classes(labels: Tensor, pen: Visualizer) -> str:
+    classes = (pen.dataset_meta or {}).get('classes')
+    names: List[str] = [
+        classes[label] if classes else str(label) for label in labels.tolist()
+    ]
+    return ', '.join(names)
 
 
 def _exists(view: str, model: SRTaskModel) -> bool:

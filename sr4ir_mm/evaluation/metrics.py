@@ -15,6 +15,8 @@ from torch import Tensor
 from sr4ir_mm.models.degradations import quantize
 from sr4ir_mm.registry import METRICS
 
+# What the toolboxes call the metric of a task, and its factor to percent.
+TASK_METRICS = {'mIoU': 1, 'coco/bbox_mAP': 100, 'accuracy/top1': 1}
 GT_OF_MMDET = ('gt_instances', 'ignored_instances', 'gt_panoptic_seg')
 
 

@@ -3,8 +3,9 @@
 Kim, Oh and Lee, "Beyond Image Super-Resolution for Image Recognition with
 Task-Driven Perceptual Loss" (CVPR 2024), tables 1-7, and its supplement,
 tables S1, S2 and S4-S6. Not here is S3, which is about costs (see
-tools/analysis_tools/efficiency.py). Schirrmacher et al., "SR2: Super-resolution with structure-aware reconstruction" (ICIP
-2020), table 1 and figures 4, 6 and 10.
+tools/analysis_tools/efficiency.py). Schirrmacher et al., "SR2:
+Super-resolution with structure-aware reconstruction" (ICIP 2020), table 1 and
+figures 4, 6 and 10.
 
 A column is a data set and a scale, and in tables of SR2 the variance of the
 noise on the test images, RGB in [0, 1]. A row is a config: a path below

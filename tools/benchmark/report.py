@@ -11,8 +11,7 @@ import mmengine
 from matplotlib.figure import Figure
 from paper_tables import TABLES
 
-# What the toolboxes call the metric of a task, and its factor to percent.
-TASK_METRICS = {'mIoU': 1, 'coco/bbox_mAP': 100, 'accuracy/top1': 1}
+from sr4ir_mm.evaluation.metrics import TASK_METRICS
 
 
 def read_figure(run, metric: str, *noise: float) -> Optional[float]:
