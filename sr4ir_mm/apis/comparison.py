@@ -2,20 +2,36 @@ import copy
 import io
 import logging
 from contextlib import redirect_stdout
+from textwrap import fill
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from mmengine.dataset import pseudo_collate
 from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.structures import BaseDataElement
+from mmengine.visualization import Visualizer
+from mmengine.visualization.utils import img_from_canvas
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from sr4ir_mm.evaluation.metrics import TASK_METRICS
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
+from sr4ir_mm.visualization import (
+    CELL,
+    add_legend,
+    draw_labels,
+    show_image,
+    to_uint8,
+)
 
 Box = Tuple[int, int, int, int]
 
@@ -79,6 +95,20 @@ def find_images(dataset: Dataset, names: Sequence[str]) -> List[int]:
     return found
 
 
+def iterate_views(
+    model: SRTaskModel, dataset: Dataset, indices: Sequence[int]
+) -> Iterator[Views]:
+    """The views of images of a data set, one image after the other."""
+    for index in indices:
+        yield make_views(model, dataset[index])
+
+
+def make_views(model: SRTaskModel, data: dict) -> Views:
+    """The views of an image, as the data set's pipeline packs it."""
+    batch = pseudo_collate([data])
+    return Views(model, **model.data_preprocessor(batch, False))
+
+
 def compare_models(
     models: Dict[str, SRTaskModel], dataset: Dataset, indices: Sequence[int]
 ) -> Iterator[Dict[str, Answer]]:
@@ -86,7 +116,7 @@ def compare_models(
 
     Args:
         models (dict[str, SRTaskModel]): Models of one task by name, of
-            :func:`init_model`.
+            :func:`init_model`. The metrics are those of the first.
         dataset (Dataset): The images with their labels, for all of them.
         indices (Sequence[int]): Which of these.
 
@@ -102,11 +132,14 @@ def compare_models(
             'Only models of one task can be compared, but these are of '
             f'several toolboxes: {toolboxes}.'
         )
-    evaluators = {k: _build_evaluator(v, dataset) for k, v in models.items()}
+    first = next(iter(models.values()))
+    with DefaultScope.overwrite_default_scope(first.cfg.default_scope):
+        evaluator = Evaluator(first.cfg.test_evaluator)
+    evaluator.dataset_meta = dataset.metainfo
     for index in indices:
         data = dataset[index]
         yield {
-            name: answer(model, data, evaluators[name])
+            name: answer(model, data, evaluator)
             for name, model in models.items()
         }
 
@@ -116,8 +149,7 @@ def answer(
     model: SRTaskModel, data: dict, evaluator: Optional[Evaluator] = None
 ) -> Answer:
     """What a model makes of an image, as the data set's pipeline packs it."""
-    batch = pseudo_collate([copy.deepcopy(data)])
-    views = Views(model, **model.data_preprocessor(batch, False))
+    views = make_views(model, copy.deepcopy(data))
     sample = model.predict(views, model.view)[0].cpu()
     scores = evaluate_image(evaluator, sample) if evaluator else {}
     return Answer(views['lr'][0].cpu(), sample, scores)
@@ -142,6 +174,74 @@ def evaluate_image(
         logger.setLevel(level)
 
 
+def draw_comparison(
+    answers: Dict[str, Answer], pen: Visualizer, crop: Optional[Box] = None
+) -> np.ndarray:
+    """Draw what several models make of one image, as the paper's figures 4-6.
+
+    A column for each model: the image that it predicts from, with PSNR and
+    LPIPS, a part of it, enlarged, and its prediction with the task's metric on
+    this image alone. LR stands on the left, HR and the ground truth on the
+    right. Of a classifier, the prediction is a line of text.
+
+    Args:
+        answers (dict[str, Answer]): By the models' names.
+        pen (Visualizer): Of :func:`make_pen`.
+        crop (tuple, optional): Left, top, width and height of the part, in
+            pixels of HR. Defaults to the quarter of the sides where the images
+            differ most.
+
+    Returns:
+        np.ndarray: RGB uint8, (H, W, 3).
+    """
+    samples = [answer.sample for answer in answers.values()]
+    images = [sample.pred_img for sample in samples]
+    hr = samples[0].get('gt_img')
+    pictures = images if hr is None else [*images, hr]
+    if crop is None:
+        crop = most_different(pictures, max(16, min(images[0].shape[1:]) // 4))
+    in_text = hasattr(pen, 'visualize_cls')
+
+    height, width = images[0].shape[1:]
+    rows = 2 if in_text else 3
+    columns = len(pictures) + 1
+    shape = height / width
+    row_heights = [shape, crop[3] / crop[2], shape][:rows]
+    figure = Figure(
+        figsize=(CELL * columns, CELL * sum(row_heights) + 0.5 * rows),
+        dpi=120,
+        layout='constrained',
+    )
+    axes = figure.subplots(
+        rows, columns, height_ratios=row_heights, squeeze=False
+    )
+    for ax in axes.flat:
+        ax.axis('off')
+    lr = next(iter(answers.values())).lr
+    factor = images[0].shape[2] / lr.shape[2]
+    _show_with_crop(axes[:, 0], lr, [round(x / factor) for x in crop], 'LR')
+    for column, image, (name, answer) in zip(
+        axes.T[1:], images, answers.items()
+    ):
+        _show_with_crop(column, image, crop, fill(name, 32))
+        _caption(column[0], _describe_image(answer.scores))
+        prediction = _describe_prediction(answer, pen)
+        if in_text:
+            _caption(column[1], prediction)
+        else:
+            show_image(column[2], draw_labels(pen, answer.sample), '')
+            _caption(column[2], prediction)
+    if hr is not None:
+        _show_with_crop(axes[:, -1], hr, crop, 'HR')
+        if in_text:
+            _caption(axes[1, -1], _name_classes(samples[0].gt_label, pen))
+        else:
+            show_image(axes[2, -1], draw_labels(pen, samples[0], gt=True), '')
+            _caption(axes[2, -1], 'ground truth')
+    add_legend(figure, pen.dataset_meta or {})
+    return img_from_canvas(FigureCanvasAgg(figure))
+
+
 def most_different(images: Sequence[Tensor], size: int) -> Box:
     """Where images differ most.
 
@@ -159,8 +259,60 @@ def most_different(images: Sequence[Tensor], size: int) -> Box:
     return left, top, size, size
 
 
-def _build_evaluator(model: SRTaskModel, dataset: Dataset) -> Evaluator:
-    with DefaultScope.overwrite_default_scope(model.cfg.default_scope):
-        evaluator = Evaluator(model.cfg.test_evaluator)
-    evaluator.dataset_meta = dataset.metainfo
-    return evaluator
+def _show_with_crop(
+    column: np.ndarray, image: Tensor, crop: Sequence[int], title: str
+) -> None:
+    """An image, RGB in [0, 1], (3, h, w), and below it a part of it."""
+    left, top, width, height = crop
+    image = to_uint8(image)
+    part = image[top : top + height, left : left + width]
+    for ax, picture, text in zip(column, (image, part), (title, '')):
+        show_image(ax, picture, text)
+    column[0].add_patch(
+        Rectangle(
+            (left - 0.5, top - 0.5), width, height, fill=False, color='red'
+        )
+    )
+
+
+def _caption(ax: Axes, text: str) -> None:
+    ax.text(
+        *(0.5, -0.02, text),
+        transform=ax.transAxes,
+        ha='center',
+        va='top',
+        fontsize=9,
+    )
+
+
+def _describe_image(scores: Dict[str, float]) -> str:
+    parts = []
+    for name, form in dict(
+        PSNR='PSNR {:.2f} dB', LPIPS='LPIPS {:.3f}'
+    ).items():
+        if np.isfinite(scores.get(f'sr/{name}', np.inf)):
+            parts.append(form.format(scores[f'sr/{name}']))
+    return ', '.join(parts)
+
+
+def _describe_prediction(answer: Answer, pen: Visualizer) -> str:
+    sample, scores = answer.sample, answer.scores
+    if 'pred_label' in sample:
+        text = _name_classes(sample.pred_label, pen)
+        if 'gt_label' in sample:
+            right = sample.pred_label.tolist() == sample.gt_label.tolist()
+            text += ' \N{CHECK MARK}' if right else ' \N{BALLOT X}'
+        return text
+    return ', '.join(
+        f'{name.split("_")[-1]} {scores[name] * factor:.1f}'
+        for name, factor in TASK_METRICS.items()
+        if name in scores
+    )
+
+
+def _name_classes(labels: Tensor, pen: Visualizer) -> str:
+    classes = (pen.dataset_meta or {}).get('classes')
+    names: List[str] = [
+        classes[label] if classes else str(label) for label in labels.tolist()
+    ]
+    return ', '.join(names)

@@ -11,16 +11,16 @@ import argparse
 import os.path as osp
 
 from mmcv.image import imwrite
-from mmengine.config import DictAction
-from mmengine.registry import VISUALIZERS, DefaultScope
+from mmengine.registry import VISUALIZERS
 
-from sr4ir_mm.apis import init_model
 from sr4ir_mm.apis.comparison import (
     build_test_set,
     compare_models,
+    draw_comparison,
     find_images,
 )
-from sr4ir_mm.visualization import draw_comparison, make_pen
+from sr4ir_mm.cli import add_checkpoint_args, load_models
+from sr4ir_mm.visualization import make_pen
 
 
 def parse_args() -> argparse.Namespace:
@@ -28,14 +28,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        'checkpoints', nargs='+', help='of one task, by whatever recipes'
-    )
-    parser.add_argument(
-        '--names',
-        nargs='+',
-        help='one for each checkpoint (default: its folder)',
-    )
+    add_checkpoint_args(parser)
     parser.add_argument(
         '--images',
         nargs='+',
@@ -51,54 +44,24 @@ def parse_args() -> argparse.Namespace:
         'differ most)',
     )
     parser.add_argument('--out-dir', default='comparisons')
-    parser.add_argument('--device', help='default: the best there is')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='for the configs of all checkpoints, e.g. '
-        'test_dataloader.dataset.data_root=PATH',
-    )
-    args = parser.parse_args()
-    if args.names is None:
-        args.names = default_names(args.checkpoints)
-    if len(set(args.names)) != len(args.checkpoints):
-        parser.error(
-            f'--names {" ".join(args.names)}: give each of the '
-            f'{len(args.checkpoints)} checkpoints a name of its own.'
-        )
-    return args
-
-
-def default_names(checkpoints: list) -> list:
-    """The checkpoints' folders, or where these are alike, the files too."""
-    folders = [osp.basename(osp.dirname(osp.abspath(c))) for c in checkpoints]
-    return [
-        folder
-        if folders.count(folder) == 1
-        else osp.join(folder, osp.basename(checkpoint))
-        for folder, checkpoint in zip(folders, checkpoints)
-    ]
+    return parser.parse_args()
 
 
 def main() -> None:
     args = parse_args()
-    models = {
-        name: init_model(path, None, args.device, args.cfg_options)
-        for name, path in zip(args.names, args.checkpoints)
-    }
-    first = models[args.names[0]]
+    models = load_models(args)
+    first = next(iter(models.values()))
     dataset = build_test_set(first)
     indices = find_images(dataset, args.images)
-    with DefaultScope.overwrite_default_scope(first.cfg.default_scope):
-        kind = VISUALIZERS.get(first.cfg.visualizer.type)
+    scope = first.cfg.default_scope
+    with VISUALIZERS.switch_scope_and_registry(scope) as visualizers:
+        kind = visualizers.get(first.cfg.visualizer.type)
     pen = make_pen(kind, dataset.metainfo)
     comparisons = compare_models(models, dataset, indices)
     for index, answers in zip(indices, comparisons):
         picture = draw_comparison(answers, pen, args.crop)
-        path = answers[args.names[0]].sample.get('img_path', 'image')
-        stem = osp.splitext(osp.basename(path))[0]
+        sample = next(iter(answers.values())).sample
+        stem = osp.splitext(osp.basename(sample.get('img_path', 'image')))[0]
         out = osp.join(args.out_dir, f'{index:05d}_{stem}.png')
         imwrite(picture[..., ::-1], out)
         print(out, flush=True)
