@@ -3,7 +3,7 @@
 import argparse
 import os
 import os.path as osp
-from typing import Any
+from typing import Any, Dict, List, Sequence
 
 import torch.distributed
 import torch.nn as nn
@@ -58,6 +58,57 @@ def load_config(args: argparse.Namespace) -> Config:
     if get_device() == 'cpu':
         adapt_to_cpu(cfg)
     return cfg
+
+
+def add_checkpoint_args(parser: argparse.ArgumentParser) -> None:
+    """Add the options of scripts that look at trained models."""
+    parser.add_argument(
+        'checkpoints', nargs='+', help='with their configs inside, as trained'
+    )
+    parser.add_argument(
+        '--names',
+        nargs='+',
+        help='one for each checkpoint (default: its folder)',
+    )
+    parser.add_argument('--device', help='default: the best there is')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        default={},
+        help='for the configs of all checkpoints, e.g. '
+        'test_dataloader.dataset.data_root=PATH',
+    )
+
+
+def load_models(args: argparse.Namespace) -> Dict[str, nn.Module]:
+    """The models of :func:`add_checkpoint_args`, by name.
+
+    Raises:
+        SystemExit: If there is not one name for each.
+    """
+    from sr4ir_mm.apis import init_model
+
+    names = args.names or _folders(args.checkpoints)
+    if len(set(names)) != len(args.checkpoints):
+        raise SystemExit(
+            f'--names {" ".join(names)}: give each of the '
+            f'{len(args.checkpoints)} checkpoints a name of its own.'
+        )
+    return {
+        name: init_model(path, None, args.device, args.cfg_options)
+        for name, path in zip(names, args.checkpoints)
+    }
+
+
+def _folders(checkpoints: Sequence[str]) -> List[str]:
+    """The checkpoints' folders; where they are alike, the files, too."""
+    paths = [osp.abspath(path).split(os.sep) for path in checkpoints]
+    folders = [path[-2] for path in paths]
+    return [
+        path[-2] if folders.count(path[-2]) == 1 else '/'.join(path[-2:])
+        for path in paths
+    ]
 
 
 def load_network(model: nn.Module, name: str, checkpoint: str) -> None:

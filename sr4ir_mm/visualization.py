@@ -18,7 +18,7 @@ from sr4ir_mm.models.degradations import to_levels
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 
-_CELL = 3.0  # inches
+CELL = 3.0  # inches
 
 
 def draw_panel(
@@ -57,21 +57,18 @@ def draw_panel(
     last = list(samples.values())[-1]  # HR, unless the input is LR
     hr_apart = shared and 'gt_img' in last
 
-    # The toolbox's visualizer is used as a pen: without back ends, the only
-    # thing that it does is to hold the drawn image.
-    pen = type(visualizer)(name='panel', vis_backends=[], save_dir=None)
-    pen.dataset_meta = visualizer.dataset_meta
+    pen = make_pen(type(visualizer), visualizer.dataset_meta)
 
     height, width = lr.shape[:2]
     num = 1 + len(samples) + hr_apart
     figure = Figure(
-        figsize=(_CELL * num, 2 * _CELL * height / width + 0.8),
+        figsize=(CELL * num, 2 * CELL * height / width + 0.8),
         dpi=120,
         layout='constrained',
     )
     axes = figure.subplots(2, num)
-    _show(axes[0, 0], lr, f'LR, {width}x{height} (x{model.scale})')
-    _show(axes[1, 0], draw_sample(pen, last, gt=True), 'ground truth')
+    show_image(axes[0, 0], lr, f'LR, {width}x{height} (x{model.scale})')
+    show_image(axes[1, 0], draw_sample(pen, last, gt=True), 'ground truth')
     for column, (view, sample) in zip(axes.T[1:], samples.items()):
         title = dict(bilinear=view, shared='SR').get(view, view.upper())
         if view != 'hr' and 'gt_img' in sample:
@@ -79,15 +76,23 @@ def draw_panel(
                 to_uint8(sample.gt_img), to_uint8(sample.pred_img)
             )
             title += f', PSNR {psnr:.2f} dB'
-        _show(column[0], to_uint8(sample.pred_img), title)
+        show_image(column[0], to_uint8(sample.pred_img), title)
         source = 'shared layers' if shared else title.split(',')[0]
-        _show(column[1], draw_sample(pen, sample), f'from {source}')
+        show_image(column[1], draw_sample(pen, sample), f'from {source}')
     if hr_apart:
-        _show(axes[0, -1], to_uint8(last.gt_img), 'HR')
+        show_image(axes[0, -1], to_uint8(last.gt_img), 'HR')
         axes[1, -1].axis('off')
-    _add_legend(figure, visualizer.dataset_meta or {})
+    add_legend(figure, visualizer.dataset_meta or {})
     panel = img_from_canvas(FigureCanvasAgg(figure))
     return panel, osp.splitext(osp.basename(last.get('img_path', 'image')))[0]
+
+
+def make_pen(kind: type, dataset_meta: dict) -> Visualizer:
+    """A toolbox's visualizer as a pen: without back ends, the only thing that
+    it does is to hold the drawn image."""
+    pen = kind(name='panel', vis_backends=[], save_dir=None)
+    pen.dataset_meta = dataset_meta
+    return pen
 
 
 def _exists(view: str, model: SRTaskModel) -> bool:
@@ -122,18 +127,20 @@ def draw_sample(
     what = dict(draw_gt=gt, draw_pred=not gt, **kwargs)
     if hasattr(pen, 'visualize_cls'):  # mmpretrain's
         return pen.visualize_cls(drawn, sample.cpu(), resize=256, **what)
+    if hasattr(sample, 'gt_sem_seg') and 'palette' in (pen.dataset_meta or {}):
+        what.setdefault('with_labels', False)  # there is a legend
     pen.set_image(drawn)
     pen.add_datasample('panel', drawn, sample.cpu(), **what)
     return pen.get_image()
 
 
-def _show(axes: Axes, image: np.ndarray, title: str) -> None:
+def show_image(axes: Axes, image: np.ndarray, title: str) -> None:
     axes.imshow(image, interpolation='nearest')
     axes.set_title(title, fontsize=10)
     axes.axis('off')
 
 
-def _add_legend(figure: Figure, dataset_meta: dict) -> None:
+def add_legend(figure: Figure, dataset_meta: dict) -> None:
     classes, palette = dataset_meta.get('classes'), dataset_meta.get('palette')
     if classes and palette:
         figure.legend(

@@ -15,6 +15,8 @@ from torch import Tensor
 from sr4ir_mm.models.degradations import quantize
 from sr4ir_mm.registry import METRICS
 
+# What the toolboxes call the metric of a task, and its factor to percent.
+TASK_METRICS = {'mIoU': 1, 'coco/bbox_mAP': 100, 'accuracy/top1': 1}
 GT_OF_MMDET = ('gt_instances', 'ignored_instances', 'gt_panoptic_seg')
 
 
@@ -99,7 +101,8 @@ class _ArrayMetric(_ImageMetric):
 
     Args:
         color_space (str): ``rgb``, or ``y`` for the luma of ITU-R BT.601 as
-            the classical SR tables use it. Defaults to ``rgb``.
+            the classical SR tables use it: MATLAB's ``rgb2ycbcr``, which of
+            8-bit images (``quantize``) makes 8 bits. Defaults to ``rgb``.
         **kwargs: See :class:`_ImageMetric`.
     """
 
@@ -117,7 +120,8 @@ class _ArrayMetric(_ImageMetric):
         array = image.permute(1, 2, 0).float().cpu().numpy()
         if self.color_space == 'y':
             array = rgb2ycbcr(array, y_only=True)[..., None]
-        return array.astype(np.float64) * 255
+        array = array.astype(np.float64) * 255
+        return array.round() if self.quantize else array
 
 
 @METRICS.register_module()

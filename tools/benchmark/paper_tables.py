@@ -2,10 +2,10 @@
 
 Kim, Oh and Lee, "Beyond Image Super-Resolution for Image Recognition with
 Task-Driven Perceptual Loss" (CVPR 2024), tables 1-7, and its supplement,
-tables S1, S2, S4 and S5. Not here are S3, which is about costs (see
-tools/analysis_tools/efficiency.py), and S6, which needs no task. Schirrmacher
-et al., "SR2: Super-resolution with structure-aware reconstruction" (ICIP
-2020), table 1 and figures 4, 6 and 10.
+tables S1, S2 and S4-S6. Not here is S3, which is about costs (see
+tools/analysis_tools/efficiency.py). Schirrmacher et al., "SR2:
+Super-resolution with structure-aware reconstruction" (ICIP 2020), table 1 and
+figures 4, 6 and 10.
 
 A column is a data set and a scale, and in tables of SR2 the variance of the
 noise on the test images, RGB in [0, 1]. A row is a config: a path below
@@ -45,11 +45,15 @@ class Row(NamedTuple):
             by network.
         train (bool): Whether to train, or to test those weights as they are.
             Defaults to True.
+        sr_benchmarks (bool): Whether to test the SR network alone, on SR
+            benchmarks; the config's pre-trained one, if ``weights`` has none.
+            Defaults to False.
     """
 
     config: str
     weights: Dict[str, str]
     train: bool = True
+    sr_benchmarks: bool = False
 
 
 SR4IR = 'sr4ir_{setup}_{scale}'
@@ -69,6 +73,11 @@ def swapped(sr_net: str, task_model: str) -> Row:
     """S and T of different runs, tested together."""
     weights = dict(sr_net=sr_net, task_model=task_model)
     return Row(SR4IR, weights, train=False)
+
+
+def on_sr_benchmarks(**weights: str) -> Row:
+    """S alone, of a run or as it was pre-trained."""
+    return Row(SR4IR, weights, train=False, sr_benchmarks=True)
 
 
 def over_noise(dataset: str, figures: Dict[tuple, dict]) -> Dict[tuple, dict]:
@@ -368,6 +377,31 @@ TABLES = {
                 'SR4IR, std 10': (49.8, 0.485),
                 'L -> T, std 15': (29.5, 0.650),
                 'SR4IR, std 15': (41.4, 0.543),
+            },
+        },
+    ),
+    's6': dict(
+        source='Table S6: S on SR benchmarks, Y channel',
+        metrics=tuple(
+            f'{images}/{metric}'
+            for images in ('Set5', 'Set14', 'B100', 'Urban100')
+            for metric in ('PSNR', 'SSIM')
+        ),
+        rows={
+            'S, pre-trained': on_sr_benchmarks(),
+            'S by pixel loss': on_sr_benchmarks(sr_net=SR),
+            'S by SR4IR': on_sr_benchmarks(sr_net=SR4IR),
+        },
+        paper={
+            ('voc-seg', 'x4'): {
+                'S, pre-trained': (
+                    *(32.10, 0.863, 28.58, 0.743),
+                    *(27.56, 0.711, 26.04, 0.763),
+                ),
+                'S by SR4IR': (
+                    *(29.32, 0.800, 26.76, 0.688),
+                    *(26.39, 0.660, 23.77, 0.667),
+                ),
             },
         },
     ),

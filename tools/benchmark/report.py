@@ -11,8 +11,7 @@ import mmengine
 from matplotlib.figure import Figure
 from paper_tables import TABLES
 
-# What the toolboxes call the metric of a task, and its factor to percent.
-TASK_METRICS = {'mIoU': 1, 'coco/bbox_mAP': 100, 'accuracy/top1': 1}
+from sr4ir_mm.evaluation.metrics import TASK_METRICS
 
 
 def read_figure(run, metric: str, *noise: float) -> Optional[float]:
@@ -140,7 +139,7 @@ def markdown(cells: Sequence[str]) -> str:
 
 def markdown_figures(record: dict) -> List[str]:
     """Ours and the paper's."""
-    digits = 3 if record['metric'] in ('LPIPS', 'SSIM') else 2
+    digits = 3 if record['metric'].endswith(('LPIPS', 'SSIM')) else 2
     ours, std, paper = (
         '' if record[key] is None else f'{record[key]:.{digits}f}'
         for key in ('mean', 'std', 'paper')

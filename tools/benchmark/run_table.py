@@ -38,6 +38,7 @@ class Run(NamedTuple):
     # folders of other runs, by config key or, if not trained, by network
     weights: Dict[str, str] = {}
     train: bool = True
+    sr_benchmarks: bool = False
 
     @property
     def results(self) -> str:
@@ -105,8 +106,11 @@ def plan(row, pattern: str, scale: str, seed: int, root: str) -> List[Run]:
     if weights:
         parts = [osp.basename(osp.dirname(w)) for w in weights.values()]
         name = '_on_'.join([name, *parts])
+    if row.sr_benchmarks:
+        name += '_on_sr-benchmarks'
     folder = osp.join(root, name, f'seed_{seed}')
-    return [*before, Run(config, folder, seed, weights, row.train)]
+    run = Run(config, folder, seed, weights, row.train, row.sr_benchmarks)
+    return [*before, run]
 
 
 def make_config(run: Run, args: argparse.Namespace) -> Config:
@@ -133,6 +137,8 @@ def make_config(run: Run, args: argparse.Namespace) -> Config:
         cfg.weights = files
     if args.noise:
         cfg.noise = args.noise
+    if run.sr_benchmarks:
+        cfg.setdefault('sr_benchmarks', 'data/sr_benchmarks')
     # The test at the end is enough.
     cfg.train_cfg.val_begin = 1 + max(
         cfg.train_cfg.get(unit, 0) for unit in ('max_epochs', 'max_iters')

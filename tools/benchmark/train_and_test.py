@@ -12,6 +12,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import Runner, find_latest_checkpoint
 
 from sr4ir_mm.cli import add_common_args, load_config, load_network
+from sr4ir_mm.evaluation.sr_benchmarks import evaluate_sr_benchmarks
 from sr4ir_mm.models.degradations import GaussianNoise
 
 
@@ -24,6 +25,33 @@ def test_over_noise(runner: Runner) -> Dict[str, dict]:
                 step.std = 255 * variance**0.5
         metrics[f'{variance:g}'] = runner.test()
     return metrics
+
+
+def test_on_sr_benchmarks(runner: Runner) -> Dict[str, float]:
+    """Metrics of the SR network alone; none if it is as random as at the
+    start."""
+    model = getattr(runner.model, 'module', runner.model)
+    if 'sr_net' not in runner.cfg.weights:
+        if model.sr_net.init_cfg is None:
+            return {}
+        model.sr_net.init_weights()
+    model.eval()
+    device = next(model.parameters()).device
+    scores = evaluate_sr_benchmarks(
+        lambda lr: model.sr_net(lr.to(device)),
+        runner.cfg.sr_benchmarks,
+        model.scale,
+    )
+    return {f'sr/{name}': score for name, score in scores.items()}
+
+
+def test(runner: Runner) -> dict:
+    """Metrics, as the table needs them."""
+    if 'sr_benchmarks' in runner.cfg and 'weights' in runner.cfg:
+        return test_on_sr_benchmarks(runner)
+    if 'noise' in runner.cfg:
+        return test_over_noise(runner)
+    return runner.test()
 
 
 def main() -> None:
@@ -40,7 +68,7 @@ def main() -> None:
             load_network(runner.model, name, checkpoint)
     else:
         runner.train()
-    metrics = test_over_noise(runner) if 'noise' in cfg else runner.test()
+    metrics = test(runner)
     if is_main_process():
         path = osp.join(cfg.work_dir, 'results.json')
         results = dict(metrics=metrics, seconds=time.time() - start)
