@@ -1,3 +1,4 @@
+from .constructor import NetworkOptimWrapperConstructor
 from .hooks import SRVisualizationHook
 from .loops import AlternatingEpochTrainLoop, AlternatingIterTrainLoop
 from .optim import PhaseUpdate
@@ -5,6 +6,7 @@ from .optim import PhaseUpdate
 __all__ = [
     'AlternatingEpochTrainLoop',
     'AlternatingIterTrainLoop',
+    'NetworkOptimWrapperConstructor',
     'PhaseUpdate',
     'SRVisualizationHook',
 ]

@@ -5,6 +5,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from .sr_nets import super_resolve
+
 if TYPE_CHECKING:
     from .sr_task_model import SRTaskModel
 
@@ -178,7 +180,7 @@ class Views:
             # once for both views: BatchNorm counts every pass
             sr = self.model.sr_net.reconstruct(self['shared'], self['lr'])
         else:
-            sr = self.model.sr_net(self['lr'])
+            sr = super_resolve(self.model.sr_net, self['lr'])
         *batch, height, width = self['lr'].shape
         scale = self.model.scale
         if sr.shape != (*batch, height * scale, width * scale):

@@ -1,5 +1,6 @@
-from .builder import build_sr_net
+from .builder import build_sr_net, super_resolve
 from .fsrcnn import FSRCNN
+from .liif import LIIF
 from .wdsr import WDSR
 
-__all__ = ['FSRCNN', 'WDSR', 'build_sr_net']
+__all__ = ['FSRCNN', 'LIIF', 'WDSR', 'build_sr_net', 'super_resolve']

@@ -4,6 +4,7 @@ from typing import Optional
 
 import torch.nn as nn
 from mmengine.model import initialize
+from torch import Tensor
 
 from sr4ir_mm.registry import MODELS, require_package
 
@@ -23,3 +24,37 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
     if init_cfg is not None:
         network.init_weights = partial(initialize, network, init_cfg)
     return network
+
+
+def super_resolve(network: nn.Module, lr: Tensor) -> Tensor:
+    """Run an SR network.
+
+    Args:
+        network (nn.Module): The network.
+        lr (Tensor): RGB in [0, 1], (N, 3, h, w).
+
+    Returns:
+        Tensor: What it makes of it.
+
+    Raises:
+        ValueError: If it takes or gives something else than images.
+    """
+    expected = (
+        f'model.sr_net={type(network).__name__}: an SR network takes a batch '
+        'of images, RGB (N, 3, h, w), and returns it larger, as one tensor'
+    )
+    advice = (
+        'Networks for video, with a reference image or of faces do not; '
+        'coordinate networks go into sr4ir_mm.LIIF.'
+    )
+    try:
+        sr = network(lr)
+    except (TypeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f'{expected}. This one fails ({error}). {advice}'
+        ) from error
+    if not isinstance(sr, Tensor):
+        raise ValueError(
+            f'{expected}. This one returns a {type(sr).__name__}. {advice}'
+        )
+    return sr
