@@ -94,7 +94,16 @@ class ImageSpace(nn.Module):
         Returns:
             Tensor: RGB in [0, 1], (N, 3, H', W'), of the smallest size that
             holds every image; each is continued beyond its own size.
+
+        Raises:
+            ValueError: If they are no colour images.
         """
+        if inputs.shape[1] != 3:
+            raise ValueError(
+                f'The images have {inputs.shape[1]} channels, but SR networks '
+                "see RGB: load them with `color_type='color'`, and take a "
+                'task model for colour images.'
+            )
         if self._normalizes:
             pre = self.data_preprocessor
             inputs = inputs * pre.std + pre.mean

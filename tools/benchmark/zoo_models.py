@@ -19,9 +19,7 @@ from sr4ir_mm.apis import wrap
 from sr4ir_mm.engine import PhaseUpdate
 
 Size = Tuple[int, int]
-PACKAGES = dict(
-    mmpretrain='mmpretrain', mmseg='mmsegmentation', mmdet='mmdet'
-)
+PACKAGES = dict(mmpretrain='mmpretrain', mmseg='mmsegmentation', mmdet='mmdet')
 SR_NET = dict(
     type='mmagic.EDSRNet',
     in_channels=3,
@@ -60,9 +58,7 @@ def families(toolbox: str) -> Dict[str, List[str]]:
         files = glob.glob(osp.join(folder, '**', '*.py'), recursive=True)
         files = [f for f in files if '_base_' not in f and '/_' not in f]
         if files:
-            found[osp.basename(osp.dirname(folder))] = sorted(
-                files, key=_rank
-            )
+            found[osp.basename(osp.dirname(folder))] = sorted(files, key=_rank)
     return found
 
 
@@ -131,14 +127,18 @@ def without_amp(wrapper: dict) -> None:
 
 def find(node: Any, key: str) -> Iterator:
     """All values of a key, wherever it is."""
+    return (part[key] for part in parts(node) if key in part)
+
+
+def parts(node: Any) -> Iterator[dict]:
+    """All dicts in a config."""
     if isinstance(node, dict):
-        for name, value in node.items():
-            if name == key:
-                yield value
-            yield from find(value, key)
+        yield node
+        for value in node.values():
+            yield from parts(value)
     elif isinstance(node, (list, tuple)):
         for item in node:
-            yield from find(item, key)
+            yield from parts(item)
 
 
 def image_size(toolbox: str, cfg: Config) -> Size:
@@ -146,11 +146,12 @@ def image_size(toolbox: str, cfg: Config) -> Size:
     fixed = [s for s in find(cfg.model, 'img_size') if s]
     fixed += [s for s in find(cfg.model, 'input_size') if s]
     if toolbox == 'mmseg':
-        preprocessor = cfg.model.get('data_preprocessor') or {}
-        size = min(_pair((fixed or [128])[0]), (512, 512))
-        if preprocessor.get('size'):
-            preprocessor['size'] = size
-        return size
+        # built for small images: position embeddings have random weights
+        for part in [cfg.model.get('data_preprocessor'), *parts(cfg.model)]:
+            for key in ('img_size', 'size'):
+                if part and part.get(key):
+                    part[key] = (128, 128)
+        return 128, 128
     if toolbox == 'mmdet':
         return _pair(fixed[0]) if fixed else (128, 160)
     crops = [
@@ -170,8 +171,7 @@ def _pair(size) -> Size:
 
 def make_batch(toolbox: str, cfg: Config, size: Size) -> dict:
     """Two made-up images with labels, as a data loader gives them."""
-    channels = next(find(cfg.model, 'in_channels'), 3)
-    channels = 1 if channels == 1 else 3
+    channels = 1 if 'LeNet' in repr(cfg.model.get('backbone')) else 3
     make = dict(mmseg=_seg_sample, mmdet=_det_sample, mmpretrain=_cls_sample)
     inputs, samples = [], []
     for i in range(2):
@@ -261,8 +261,9 @@ class Stage:
     name = 'read'
 
 
-def try_bare(toolbox: str, cfg: Config, batch: dict, stage: Stage) -> None:
+def try_bare(toolbox: str, cfg: Config, stage: Stage) -> None:
     """One iteration and a prediction, as the toolbox does it."""
+    batch = make_batch(toolbox, cfg, prepare(toolbox, cfg))
     stage.name = 'build'
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
     stage.name = 'train'
@@ -274,18 +275,31 @@ def try_bare(toolbox: str, cfg: Config, batch: dict, stage: Stage) -> None:
         model.eval().test_step(batch)
 
 
-def try_wrapped(toolbox: str, cfg: Config, batch: dict, stage: Stage) -> None:
-    """An iteration of both phases, with TDP, and a prediction."""
+def try_wrapped(toolbox: str, cfg: Config, stage: Stage) -> None:
+    """One iteration and a prediction behind a small SR network."""
+    size = prepare(toolbox, cfg)
     options = {}
     if toolbox == 'mmdet':
-        height, width = batch['inputs'][0].shape[1:]
-        resized = cfg.model.type not in FIXED_SIZE
-        resize = (width * 5 // 4, height * 5 // 4) if resized else None
+        fixed = cfg.model.type in FIXED_SIZE
+        resize = None if fixed else tuple(side * 5 // 4 for side in size)
         options.update(resize=resize)
-    cfg = wrap(cfg, SR_NET, scale=4, **options)
+    train_and_predict(toolbox, cfg, size, stage, SR_NET, 4, **options)
+
+
+def train_and_predict(
+    toolbox: str,
+    cfg: Config,
+    size: Size,
+    stage: Stage,
+    sr_net: dict,
+    scale: int,
+    **options,
+) -> None:
+    """An iteration of both phases, with TDP, and a prediction."""
+    batch = make_batch(toolbox, cfg, size)
+    cfg = wrap(cfg, sr_net, scale=scale, **options)
     stage.name = 'build'
-    if 'data_preprocessor' in cfg:
-        cfg.model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    init_default_scope(toolbox)
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
     stage.name = 'train'
     optim_wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
@@ -310,8 +324,8 @@ def check_finite(log: dict) -> None:
             raise ValueError(f'{name} is {float(value)}')
 
 
-def prepare(toolbox: str, cfg: Config) -> dict:
-    """Make a config runnable here, and data for it."""
+def prepare(toolbox: str, cfg: Config) -> Size:
+    """Make a config runnable here; returns the size of its images."""
     torch.manual_seed(0)
     np.random.seed(0)
     init_default_scope(cfg.default_scope)
@@ -320,4 +334,4 @@ def prepare(toolbox: str, cfg: Config) -> dict:
     strip(cfg.model)
     if cfg.get('optim_wrapper'):
         without_amp(cfg.optim_wrapper)
-    return make_batch(toolbox, cfg, image_size(toolbox, cfg))
+    return image_size(toolbox, cfg)

@@ -87,8 +87,13 @@ def _limit(seconds: int, memory: float) -> None:
 
 def try_family(toolbox: str, files, seconds: int, memory: float) -> dict:
     """The result of a family; see :func:`verdict`."""
-    from zoo_models import Stage, choose, other_task, prepare
-    from zoo_models import try_bare, try_wrapped
+    from zoo_models import (
+        Stage,
+        choose,
+        other_task,
+        try_bare,
+        try_wrapped,
+    )
 
     def run(trial: Callable) -> dict:
         stage = Stage()
@@ -100,7 +105,7 @@ def try_family(toolbox: str, files, seconds: int, memory: float) -> dict:
                 result['config'] = path.partition('.mim/configs/')[2]
                 result['model'] = str(cfg.get('model', {}).get('type'))
                 result['other_task'] = other_task(cfg)
-                trial(toolbox, cfg, prepare(toolbox, cfg), stage)
+                trial(toolbox, cfg, stage)
             finally:
                 result['stage'] = stage.name
                 result['seconds'] = round(time.process_time() - begin, 1)
@@ -136,7 +141,8 @@ def load(path: str) -> Dict[str, dict]:
 def sweep(toolbox: str, args: argparse.Namespace) -> None:
     """Try all families of a toolbox that have no result yet."""
     if toolbox == 'mmagic':
-        from zoo_sr_nets import families, try_network as attempt
+        from zoo_sr_nets import families
+        from zoo_sr_nets import try_network as attempt
     else:
         from zoo_models import families
 
