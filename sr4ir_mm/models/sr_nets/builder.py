@@ -14,11 +14,12 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
     mmagic refuse it, ignore it, or have no ``init_weights``."""
     if cfg is None:
         return None
-    cfg = copy.copy(cfg)
+    cfg = copy.deepcopy(cfg)  # LIIF writes into it
     init_cfg = cfg.pop('init_cfg', None)
     scope, _, name = str(cfg.get('type')).rpartition('.')
     if scope == 'mmagic':
         require_package('mmagic', 'mmagic', name)
+        cfg.setdefault('_scope_', scope)  # for networks inside of it
     network = MODELS.build(cfg)
     network.init_cfg = init_cfg
     if init_cfg is not None:
