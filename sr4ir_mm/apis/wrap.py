@@ -205,16 +205,16 @@ def _take_out_resizing(cfg) -> None:
         if isinstance(node, dict):
             for key in list(node):
                 node[key] = without(node[key])
+            if _kind(node) == 'TestTimeAug':
+                node['transforms'] = [t for t in node['transforms'] if t]
         elif isinstance(node, (list, tuple)):
             kinds = [_kind(item) for item in node]
             padded = padded or 'Pad' in kinds
-            kept = [
+            return type(node)(
                 without(item)
                 for item, kind in zip(node, kinds)
                 if kind not in RESIZING
-            ]
-            # of alternatives, such as those of RandomChoice, none is empty
-            return type(node)(item for item in kept if item != [])
+            )
         return node
 
     for key in [key for key in cfg if key != 'model']:

@@ -32,7 +32,7 @@ class NetworkOptimWrapperConstructor:
         self.cfgs = {
             name: cfg
             for name, cfg in optim_wrapper_cfg.items()
-            if name not in ('type', '_scope_')
+            if name not in ('type', '_scope_', '_delete_')
         }
 
     def __call__(self, model: nn.Module) -> OptimWrapperDict:

@@ -1,8 +1,9 @@
 """One call, or three lines of config, instead of the long form."""
 
+import numpy as np
 import pytest
 from mmengine.config import Config, ConfigDict
-from mmengine.registry import MODELS, init_default_scope
+from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
 from mmengine.runner import Runner
 from tiny import SR_NET, TASKS, make_batch, runner_cfg
 
@@ -98,6 +99,22 @@ def test_detector_that_resizes_in_mosaics_and_pads(path):
         names = (kind, f'Random{kind}', f'Cached{kind}')
         assert not any(f"type='{name}'" in text for name in names), kind
     assert 'RandomFlip' in text and 'YOLOXHSVRandomAug' in text
+
+
+def test_random_choices_stay_choices():
+    """DETR crops every other image."""
+    cfg = wrap('mmdet::detr/detr_r50_8xb2-150e_coco.py')
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    (choice,) = [t for t in pipeline if t.type == 'RandomChoice']
+    assert [kinds(option) for option in choice.transforms] == [
+        [],
+        ['RandomCrop'],
+    ]
+    init_default_scope('mmdet')
+    choose = TRANSFORMS.build(choice)
+    results = dict(img=np.zeros((600, 800, 3)), img_shape=(600, 800))
+    shapes = {choose(dict(results))['img'].shape for _ in range(20)}
+    assert (600, 800, 3) in shapes and len(shapes) > 1
 
 
 def test_pixels_outside_of_images_without_normalisation():

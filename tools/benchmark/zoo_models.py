@@ -85,8 +85,8 @@ def choose(toolbox: str, files: List[str]) -> Tuple[str, Config]:
 
 def other_task(cfg: Config) -> Optional[str]:
     """Why a model is none of the toolbox's own task, if so."""
-    init_default_scope(cfg.default_scope)
-    kind = MODELS.get(cfg.model.type)
+    with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
+        kind = registry.get(cfg.model.type)
     if kind is None:
         return None
     if '.multimodal.' in kind.__module__:
