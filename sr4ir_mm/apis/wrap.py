@@ -186,7 +186,13 @@ def _resize_once(cfg) -> None:
 
 
 def _test_size(cfg) -> Optional[tuple]:
-    """Within which size the detector sees images, if they keep their shape."""
+    """Within which size the detector sees images, if they keep their shape.
+
+    BoxInst makes labels of their colours before, at the size that they have.
+    """
+    preprocessor = cfg['model'].get('data_preprocessor') or {}
+    if _kind(preprocessor) == 'BoxInstDataPreprocessor':
+        return None
     loader = cfg.get('test_dataloader') or {}
     for transform in loader.get('dataset', {}).get('pipeline', []):
         if transform['type'].endswith('Resize'):

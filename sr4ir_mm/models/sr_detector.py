@@ -64,6 +64,12 @@ class SRDetector(SRTaskModel):
         for field in ('gt_instances', 'ignored_instances'):
             instances = sample.get(field, {})
             if 'bboxes' in instances:  # there are none without annotations
+                if 'pairwise_masks' in instances:
+                    raise ValueError(
+                        'model.resize: BoxInst makes labels of the colours '
+                        'of images before they are resized. Leave `resize` '
+                        'out, and let the pipelines resize.'
+                    )
                 instances = instances.clone()
                 instances.bboxes = scale_boxes(instances.bboxes, factors)
                 if 'masks' in instances:

@@ -9,6 +9,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 import numpy as np
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
@@ -184,6 +185,7 @@ def make_batch(toolbox: str, cfg: Config, size: Size) -> dict:
                 scale_factor=(1.0, 1.0),
                 flip=False,
                 flip_direction=None,
+                border=np.array([0, size[0], 0, size[1]]),
                 img_id=i,
                 img_path=f'{i}.jpg',
             )
@@ -278,12 +280,7 @@ def try_bare(toolbox: str, cfg: Config, stage: Stage) -> None:
 def try_wrapped(toolbox: str, cfg: Config, stage: Stage) -> None:
     """One iteration and a prediction behind a small SR network."""
     size = prepare(toolbox, cfg)
-    options = {}
-    if toolbox == 'mmdet':
-        fixed = cfg.model.type in FIXED_SIZE
-        resize = None if fixed else tuple(side * 5 // 4 for side in size)
-        options.update(resize=resize)
-    train_and_predict(toolbox, cfg, size, stage, SR_NET, 4, **options)
+    train_and_predict(toolbox, cfg, size, stage, SR_NET, 4)
 
 
 def train_and_predict(
@@ -293,11 +290,12 @@ def train_and_predict(
     stage: Stage,
     sr_net: dict,
     scale: int,
-    **options,
 ) -> None:
     """An iteration of both phases, with TDP, and a prediction."""
     batch = make_batch(toolbox, cfg, size)
-    cfg = wrap(cfg, sr_net, scale=scale, **options)
+    cfg = wrap(cfg, sr_net, scale=scale)
+    if cfg.model.get('resize'):  # a little, instead of to 1333x800
+        cfg.model.resize = tuple(side * 5 // 4 for side in size)
     stage.name = 'build'
     init_default_scope(toolbox)
     model = revert_sync_batchnorm(MODELS.build(cfg.model))
@@ -314,10 +312,6 @@ def train_and_predict(
     assert samples[0].pred_img.shape == batch['inputs'][0].shape
 
 
-# Their anchors, or their heads, are made for one size.
-FIXED_SIZE = ('SSD', 'SingleStageDetector', 'YOLACT', 'CornerNet')
-
-
 def check_finite(log: dict) -> None:
     for name, value in log.items():
         if 'loss' in name and not torch.isfinite(torch.as_tensor(value)).all():
@@ -329,6 +323,9 @@ def prepare(toolbox: str, cfg: Config) -> Size:
     torch.manual_seed(0)
     np.random.seed(0)
     init_default_scope(cfg.default_scope)
+    progress = dict(iter=0, max_iters=10, epoch=0, max_epochs=2)
+    for key, value in progress.items():  # as in a runner
+        MessageHub.get_current_instance().update_info(key, value)
     if cfg.get('data_preprocessor') and 'data_preprocessor' not in cfg.model:
         cfg.model.data_preprocessor = cfg.data_preprocessor
     strip(cfg.model)

@@ -109,4 +109,4 @@ def _try(sr_net: dict, scale: int, stage: Stage) -> None:
         )
     )
     size = 24 * scale, 32 * scale
-    train_and_predict('mmseg', cfg, size, stage, sr_net=sr_net, scale=scale)
+    train_and_predict('mmseg', cfg, size, stage, sr_net, scale)
