@@ -57,8 +57,13 @@ class ImageSpace(nn.Module):
 
         Raises:
             ValueError: If batch augmentations would not see the LR images of
-                the pipeline.
+                the pipeline, or the batch has several branches.
         """
+        if isinstance(data['inputs'], dict):
+            raise ValueError(
+                f'The batch has the branches {", ".join(data["inputs"])}, as '
+                'in semi-supervised training: phases train on one.'
+            )
         samples = data.get('data_samples') or []
         has_lr = any('lr' in sample for sample in samples)
         augments = getattr(self.data_preprocessor, 'batch_augments', None)

@@ -27,6 +27,7 @@ class SRDetector(SRTaskModel):
 
     toolbox = 'mmdet'
     toolbox_package = 'mmdet'
+    task_model_base = 'BaseDetector'
     padding = 'reflect'
 
     def __init__(

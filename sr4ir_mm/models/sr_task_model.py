@@ -1,6 +1,7 @@
 import copy
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
+import torch.nn as nn
 from torch import Tensor
 
 from sr4ir_mm.registry import MODELS, TRANSFORMS, require_package
@@ -55,6 +56,8 @@ class SRTaskModel(PhasedModel):
     # The package of the task model, its name for pip, and its default scope.
     toolbox: str
     toolbox_package: str
+    # The class of it that all task models inherit.
+    task_model_base: str
     # How images are continued for the SR network: see ImageSpace.
     padding = 'replicate'
 
@@ -94,6 +97,7 @@ class SRTaskModel(PhasedModel):
         if data_preprocessor is not None:
             task_model.setdefault('data_preprocessor', data_preprocessor)
         task_model_ = MODELS.build(task_model)
+        self._check_task_model(task_model_)
         preprocessor_cfg = task_model.get('data_preprocessor') or {}
         swaps = any(
             preprocessor_cfg.get(key, False)
@@ -120,6 +124,15 @@ class SRTaskModel(PhasedModel):
         if view in ('sr', 'shared') and sr_net is None:
             raise ValueError(
                 f'model.view={view!r}, but model.sr_net is not set.'
+            )
+
+    def _check_task_model(self, task_model: nn.Module) -> None:
+        bases = [base.__name__ for base in type(task_model).__mro__]
+        if self.task_model_base not in bases:
+            raise ValueError(
+                f'model.task_model.type={bases[0]}: {type(self).__name__} '
+                f'takes any {self.task_model_base} of {self.toolbox}, which '
+                'reads single images and predicts their labels.'
             )
 
     @property

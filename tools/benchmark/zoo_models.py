@@ -16,7 +16,8 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
 from mmengine.utils import get_installed_path
 
-from sr4ir_mm.apis import wrap
+from sr4ir_mm import models
+from sr4ir_mm.apis.wrap import WRAPPERS, wrap
 from sr4ir_mm.engine import PhaseUpdate
 
 Size = Tuple[int, int]
@@ -28,15 +29,6 @@ SR_NET = dict(
     mid_channels=8,
     num_blocks=1,
     upscale_factor=4,
-)
-# Models of these bases learn something else than what an image shows.
-OTHER_TASKS = dict(
-    BaseSelfSupervisor='self-supervised: it has no labels to predict',
-    BaseRetriever='retrieval: it compares images with a gallery',
-    BaseMOTModel='tracking: it takes videos, not images',
-    BaseReID='re-identification: it compares crops with each other',
-    SemiBaseDetector='semi-supervised: a batch has three branches',
-    MultiModal='vision and language: it takes and gives text',
 )
 # Smallest first, by what is in a config's name.
 SIZES = (
@@ -88,13 +80,12 @@ def other_task(cfg: Config) -> Optional[str]:
     """Why a model is none of the toolbox's own task, if so."""
     with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
         kind = registry.get(cfg.model.type)
-    if kind is None:
-        return None
-    if '.multimodal.' in kind.__module__:
-        return OTHER_TASKS['MultiModal']
-    for base in kind.__mro__:
-        if base.__name__ in OTHER_TASKS:
-            return OTHER_TASKS[base.__name__]
+    expected = getattr(models, WRAPPERS[cfg.default_scope]).task_model_base
+    bases = [base.__name__ for base in kind.__mro__]
+    if expected not in bases:
+        return f'{bases[0]} is no {expected}'
+    if 'SemiBaseDetector' in bases:
+        return f'{bases[0]} is semi-supervised: its batches have branches'
     return None
 
 
