@@ -13,8 +13,8 @@ LOOPS = dict(
     EpochBasedTrainLoop='AlternatingEpochTrainLoop',
     IterBasedTrainLoop='AlternatingIterTrainLoop',
 )
-# What brings images of different sizes to that of the detector, and what only
-# makes sense behind it.
+# What brings images of different sizes to that of the detector, or needs them
+# to have one size.
 RESIZING = (
     'Resize',
     'FixShapeResize',
@@ -26,6 +26,7 @@ RESIZING = (
     'MixUp',
     'CachedMixUp',
     'RandomAffine',
+    'CopyPaste',
     'Pad',
 )
 
@@ -79,8 +80,13 @@ def wrap(
     options.update(_recipe_options(recipe))
     options.update(_toolbox_options(cfg, scope, model))
     options.update(model)
+    task_model = cfg['model']
+    if cfg.get('load_from'):  # names in it are those of the task model
+        checkpoint = dict(type='Pretrained', checkpoint=cfg['load_from'])
+        task_model, cfg['load_from'] = dict(task_model), None
+        task_model['init_cfg'] = checkpoint
     cfg['model'] = ConfigDict(
-        type=f'sr4ir_mm.{WRAPPERS[scope]}', task_model=cfg['model'], **options
+        type=f'sr4ir_mm.{WRAPPERS[scope]}', task_model=task_model, **options
     )
     if options.get('sr_net') is None:
         sr_optim_wrapper = None

@@ -21,6 +21,12 @@ from sr4ir_mm.apis import wrap
 wrap(_base_)
 train_dataloader = dict(batch_size=3)
 """
+SMALL = dict(
+    default_scope='mmseg',
+    model=dict(type='EncoderDecoder'),
+    optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
+    train_cfg=dict(by_epoch=True, max_epochs=1),
+)
 # what mmengine writes into what it reads of another package
 STAMPS = ('_scope_', 'enable')
 
@@ -157,6 +163,24 @@ def test_lowest_rate_of_the_sr_network_is_zero():
     assert schedules.sr_net[0].eta_min == 0
 
 
+def test_weights_are_those_of_the_task_model():
+    cfg = wrap(Config(dict(SMALL, load_from='detector.pth')))
+    assert cfg.load_from is None
+    expected = dict(type='Pretrained', checkpoint='detector.pth')
+    assert cfg.model.task_model.init_cfg == expected
+    assert 'checkpoint' in cfg.model.sr_net.init_cfg
+
+
+def test_mixing_images_needs_one_size():
+    path = (
+        'mmdet::simple_copy_paste/mask-rcnn_r50_fpn_rpn-2conv_4conv1fc_'
+        'syncbn-all_32xb2-ssj-scp-90k_coco.py'
+    )
+    dataset = wrap(path).train_dataloader.dataset
+    assert kinds(dataset.pipeline) == ['PackDetInputs']
+    assert 'RandomCrop' in kinds(dataset.dataset.pipeline)
+
+
 @pytest.mark.parametrize(
     'change,message',
     [
@@ -167,14 +191,8 @@ def test_lowest_rate_of_the_sr_network_is_zero():
     ],
 )
 def test_what_cannot_be_wrapped(change, message):
-    cfg = dict(
-        default_scope='mmseg',
-        model=dict(type='EncoderDecoder'),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
-        train_cfg=dict(by_epoch=True, max_epochs=1),
-    )
     with pytest.raises(ValueError, match=message):
-        wrap(Config({**cfg, **change}))
+        wrap(Config({**SMALL, **change}))
 
 
 @pytest.mark.parametrize('what', ['sr_net', 'recipe'])
