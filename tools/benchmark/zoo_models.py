@@ -98,7 +98,7 @@ def strip(node: Any) -> None:
         if node.get('type') in ('SyncBN', 'MMSyncBN'):
             node['type'] = 'BN'
         for key in list(node):
-            if key in ('pretrained', 'load_from', 'teacher_ckpt'):
+            if key.endswith('pretrained') or key == 'teacher_ckpt':
                 node[key] = None
             elif key == 'init_cfg' and 'Pretrained' in repr(node[key]):
                 node[key] = None
