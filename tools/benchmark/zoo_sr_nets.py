@@ -45,6 +45,7 @@ SEGMENTOR = dict(
         num_classes=5,
         loss_decode=dict(type='CrossEntropyLoss'),
     ),
+    test_cfg=dict(mode='whole'),
 )
 
 
