@@ -26,7 +26,7 @@ val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 optim_wrapper = dict(
     _delete_=True,
-    constructor='mmagic.MultiOptimWrapperConstructor',
+    constructor='sr4ir_mm.NetworkOptimWrapperConstructor',
     sr_net=_base_.sr_optim_wrapper,
     task_model=_base_.optim_wrapper,
 )

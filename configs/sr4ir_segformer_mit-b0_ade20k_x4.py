@@ -28,7 +28,7 @@ tta_pipeline = [
 ]
 optim_wrapper = dict(
     _delete_=True,
-    constructor='mmagic.MultiOptimWrapperConstructor',
+    constructor='sr4ir_mm.NetworkOptimWrapperConstructor',
     sr_net=_base_.sr_optim_wrapper,
     task_model=_base_.optim_wrapper,
 )

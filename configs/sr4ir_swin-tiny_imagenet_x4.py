@@ -18,7 +18,7 @@ model = dict(
 )
 optim_wrapper = dict(
     _delete_=True,
-    constructor='mmagic.MultiOptimWrapperConstructor',
+    constructor='sr4ir_mm.NetworkOptimWrapperConstructor',
     # without its own rate of the biases, which is below this schedule's end
     sr_net=dict(optimizer=_base_.sr_optim_wrapper.optimizer),
     task_model=_base_.optim_wrapper,

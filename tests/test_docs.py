@@ -45,6 +45,7 @@ def test_example(read, name):
             for key in ('sr_net', 'task_model')
         )
         assert (sr_net, task_model) == (0, 1e-4)
+        assert cfg.train_dataloader.batch_size == 4
     elif name == 'configs/my_detector.py':
         assert model.task_model.bbox_head.num_classes == 2
         assert cfg.train_dataloader.dataset.ann_file == 'train.json'

@@ -307,7 +307,7 @@ def runner_cfg(work_dir, dataset, task='seg', model=None, loop=None, **kwargs):
         ),
         train_cfg=loop,
         optim_wrapper=dict(
-            constructor='mmagic.MultiOptimWrapperConstructor',
+            constructor='sr4ir_mm.NetworkOptimWrapperConstructor',
             sr_net=dict(
                 type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3)
             ),

@@ -1,4 +1,5 @@
 from .bf16 import BF16OptimWrapper
+from .constructor import NetworkOptimWrapperConstructor
 from .hooks import CompileHook, SRVisualizationHook
 from .loops import AlternatingEpochTrainLoop, AlternatingIterTrainLoop
 from .optim import PhaseUpdate
@@ -8,6 +9,7 @@ __all__ = [
     'AlternatingIterTrainLoop',
     'BF16OptimWrapper',
     'CompileHook',
+    'NetworkOptimWrapperConstructor',
     'PhaseUpdate',
     'SRVisualizationHook',
 ]

@@ -135,7 +135,7 @@ class _AlternatingLoop:
         if not isinstance(optim_wrapper, OptimWrapperDict):
             raise TypeError(
                 'optim_wrapper needs one optimizer per network: dict('
-                "constructor='mmagic.MultiOptimWrapperConstructor', "
+                "constructor='sr4ir_mm.NetworkOptimWrapperConstructor', "
                 'sr_net=dict(...), task_model=dict(...)).'
             )
         for phase in self._model.phases:

@@ -13,7 +13,7 @@ from .losses import (
 )
 from .sr_classifier import SRClassifier
 from .sr_detector import SRDetector
-from .sr_nets import FSRCNN, SRMD, WDSR
+from .sr_nets import FSRCNN, LIIF, SRMD, WDSR
 from .sr_segmentor import SRSegmentor
 from .sr_task_model import SRTaskModel
 from .torchvision_mobilenet_v3 import TorchvisionMobileNetV3
@@ -26,6 +26,7 @@ __all__ = [
     'GaussianBlur',
     'GaussianNoise',
     'JPEG',
+    'LIIF',
     'PerceptualLoss',
     'FSRCNN',
     'PixelLoss',

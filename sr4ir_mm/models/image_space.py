@@ -64,8 +64,13 @@ class ImageSpace(nn.Module):
 
         Raises:
             ValueError: If batch augmentations would not see the LR images of
-                the pipeline.
+                the pipeline, or the batch has several branches.
         """
+        if isinstance(data['inputs'], dict):
+            raise ValueError(
+                f'The batch has the branches {", ".join(data["inputs"])}, as '
+                'in semi-supervised training: phases train on one.'
+            )
         samples = data.get('data_samples') or []
         has_lr = any('lr' in sample for sample in samples)
         augments = getattr(self.data_preprocessor, 'batch_augments', None)
@@ -101,7 +106,16 @@ class ImageSpace(nn.Module):
         Returns:
             Tensor: RGB in [0, 1], (N, 3, H', W'), of the smallest size that
             holds every image; each is continued beyond its own size.
+
+        Raises:
+            ValueError: If they are no colour images.
         """
+        if inputs.shape[1] != 3:
+            raise ValueError(
+                f'The images have {inputs.shape[1]} channels, but SR networks '
+                "see RGB: load them with `color_type='color'`, and take a "
+                'task model for colour images.'
+            )
         if self._normalizes:
             pre = self.data_preprocessor
             inputs = inputs * pre.std + pre.mean

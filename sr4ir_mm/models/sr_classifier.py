@@ -17,6 +17,7 @@ class SRClassifier(SRTaskModel):
 
     toolbox = 'mmpretrain'
     toolbox_package = 'mmpretrain'
+    task_model_base = 'BaseClassifier'
 
     def extract_maps(self, inputs: Tensor) -> Sequence[Tensor]:
         """See :meth:`SRTaskModel.extract_maps`. Those of the backbone: the

@@ -1,7 +1,8 @@
 from typing import Optional
 
 import numpy as np
-from mmengine.structures import BaseDataElement
+import torch.nn.functional as F
+from mmengine.structures import BaseDataElement, PixelData
 
 from sr4ir_mm.registry import MODELS
 
@@ -26,6 +27,7 @@ class SRDetector(SRTaskModel):
 
     toolbox = 'mmdet'
     toolbox_package = 'mmdet'
+    task_model_base = 'BaseDetector'
     padding = 'reflect'
 
     def __init__(
@@ -54,7 +56,8 @@ class SRDetector(SRTaskModel):
         return samples and [_copy(sample) for sample in samples]
 
     def rescale_sample(self, sample, size: Size, batch_shape: Size):
-        """See :meth:`SRTaskModel.rescale_sample`. Boxes and masks too."""
+        """See :meth:`SRTaskModel.rescale_sample`. Boxes and
+        masks too."""
         from mmdet.structures.bbox import scale_boxes
 
         height, width = sample.img_shape
@@ -62,6 +65,12 @@ class SRDetector(SRTaskModel):
         for field in ('gt_instances', 'ignored_instances'):
             instances = sample.get(field, {})
             if 'bboxes' in instances:  # there are none without annotations
+                if 'pairwise_masks' in instances:
+                    raise ValueError(
+                        'model.resize: BoxInst makes labels of the colours '
+                        'of images before they are resized. Leave `resize` '
+                        'out, and let the pipelines resize.'
+                    )
                 instances = instances.clone()
                 instances.bboxes = scale_boxes(instances.bboxes, factors)
                 if 'masks' in instances:
@@ -70,9 +79,8 @@ class SRDetector(SRTaskModel):
                     )
                 sample.set_data({field: instances})
         if 'gt_sem_seg' in sample:
-            raise NotImplementedError(
-                'model.resize does not resize `gt_sem_seg`: leave `resize` '
-                'out, or the semantic maps.'
+            sample.gt_sem_seg = _resize_sem_seg(
+                sample.gt_sem_seg, (height, width), size, batch_shape
             )
         before = sample.get('scale_factor', (1.0, 1.0))
         sample.set_metainfo(
@@ -99,3 +107,11 @@ def _resize_masks(masks, old: Size, new: Size, batch_shape: Size):
     if (masks.height, masks.width) != old:  # padded to the batch
         masks = masks.crop(np.array([0, 0, old[1], old[0]]))
     return masks.resize(new).pad(batch_shape)
+
+
+def _resize_sem_seg(sem_seg, old: Size, new: Size, batch_shape: Size):
+    """Semantic map (``sem_seg.sem_seg``, (1, H, W)), perhaps padded."""
+    ids = sem_seg.sem_seg[:, : old[0], : old[1]]
+    ids = F.interpolate(ids[None].float(), size=new).to(ids.dtype)[0]
+    padding = 0, batch_shape[1] - new[1], 0, batch_shape[0] - new[0]
+    return PixelData(sem_seg=F.pad(ids, padding, value=255))

@@ -1,5 +1,6 @@
 from typing import Dict, List, Optional, Sequence, Union
 
+import torch.nn as nn
 from torch import Tensor
 from torch.nn.utils import convert_conv2d_weight_memory_format
 
@@ -59,6 +60,8 @@ class SRTaskModel(PhasedModel):
     # The package of the task model, its name for pip, and its default scope.
     toolbox: str
     toolbox_package: str
+    # The class of it that all task models inherit.
+    task_model_base: str
     # How images are continued for the SR network: see ImageSpace.
     padding = 'replicate'
 
@@ -103,6 +106,7 @@ class SRTaskModel(PhasedModel):
         if data_preprocessor is not None:
             task_model.setdefault('data_preprocessor', data_preprocessor)
         network = MODELS.build(task_model)
+        self._check_task_model(network)
         swaps = swaps_channels(task_model.get('data_preprocessor'))
         image_space = ImageSpace(
             network.data_preprocessor,
@@ -125,6 +129,15 @@ class SRTaskModel(PhasedModel):
         if view in ('sr', 'shared') and sr_net is None:
             raise ValueError(
                 f'model.view={view!r}, but model.sr_net is not set.'
+            )
+
+    def _check_task_model(self, task_model: nn.Module) -> None:
+        bases = [base.__name__ for base in type(task_model).__mro__]
+        if self.task_model_base not in bases:
+            raise ValueError(
+                f'model.task_model.type={bases[0]}: {type(self).__name__} '
+                f'takes any {self.task_model_base} of {self.toolbox}, which '
+                'reads single images and predicts their labels.'
             )
 
     @property

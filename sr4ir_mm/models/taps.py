@@ -70,7 +70,15 @@ def tap_maps(maps: Union[Tensor, Sequence], taps: Sequence[int]) -> list:
                 f'TDPLoss.taps: no feature map {tap}; the task model '
                 f'has {len(maps)}, 0 to {len(maps) - 1}.'
             )
-    return [maps[tap] for tap in taps]
+    return [_map_of(maps[tap]) for tap in taps]
+
+
+def _map_of(stage):
+    """Of a stage that gives several tensors, such as a map and a class token
+    (mmseg's DPT, mmpretrain's Conformer), the first."""
+    while isinstance(stage, (list, tuple)) and stage:
+        stage = stage[0]
+    return stage
 
 
 class _Stop(Exception):

@@ -4,8 +4,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
+from .sr_nets import super_resolve
 from .tiling import super_resolve_in_tiles
 
 if TYPE_CHECKING:
@@ -209,13 +209,7 @@ class Views:
             sr = network.reconstruct(self['shared'], lr)
         else:
             is_told = getattr(network, 'is_told_degradation', False)
-            told = self._told if is_told else {}
-            if network.with_cp and torch.is_grad_enabled():
-                # its own maps are made again when those of the task model,
-                # which lie behind, are gone
-                sr = checkpoint(network, lr, use_reentrant=False, **told)
-            else:
-                sr = network(lr, **told)
+            sr = super_resolve(network, lr, **(self._told if is_told else {}))
         *batch, height, width = lr.shape
         scale = self.model.scale
         if sr.shape != (*batch, height * scale, width * scale):

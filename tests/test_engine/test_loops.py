@@ -240,7 +240,7 @@ def test_checkpoints_hold_both_networks_and_optimizers(tmp_path, toy_dataset):
         (
             dict(
                 optim_wrapper=dict(
-                    constructor='mmagic.MultiOptimWrapperConstructor',
+                    constructor='sr4ir_mm.NetworkOptimWrapperConstructor',
                     sr_net=dict(optimizer=dict(type='SGD', lr=0.1)),
                 )
             ),

@@ -111,3 +111,15 @@ def test_hooks_reach_the_task_models_parts():
     assert model.data_preprocessor.batch_augments is augments
     detector = build_model('det')
     assert detector.bbox_head is detector.task_model.bbox_head
+
+
+def test_grey_images_are_no_colour_images():
+    """As LeNet takes them."""
+    task_model = copy.deepcopy(CLASSIFIER)
+    task_model['data_preprocessor'] = dict(mean=[33.46], std=[78.87])
+    model = build_model('cls', task_model=task_model)
+    batch = make_batch('cls')
+    batch['inputs'] = [image[:1] for image in batch['inputs']]
+    views = model.make_views(batch)
+    with pytest.raises(ValueError, match='have 1 channels'):
+        views['hr']

@@ -228,3 +228,14 @@ def test_unknown_view(name):
 def test_unknown_criterion():
     with pytest.raises(ValueError, match=r"criterion='l3'.*l1, l2"):
         PixelLoss(criterion='l3')
+
+
+def test_stage_of_several_tensors():
+    """A map and a class token, as mmseg's DPT and mmpretrain's Conformer."""
+    model = build_model()
+    backbone = model.task_model.backbone
+    maps = backbone(torch.rand(2, 3, 32, 32))
+    backbone.forward = lambda x: [[m + 0 * x.mean(), m] for m in maps]
+    views = model.make_views(make_batch())
+    features = model.features(views, 'sr', [0, -1])
+    assert [f.shape for f in features] == [m.shape for m in maps]

@@ -11,7 +11,7 @@ from tiny import TASKS, build_model, make_batch, moved, snapshot
 from sr4ir_mm.engine import PhaseUpdate
 
 OPTIM = dict(
-    constructor='mmagic.MultiOptimWrapperConstructor',
+    constructor='sr4ir_mm.NetworkOptimWrapperConstructor',
     **{
         name: dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.01))
         for name in ('sr_net', 'task_model')

@@ -171,13 +171,21 @@ def test_resize_is_two_sides(resize):
         build(resize)
 
 
-def test_semantic_maps_are_not_resized():
+def test_semantic_maps_follow_the_image():
+    """Of panoptic models: the nearest pixel's id, and 255 outside."""
     model = build(RESIZE)
-    views = model.make_views(make_batch('det', sizes=SIZES))
-    for sample in views.data_samples:
-        sample.gt_sem_seg = PixelData()
-    with pytest.raises(NotImplementedError, match='gt_sem_seg'):
-        model.task_samples(views)
+    batch = make_batch('det', sizes=SIZES)
+    for sample, (height, width) in zip(batch['data_samples'], SIZES):
+        ids = torch.arange(width).expand(1, height, width)
+        sample.gt_sem_seg = PixelData(sem_seg=ids.clone())
+    views = model.make_views(batch)
+    samples = model.task_samples(views)
+    for sample, (_, old), (h, w) in zip(samples, SIZES, views.task_sizes):
+        ids = sample.gt_sem_seg.sem_seg
+        assert ids.shape == (1, *views.task_shape)
+        expected = (torch.arange(w) * old / w).floor().long()
+        assert torch.equal(ids[0, :h, :w], expected.expand(h, w))
+        assert (ids[:, h:] == 255).all() and (ids[:, :, w:] == 255).all()
 
 
 def test_prediction_does_not_depend_on_the_batch():

@@ -6,7 +6,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
-from tiny import build_model
+from tiny import build_model, make_batch
 
 from sr4ir_mm.models import FSRCNN, WDSR
 from sr4ir_mm.models.sr_task_model import build_sr_net
@@ -430,3 +430,84 @@ def test_activation_checkpointing(with_cp):
     loss.backward()
     assert len(calls) == 1 + with_cp
     assert model.sr_net.conv_first.weight.grad.abs().sum() > 0
+
+
+CHANNELS = dict(in_channels=3, out_channels=3)
+LIIF = dict(
+    type='sr4ir_mm.LIIF',
+    network=dict(
+        type='mmagic.LIIFEDSRNet',
+        encoder=dict(
+            type='EDSRNet',
+            mid_channels=4,
+            num_blocks=1,
+            **CHANNELS,
+        ),
+        imnet=dict(type='MLPRefiner', in_dim=4, out_dim=3, hidden_list=[8, 8]),
+        eval_bsize=100,
+    ),
+)
+
+
+@pytest.mark.parametrize('scale', [1, 2, 3, 5])
+def test_liif_is_an_sr_network_of_any_scale(scale):
+    network = build_sr_net(dict(LIIF, scale=scale))
+    lr = torch.rand(2, 3, 6, 9)
+    sr = network(lr)
+    assert sr.shape == (2, 3, 6 * scale, 9 * scale)
+    sr.mean().backward()
+    assert all(p.grad is not None for p in network.parameters())
+    with torch.no_grad():  # in pieces
+        torch.testing.assert_close(network(lr), sr)
+
+
+def test_liif_asks_for_the_centers_of_pixels():
+    """A coordinate network that knows the image gives it back."""
+    network = build_sr_net(dict(LIIF, scale=2))
+    hr = torch.rand(1, 3, 8, 12)
+
+    def look_up(lr, points, pixel, test_mode):
+        assert torch.equal(pixel[0, 0], torch.tensor([2 / 8, 2 / 12]))
+        assert torch.equal(lr, hr[..., ::2, ::2] - network.mean)
+        grid = points.flip(-1)[:, None]
+        found = F.grid_sample(hr - network.mean, grid, align_corners=False)
+        return found[:, :, 0].transpose(1, 2)
+
+    network.network.forward = look_up
+    torch.testing.assert_close(network(hr[..., ::2, ::2]), hr)
+
+
+def test_liif_takes_weights_of_mmagic(tmp_path):
+    source = build_sr_net(dict(LIIF, scale=2)).network
+    path = tmp_path / 'liif.pth'
+    weights = {f'generator.{k}': v for k, v in source.state_dict().items()}
+    torch.save(dict(state_dict=weights), path)
+    init_cfg = dict(
+        type='Pretrained', checkpoint=str(path), prefix='generator.'
+    )
+    cfg = dict(LIIF, scale=3, network=dict(LIIF['network'], init_cfg=init_cfg))
+    model = build_model(sr_net=cfg, scale=3)
+    model.init_weights()
+    for name, value in model.sr_net.network.state_dict().items():
+        assert torch.equal(value, source.state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    'sr_net,scale',
+    [
+        (LIIF['network'], 4),
+        (dict(type='mmagic.EDVRNet', **CHANNELS), 4),
+        (
+            dict(
+                type='mmagic.DICNet', mid_channels=4, num_blocks=2, **CHANNELS
+            ),
+            8,
+        ),
+    ],
+    ids=['coordinates', 'video', 'faces'],
+)
+def test_networks_that_are_for_something_else(sr_net, scale):
+    model = build_model(sr_net=sr_net, scale=scale)
+    views = model.make_views(make_batch(size=(128, 128)))
+    with pytest.raises(ValueError, match=r'model\.sr_net=.*takes a batch of'):
+        views['sr']

@@ -332,3 +332,22 @@ def test_missing_toolbox(monkeypatch, task, package):
 def test_bad_arguments(kwargs, message):
     with pytest.raises(ValueError, match=message):
         build_model(**kwargs)
+
+
+def test_task_model_of_another_kind():
+    """Self-supervised, retrieval, tracking ..."""
+    task_model = dict(
+        type='SimCLR',
+        backbone=dict(type='ResNet', depth=18),
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='ContrastiveHead', loss=dict(type='CrossEntropyLoss')),
+    )
+    with pytest.raises(
+        ValueError, match='SimCLR: SRClassifier takes any Base'
+    ):
+        build_model('cls', task_model=task_model)
+
+
+def test_batch_with_branches():
+    with pytest.raises(ValueError, match='branches sup, unsup'):
+        build_model('det').make_views(dict(inputs=dict(sup=[], unsup=[])))

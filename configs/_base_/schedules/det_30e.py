@@ -13,7 +13,7 @@ test_cfg = dict(type='TestLoop')
 
 auto_scale_lr = dict(enable=False, base_batch_size=16)
 optim_wrapper = dict(
-    constructor='mmagic.MultiOptimWrapperConstructor',
+    constructor='sr4ir_mm.NetworkOptimWrapperConstructor',
     task_model=dict(
         type='OptimWrapper',
         optimizer=dict(type='SGD', lr=0.02, momentum=0.9, weight_decay=1e-4),

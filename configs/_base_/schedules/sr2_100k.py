@@ -15,7 +15,7 @@ test_cfg = dict(type='TestLoop')
 # it would outweigh that of the mean squared error of images in [0, 1]: FSRCNN
 # loses 8 dB (docs/en/sr2.md). Decoupled, it knows no scale of the losses.
 optim_wrapper = dict(
-    constructor='mmagic.MultiOptimWrapperConstructor',
+    constructor='sr4ir_mm.NetworkOptimWrapperConstructor',
     sr_net=dict(
         type='OptimWrapper',
         optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),

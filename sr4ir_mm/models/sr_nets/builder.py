@@ -2,8 +2,11 @@ import copy
 from functools import partial
 from typing import Optional
 
+import torch
 import torch.nn as nn
 from mmengine.model import initialize
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from sr4ir_mm.registry import MODELS, require_package
 
@@ -13,16 +16,17 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
 
     ``init_cfg`` is seen to here, since networks of mmagic refuse it, ignore
     it, or have no ``init_weights``; so is ``with_cp``, OpenMMLab's name of
-    activation checkpointing, see :class:`Views`.
+    activation checkpointing.
     """
     if cfg is None:
         return None
-    cfg = copy.copy(cfg)
+    cfg = copy.deepcopy(cfg)  # LIIF writes into it
     init_cfg = cfg.pop('init_cfg', None)
     with_cp = cfg.pop('with_cp', False)
     scope, _, name = str(cfg.get('type')).rpartition('.')
     if scope == 'mmagic':
         require_package('mmagic', 'mmagic', name)
+        cfg.setdefault('_scope_', scope)  # for networks inside of it
     if cfg.get('type') == 'mmagic.EDSRNet':
         cfg['type'] = 'sr4ir_mm.EDSRNet'  # the same, with less work
     network = MODELS.build(cfg)
@@ -30,3 +34,43 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
     if init_cfg is not None:
         network.init_weights = partial(initialize, network, init_cfg)
     return network
+
+
+def super_resolve(network: nn.Module, lr: Tensor, **kwargs) -> Tensor:
+    """Run an SR network.
+
+    Args:
+        network (nn.Module): The network.
+        lr (Tensor): RGB in [0, 1], (N, 3, h, w).
+        **kwargs: What else the network is told.
+
+    Returns:
+        Tensor: What it makes of it.
+
+    Raises:
+        ValueError: If it takes or gives something else than images.
+    """
+    expected = (
+        f'model.sr_net={type(network).__name__}: an SR network takes a batch '
+        'of images, RGB (N, 3, h, w), and returns it larger, as one tensor'
+    )
+    advice = (
+        'Networks for video, with a reference image or of faces do not; '
+        'coordinate networks go into sr4ir_mm.LIIF.'
+    )
+    run = network
+    if network.with_cp and torch.is_grad_enabled():
+        # its own maps are made again when those of the task model, which lie
+        # behind it, are gone
+        run = partial(checkpoint, network, use_reentrant=False)
+    try:
+        sr = run(lr, **kwargs)
+    except (TypeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f'{expected}. This one fails ({error}). {advice}'
+        ) from error
+    if not isinstance(sr, Tensor):
+        raise ValueError(
+            f'{expected}. This one returns a {type(sr).__name__}. {advice}'
+        )
+    return sr

@@ -1,0 +1,311 @@
+import copy
+import os.path as osp
+from typing import Any, List, Optional, Sequence, Union
+
+from mmengine.config import Config, ConfigDict
+
+import sr4ir_mm
+
+WRAPPERS = dict(
+    mmseg='SRSegmentor', mmdet='SRDetector', mmpretrain='SRClassifier'
+)
+LOOPS = dict(
+    EpochBasedTrainLoop='AlternatingEpochTrainLoop',
+    IterBasedTrainLoop='AlternatingIterTrainLoop',
+)
+# What brings images of different sizes to that of the detector, or needs them
+# to have one size.
+RESIZING = (
+    'Resize',
+    'FixShapeResize',
+    'RandomResize',
+    'RandomChoiceResize',
+    'ResizeShortestEdge',
+    'Mosaic',
+    'CachedMosaic',
+    'MixUp',
+    'CachedMixUp',
+    'RandomAffine',
+    'CopyPaste',
+    'Pad',
+)
+
+
+def wrap(
+    cfg: Union[Config, ConfigDict, str],
+    sr_net: Union[str, dict, None] = 'edsr_x4',
+    recipe: Union[str, Sequence[dict]] = 'sr4ir',
+    **model,
+) -> Union[Config, ConfigDict]:
+    """Put the task model of a toolbox's config behind an SR network.
+
+    Works on the config in place. So it takes three lines in a config, whose
+    other lines then change the result as usual::
+
+        _base_ = 'mmseg::pspnet/pspnet_r50-d8_4xb2-40k_cityscapes-512x1024.py'
+        from sr4ir_mm.apis import wrap
+        wrap(_base_)
+
+    Data, augmentation and schedule stay as they are, with two exceptions. In
+    mmdet, what resizes images leaves the pipelines, and becomes
+    ``model.resize``: HR is the image at its native size. And the SR network's
+    rates go down to zero where those of the task model stop at a fixed value.
+
+    Args:
+        cfg (Config | ConfigDict | str): Config of a model of mmseg, mmdet or
+            mmpretrain, or its file, such as ``mmseg::pspnet/....py``; in a
+            config, ``_base_``.
+        sr_net (str | dict, optional): A file with ``sr_net``, ``scale`` and
+            perhaps ``sr_optim_wrapper``, by its path or its name in
+            ``configs/_base_/sr_nets``; or a network's config, which needs
+            ``scale`` beside it. None for recipes without one.
+            Defaults to ``edsr_x4``.
+        recipe (str | Sequence[dict]): A file with ``phases`` or ``recipe``, by
+            its path or its name in ``configs/_base_/recipes``; or the phases.
+            Defaults to ``sr4ir``.
+        **model: Other arguments of :class:`SRTaskModel` and its siblings, such
+            as ``scale``, ``cqmix`` or ``resize``. ``resize=None`` leaves the
+            pipelines of a detector as they are, and HR is what they make.
+
+    Returns:
+        Config | ConfigDict: ``cfg``, or what was read of the file.
+    """
+    if isinstance(cfg, str):
+        name, cfg = cfg, _read(cfg)
+    else:
+        name = getattr(cfg, 'filename', None) or 'the config'
+    scope = cfg.get('default_scope')
+    _check(cfg, scope, name)
+    options, sr_optim_wrapper = _sr_options(sr_net)
+    options.update(_recipe_options(recipe))
+    options.update(_toolbox_options(cfg, scope, model))
+    options.update(model)
+    task_model = cfg['model']
+    if cfg.get('load_from'):  # names in it are those of the task model
+        checkpoint = dict(type='Pretrained', checkpoint=cfg['load_from'])
+        task_model, cfg['load_from'] = dict(task_model), None
+        task_model['init_cfg'] = checkpoint
+    cfg['model'] = ConfigDict(
+        type=f'sr4ir_mm.{WRAPPERS[scope]}', task_model=task_model, **options
+    )
+    if options.get('sr_net') is None:
+        sr_optim_wrapper = None
+    _wrap_training(cfg, sr_optim_wrapper)
+    _wrap_runtime(cfg)
+    return cfg
+
+
+def _read(path: str, folder: str = '') -> Config:
+    """A config by its path, its address in a toolbox, or its name in one of
+    our folders."""
+    if '::' not in path:
+        candidates = [osp.abspath(path)]
+        if folder:
+            package = osp.dirname(sr4ir_mm.__file__)
+            for root in (osp.join(package, '.mim'), osp.dirname(package)):
+                parts = root, 'configs', '_base_', folder, f'{path}.py'
+                candidates.append(osp.join(*parts))
+        found = [file for file in candidates if osp.isfile(file)]
+        if not found:
+            names = f', nor is it a name in configs/_base_/{folder}'
+            raise FileNotFoundError(
+                f'wrap: there is no file {path!r}{names if folder else ""}.'
+            )
+        path = found[0]
+    return Config.fromstring(f'_base_ = {path!r}', '.py')
+
+
+def _check(cfg, scope: Optional[str], name: str) -> None:
+    """Raise ValueError for what cannot be wrapped."""
+    if scope not in WRAPPERS:
+        raise ValueError(
+            f'wrap: {name} has default_scope={scope!r}: expected that of '
+            f'{", ".join(WRAPPERS)}.'
+        )
+    kind = str(cfg.get('model', {}).get('type'))
+    if kind.startswith('sr4ir_mm.'):
+        raise ValueError(f'wrap: the model of {name} is a {kind} already.')
+    for key in ('model', 'optim_wrapper', 'train_cfg'):
+        if not cfg.get(key):
+            raise ValueError(
+                f'wrap: {name} has no {key}, so it is not for training: take '
+                f'another config of this family, or add {key} to it.'
+            )
+
+
+def _sr_options(sr_net) -> tuple:
+    """Arguments of the model, and the SR network's optimizer wrapper."""
+    wrapper = dict(
+        type='OptimWrapper',
+        optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0),
+    )
+    if sr_net is None or isinstance(sr_net, dict):
+        return dict(sr_net=sr_net), wrapper
+    found = _read(sr_net, 'sr_nets')
+    return (
+        dict(sr_net=found.sr_net, scale=found.scale),
+        found.get('sr_optim_wrapper', wrapper),
+    )
+
+
+def _recipe_options(recipe) -> dict:
+    if not isinstance(recipe, str):
+        return dict(phases=recipe)
+    found = _read(recipe, 'recipes')
+    return dict(found.get('recipe') or dict(phases=found.phases))
+
+
+def _toolbox_options(cfg, scope: str, model: dict) -> dict:
+    """What the wrapper of a toolbox needs beyond that of the others."""
+    task_model = cfg['model']
+    if scope == 'mmpretrain':  # the paper's grid in classification
+        return dict(cqmix=dict(type='sr4ir_mm.CQMix', grid=4))
+    if scope == 'mmseg':
+        _resize_once(cfg)
+        heads = task_model.get('decode_head', {})
+        head = heads[-1] if isinstance(heads, (list, tuple)) else heads
+        # for mmseg's get_flops
+        return dict(decode_head=dict(type=head.get('type')))
+    # for mmdet's init_detector
+    options = dict(backbone=dict(task_model.get('backbone', {})))
+    resize = model.get('resize', _test_size(cfg))
+    if resize is not None:
+        _take_out_resizing(cfg)
+        options['resize'] = resize
+    return options
+
+
+def _resize_once(cfg) -> None:
+    """HR is what the test pipeline makes of an image: test-time augmentation
+    does not resize it to other sizes."""
+    for transform in cfg.get('tta_pipeline') or []:
+        if transform['type'] == 'TestTimeAug':
+            once = [
+                t
+                for t in cfg.get('test_pipeline', [])
+                if t['type'].endswith('Resize')
+            ]
+            transform['transforms'] = [
+                once if options[0]['type'].endswith('Resize') else options
+                for options in transform['transforms']
+            ]
+
+
+def _test_size(cfg) -> Optional[tuple]:
+    """Within which size the detector sees images, if they keep their shape.
+
+    BoxInst makes labels of their colours before, at the size that they have.
+    """
+    preprocessor = cfg['model'].get('data_preprocessor') or {}
+    if _kind(preprocessor) == 'BoxInstDataPreprocessor':
+        return None
+    loader = cfg.get('test_dataloader') or {}
+    for transform in loader.get('dataset', {}).get('pipeline', []):
+        if transform['type'].endswith('Resize'):
+            scale = transform.get('scale')
+            if transform.get('keep_ratio') and isinstance(scale, Sequence):
+                return max(scale), min(scale)
+    return None
+
+
+def _take_out_resizing(cfg) -> None:
+    """From all pipelines, wherever they are: data sets, hooks, variables."""
+    padded = False
+
+    def without(node: Any) -> Any:
+        nonlocal padded
+        if isinstance(node, dict):
+            for key in list(node):
+                node[key] = without(node[key])
+            if _kind(node) == 'TestTimeAug':
+                node['transforms'] = [t for t in node['transforms'] if t]
+        elif isinstance(node, (list, tuple)):
+            kinds = [_kind(item) for item in node]
+            padded = padded or 'Pad' in kinds
+            return type(node)(
+                without(item)
+                for item, kind in zip(node, kinds)
+                if kind not in RESIZING
+            )
+        return node
+
+    for key in [key for key in cfg if key != 'model']:
+        cfg[key] = without(cfg[key])
+    if padded:  # to a size that the network can divide; the preprocessor does
+        _pad_in_preprocessor(cfg)
+
+
+def _kind(item: Any) -> str:
+    kind = item.get('type') if isinstance(item, dict) else None
+    return kind.rpartition('.')[2] if isinstance(kind, str) else ''
+
+
+def _pad_in_preprocessor(cfg) -> None:
+    preprocessor = cfg['model'].get('data_preprocessor')
+    if preprocessor is None:
+        preprocessor = cfg['data_preprocessor']
+    divisor = preprocessor.get('pad_size_divisor', 1)
+    preprocessor['pad_size_divisor'] = max(32, divisor)
+    if preprocessor.get('mean') is None:
+        preprocessor['pad_value'] = 114  # as these detectors pad
+
+
+def _wrap_training(cfg, sr_optim_wrapper: Optional[dict]) -> None:
+    """Optimizers, schedules and the loop."""
+    cfg['optim_wrapper'] = ConfigDict(
+        constructor='sr4ir_mm.NetworkOptimWrapperConstructor',
+        task_model=cfg['optim_wrapper'],
+    )
+    schedules = cfg.get('param_scheduler')
+    if sr_optim_wrapper is not None:
+        cfg['optim_wrapper']['sr_net'] = sr_optim_wrapper
+        if schedules:
+            cfg['param_scheduler'] = ConfigDict(
+                sr_net=_to_zero(schedules), task_model=schedules
+            )
+    elif schedules:
+        cfg['param_scheduler'] = ConfigDict(task_model=schedules)
+    loop = dict(cfg['train_cfg'])
+    by_epoch = loop.pop('by_epoch', True)
+    kind = loop.pop('type', list(LOOPS)[0 if by_epoch else 1])
+    if kind not in LOOPS:
+        raise ValueError(
+            f'wrap: train_cfg.type={kind!r}: expected {" or ".join(LOOPS)}, '
+            'whose place an alternating loop can take.'
+        )
+    cfg['train_cfg'] = ConfigDict(type=f'sr4ir_mm.{LOOPS[kind]}', **loop)
+
+
+def _to_zero(schedules: Union[dict, List[dict]]) -> List[dict]:
+    """The same schedules for rates of another size: `eta_min` is absolute."""
+    if isinstance(schedules, dict):
+        schedules = [schedules]
+    schedules = copy.deepcopy(schedules)
+    for schedule in schedules:
+        if 'eta_min' in schedule:
+            schedule['eta_min'] = 0
+    return schedules
+
+
+def _wrap_runtime(cfg) -> None:
+    """What `_base_/plugin.py` has, panels, and image metrics."""
+    imports = cfg.get('custom_imports') or dict(imports=[])
+    modules = imports['imports']
+    modules = [modules] if isinstance(modules, str) else list(modules)
+    cfg['custom_imports'] = ConfigDict(
+        imports, imports=['sr4ir_mm', *(m for m in modules if m != 'sr4ir_mm')]
+    )
+    cfg['model_wrapper_cfg'] = ConfigDict(
+        type='MMDistributedDataParallel',
+        find_unused_parameters=True,
+        broadcast_buffers=False,
+    )
+    hooks = cfg.setdefault('default_hooks', ConfigDict())
+    hooks['visualization'] = dict(type='sr4ir_mm.SRVisualizationHook')
+    for split in ('val', 'test'):
+        metrics = cfg.get(f'{split}_evaluator')
+        if metrics:
+            if not isinstance(metrics, (list, tuple)):
+                metrics = [metrics]
+            metrics = [*metrics, dict(type='sr4ir_mm.SRPSNR')]
+            cfg[f'{split}_evaluator'] = metrics
