@@ -12,12 +12,16 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
+from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, locations=['sr4ir_mm.engine'])
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['sr4ir_mm.engine'])
+RUNNERS = Registry(
+    'runner', parent=MMENGINE_RUNNERS, locations=['sr4ir_mm.engine']
+)
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, locations=['sr4ir_mm.models']
 )

@@ -10,6 +10,8 @@ from sr4ir_mm.models.phase import Part, Phase
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 
+from .loss_guard import LossGuard
+
 
 class PhaseUpdate:
     """One update of the networks that a phase trains.
@@ -24,14 +26,21 @@ class PhaseUpdate:
     Args:
         phase (Phase): The phase.
         wrappers (Sequence[OptimWrapper]): One for each network it trains.
+        guard (LossGuard): Looks out for losses that are not finite.
 
     Raises:
         ValueError: If the wrappers differ in type or accumulation.
     """
 
-    def __init__(self, phase: Phase, wrappers: Sequence[OptimWrapper]) -> None:
+    def __init__(
+        self,
+        phase: Phase,
+        wrappers: Sequence[OptimWrapper],
+        guard: LossGuard,
+    ) -> None:
         self.phase = phase
         self.wrappers = wrappers
+        self.guard = guard
         self.lead = wrappers[0]
         self._seen_without_gradient = set()
         kinds = {(type(w).__name__, w._accumulative_counts) for w in wrappers}
@@ -57,14 +66,20 @@ class PhaseUpdate:
         """
         module = model.module if is_model_wrapper(model) else model
         merged, total = {}, 0
+        self.guard.remember(module)
         with module.in_phase(self.phase, views):
             *parts, last = self.phase.parts(views, progress)
             for part in (*parts, last):
                 log_vars = self._run_part(model, module, part, part is last)
                 total = total + log_vars.pop('loss')
                 merged.update(log_vars)
-            self._step()
-        return dict(loss=total, **merged)
+            merged = dict(loss=total, **merged)
+            if self.guard.leaves_out(module, self.phase, merged, views):
+                for wrapper in self.wrappers:
+                    wrapper.zero_grad()
+            else:
+                self._step()
+        return merged
 
     def _run_part(
         self, model: nn.Module, module: SRTaskModel, part: Part, is_last: bool
