@@ -11,7 +11,7 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.runner.checkpoint import _load_checkpoint_with_prefix
 
-from sr4ir_mm.mistakes import warn_of_unread
+from sr4ir_mm.mistakes import one_sentence, warn_of_unread
 
 
 def add_common_args(parser: argparse.ArgumentParser) -> None:
@@ -43,15 +43,12 @@ def add_common_args(parser: argparse.ArgumentParser) -> None:
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and apply the common options to it.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-    """
+    """Read the config and apply the common options to it."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not osp.isfile(args.config):
-        raise FileNotFoundError(f'There is no config {args.config!r}.')
-    cfg = Config.fromfile(args.config)
+    with one_sentence(Config(), getattr(args, 'debug', False)):
+        if not osp.isfile(args.config):
+            raise FileNotFoundError(f'There is no config {args.config!r}.')
+        cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
     cfg.setdefault('runner_type', 'sr4ir_mm.Runner')
     warn_of_unread(cfg, args.cfg_options)

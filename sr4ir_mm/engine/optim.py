@@ -1,5 +1,5 @@
 from contextlib import ExitStack, contextmanager
-from typing import Dict, Iterator, Sequence
+from typing import Dict, Iterator, Optional, Sequence
 
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
@@ -26,7 +26,8 @@ class PhaseUpdate:
     Args:
         phase (Phase): The phase.
         wrappers (Sequence[OptimWrapper]): One for each network it trains.
-        guard (LossGuard): Looks out for losses that are not finite.
+        guard (LossGuard, optional): Looks out for losses that are not finite.
+            Defaults to one that stops the training.
 
     Raises:
         ValueError: If the wrappers differ in type or accumulation.
@@ -36,11 +37,11 @@ class PhaseUpdate:
         self,
         phase: Phase,
         wrappers: Sequence[OptimWrapper],
-        guard: LossGuard,
+        guard: Optional[LossGuard] = None,
     ) -> None:
         self.phase = phase
         self.wrappers = wrappers
-        self.guard = guard
+        self.guard = guard or LossGuard()
         self.lead = wrappers[0]
         self._seen_without_gradient = set()
         kinds = {(type(w).__name__, w._accumulative_counts) for w in wrappers}
