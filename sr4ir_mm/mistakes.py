@@ -22,6 +22,8 @@ _READ = (
     'efficient_conv_bn_eval find_unused_parameters sync_bn '
     'model_wrapper_cfg data_preprocessor noise weights'
 ).split()
+# Keys of any part that has a type.
+_OF_ALL = ('_delete_', '_scope_', 'init_cfg')
 
 
 @contextmanager
@@ -74,8 +76,9 @@ def explain(error: Exception, cfg: Config) -> str:
     if unknown:
         return _explain_type(*unknown.groups(), cfg)
     wrong = re.search(r"unexpected keyword argument '(\w+)'", text)
-    if wrong:
-        text = _explain_argument(wrong.group(1), text, cfg)
+    found = wrong and _explain_argument(wrong.group(1), text, cfg)
+    if found:
+        return found
     # mmengine names all that it was about to build, from the outside
     text = re.sub(r'class `(\w+)` in \S+?\.py: ', '', text).strip()
     if isinstance(error, (KeyError, AssertionError, TypeError)) or not text:
@@ -109,7 +112,7 @@ def _explain_type(name: str, kind: str, cfg: Config) -> str:
     )
 
 
-def _explain_argument(name: str, text: str, cfg: Config) -> str:
+def _explain_argument(name: str, text: str, cfg: Config) -> Optional[str]:
     built = re.findall(r'class `(\w+)` in', text)
     for path, node in _nodes(cfg._cfg_dict.to_dict()):
         if not isinstance(node, dict) or name not in node:
@@ -124,7 +127,7 @@ def _explain_argument(name: str, text: str, cfg: Config) -> str:
             + (f'; did you mean {near[0]}?' if near else '.')
             + (f' It has {", ".join(arguments)}.' if arguments else '')
         )
-    return text
+    return None
 
 
 def warn_of_unread(cfg: Config, options: Dict[str, Any]) -> None:
@@ -194,7 +197,7 @@ def _known_keys(node: Any, top: bool) -> Tuple[List[str], bool]:
     if 'type' not in node:
         return list(node), False
     arguments, complete = _arguments(str(node['type']))
-    return [*node, *arguments, '_delete_', '_scope_'], complete
+    return [*node, *arguments, *_OF_ALL], complete
 
 
 def _runner_keys() -> List[str]:

@@ -10,6 +10,7 @@ import os
 import os.path as osp
 import pickle
 import re
+from errno import EINVAL
 from functools import lru_cache, wraps
 from importlib import import_module
 from types import SimpleNamespace
@@ -65,26 +66,25 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
         raise FileNotFoundError(f'{filename} can not be found.')
     try:
         return torch.load(filename, map_location=map_location)
-    except (OSError, MemoryError):
-        raise
     except Exception as error:
-        if 'CUDA' in str(error):  # of the GPU, not of the file
-            raise
-        raise _unreadable(filename, error) from error
+        ours = isinstance(error, OSError) and error.errno != EINVAL
+        if ours or isinstance(error, MemoryError) or 'CUDA' in str(error):
+            raise  # of this machine, not of the file
+        raise UnreadableFileError(
+            f'{filename} is refused: {_refusal(error)}'
+            if _refusal(error)
+            else f'{filename} ({osp.getsize(filename)} bytes) is damaged, cut '
+            'off, or no checkpoint.'
+        ) from error
 
 
-def _unreadable(filename: str, error: Exception) -> UnreadableFileError:
-    unsafe = re.search(r'GLOBAL (\S+) was not an allowed', str(error))
-    if unsafe:
-        return UnreadableFileError(
-            f'{filename} is refused: it holds more than data, '
-            f'{unsafe.group(1)}, which could run code when it is read. If you '
-            'trust who made it, allow that by name: '
-            f'{TRUST}={unsafe.group(1)}'
-        )
-    return UnreadableFileError(
-        f'{filename} ({osp.getsize(filename)} bytes) is damaged, cut off, or '
-        'no checkpoint.'
+def _refusal(error: Exception) -> Optional[str]:
+    """What an error of an unpickler says about what it has not called."""
+    found = re.search(r'GLOBAL ([\w.]+)', str(error))
+    return found and (
+        f'it holds more than data, {found.group(1)}, which could run code '
+        'when it is read. If you trust who made it, allow that by name: '
+        f'{TRUST}={found.group(1)}'
     )
 
 
@@ -112,7 +112,8 @@ def _mmengine_globals() -> Dict[str, Callable]:
     https://github.com/open-mmlab/mmengine/issues/1655
     """
     numpy_2 = digit_version(np.__version__) >= digit_version('2.0')
-    multiarray = (np._core if numpy_2 else np.core).multiarray
+    core = np._core if numpy_2 else np.core
+    multiarray, numeric = core.multiarray, core.numeric
     allowed = {
         'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
         'numpy.ndarray': np.ndarray,
@@ -121,9 +122,10 @@ def _mmengine_globals() -> Dict[str, Callable]:
         'builtins.getattr': _get_statistic,
         '__builtin__.getattr': _get_statistic,
     }
-    for core in ('numpy.core', 'numpy._core'):
+    for package in ('numpy.core', 'numpy._core'):
         for name in ('_reconstruct', 'scalar'):
-            allowed[f'{core}.multiarray.{name}'] = getattr(multiarray, name)
+            allowed[f'{package}.multiarray.{name}'] = getattr(multiarray, name)
+        allowed[f'{package}.numeric._frombuffer'] = numeric._frombuffer
     for kind in {type(np.dtype(kind)) for kind in '?bBhHiIlLqQfdeUS'}:
         allowed[f'{kind.__module__}.{kind.__qualname__}'] = kind
     return allowed
@@ -186,11 +188,7 @@ class _SafeUnpickler(pickle.Unpickler):
         """See :class:`pickle.Unpickler`."""
         path = f'{module}.{name}'.replace('__builtin__.', 'builtins.')
         if path not in _pickle_globals():
-            raise pickle.UnpicklingError(
-                f'GLOBAL {path} was not an allowed one: the file holds more '
-                'than data, which could run code when it is read. If you '
-                f'trust who made it, allow that by name: {TRUST}={path}'
-            )
+            raise pickle.UnpicklingError(f'GLOBAL {path}')
         return _pickle_globals()[path]
 
 
@@ -229,7 +227,12 @@ def _load_safely_by_default() -> None:
 
 class _SafePickleHandler(PickleHandler):
     def load_from_fileobj(self, file, **kwargs) -> Any:
-        return _load(file, **kwargs)
+        try:
+            return _load(file, **kwargs)
+        except pickle.UnpicklingError as error:
+            raise UnreadableFileError(
+                f'A pickle is refused: {_refusal(error) or error}'
+            ) from error
 
 
 class _SafeYamlHandler(YamlHandler):

@@ -30,16 +30,7 @@ def check_dataset(dataset, model: Optional[nn.Module] = None) -> None:
         DataError: If it is empty.
     """
     if hasattr(dataset, '__len__') and not len(dataset):
-        parts = {
-            key: getattr(dataset, key, None)
-            for key in ('ann_file', 'data_root', 'data_prefix', 'filter_cfg')
-        }
-        raise DataError(
-            f'{type(dataset).__name__} has no images: '
-            + ', '.join(f'{k}={v!r}' for k, v in parts.items() if v)
-            + '. Look at these, and whether the annotations have any of '
-            'metainfo.classes.'
-        )
+        raise empty(type(dataset).__name__, vars(dataset))
     for inner in getattr(dataset, 'datasets', None) or [
         getattr(dataset, 'dataset', None)
     ]:
@@ -49,6 +40,16 @@ def check_dataset(dataset, model: Optional[nn.Module] = None) -> None:
     if type(pipeline) is Compose:
         ids = _known_ids(dataset, model)
         dataset.pipeline = CheckedPipeline(pipeline, ids)
+
+
+def empty(name: str, settings: dict) -> DataError:
+    """What to say of a data set without images."""
+    keys = ('ann_file', 'data_root', 'data_prefix', 'filter_cfg')
+    found = [f'{k}={settings[k]!r}' for k in keys if settings.get(k)]
+    return DataError(
+        f'{name} has no images: {", ".join(found)}. Look at these, and '
+        'whether the annotations have any of metainfo.classes.'
+    )
 
 
 def _known_ids(dataset, model: Optional[nn.Module]) -> Optional[Set[int]]:

@@ -4,6 +4,7 @@ from difflib import get_close_matches
 from typing import List
 
 from mmengine.config import Config
+from mmengine.registry import OPTIMIZERS
 from mmengine.utils import is_seq_of
 from torch import nn
 
@@ -12,7 +13,7 @@ from sr4ir_mm.models.phased_model import NETWORKS
 
 def check_optimizers(cfg: Config, model: nn.Module) -> None:
     """Raise ValueError for an optimizer or a schedule of a network that there
-    is not."""
+    is not, KeyError for an unknown optimizer."""
     networks = list(getattr(model, 'networks', ()))
     if not networks:  # no model of this package
         return
@@ -41,6 +42,10 @@ def check_optimizers(cfg: Config, model: nn.Module) -> None:
                     f'{" and ".join(networks)}'
                     + (f': did you mean {near[0]}?' if near else '.')
                 )
+    for name in named.get('optim_wrapper', []):
+        kind = optimizers[name].get('optimizer', {}).get('type')
+        if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+            raise KeyError(f"'{kind} is not in the optimizer registry")
     if 'optim_wrapper' in named and 'param_scheduler' in named:
         for name in named['optim_wrapper']:
             if name not in named['param_scheduler']:

@@ -15,7 +15,7 @@ from mmengine.runner.checkpoint import (
 from torch import nn
 from torch.utils.data import DataLoader
 
-from sr4ir_mm.datasets.checks import check_dataset
+from sr4ir_mm.datasets.checks import check_dataset, empty
 from sr4ir_mm.registry import RUNNERS
 from sr4ir_mm.safe_load import UnreadableFileError
 
@@ -67,7 +67,13 @@ class Runner(mmengine.runner.Runner):
 
     def build_dataloader(self, dataloader, *args, **kwargs) -> DataLoader:
         """Build a data loader that names what is wrong with its data."""
-        loader = super().build_dataloader(dataloader, *args, **kwargs)
+        try:
+            loader = super().build_dataloader(dataloader, *args, **kwargs)
+        except ValueError as error:
+            if 'need at least one array' not in str(error):
+                raise
+            cfg = dataloader['dataset']
+            raise empty(cfg['type'], cfg) from error
         check_dataset(loader.dataset, self._inner_model)
         return loader
 

@@ -84,11 +84,11 @@ def test_files(root, kind):
     harm, message = HARM[kind]
     dataset = build(root)
     assert dataset[0]['inputs'].shape == (3, 64, 64)
+    file = (mask if kind.startswith('mask') else image)(root)
     harm(root)
     with pytest.raises(DataError, match=message) as error:
         dataset[0]
-    name = (mask if kind.startswith('mask') else image)(root)
-    assert str(name) in str(error.value)
+    assert str(file) in str(error.value)
 
 
 def test_appended_bytes_are_no_damage(root):
