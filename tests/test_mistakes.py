@@ -50,11 +50,11 @@ MISTAKES = [
         dict(
             optim_wrapper=dict(
                 constructor='mmagic.MultiOptimWrapperConstructor',
-                sr_net=dict(optimizer=dict(type='Adan', lr=1)),
+                sr_net=dict(optimizer=dict(type='Adem', lr=1)),
                 task_model=dict(optimizer=dict(type='SGD', lr=1)),
             )
         ),
-        r"^optim_wrapper.sr_net.optimizer.type='Adan': .*'Adam'",
+        r"^optim_wrapper.sr_net.optimizer.type='Adem': .*'Adam'",
     ),
 ]
 

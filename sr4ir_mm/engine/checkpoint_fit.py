@@ -70,7 +70,7 @@ def describe_misfit(checkpoint: dict, model: nn.Module) -> str:
         for key in own
         if key in given and given[key].shape != own[key].shape
     ]
-    if len(missing) == len(own) and hasattr(model, 'networks'):
+    if not set(own) & set(given) and hasattr(model, 'networks'):
         return (
             f'its weights ({", ".join(unexpected[:_SHOWN])} ...) are below '
             'neither sr_net. nor task_model.; weights of a plain task model '

@@ -1,4 +1,5 @@
 import math
+from collections import Counter
 from typing import Dict, List, Optional
 
 import torch
@@ -20,16 +21,16 @@ class LossGuard:
     between.
 
     Args:
-        skip (int): So many such updates in a row are left out and counted,
-            before the training stops. The host then waits for each loss.
-            Defaults to 0.
+        skip (int): So many such updates of a phase in a row are left out and
+            counted, before the training stops. The host then waits for
+            each loss. Defaults to 0.
     """
 
     def __init__(self, skip: int = 0) -> None:
         self.skip = skip
         self.iteration = 0
         self.num_skipped = 0
-        self._in_a_row = 0
+        self._in_a_row = Counter()  # by phase
         self._buffers: List[Tensor] = []
         self._pending: Optional[tuple] = None
 
@@ -78,7 +79,7 @@ class LossGuard:
         finite = losses['loss'].isfinite()
         if finite.is_cuda and not self.skip:
             self.settle()
-            verdict = torch.empty_like(finite, device='cpu', pin_memory=True)
+            verdict = torch.empty((), dtype=torch.bool, pin_memory=True)
             verdict.copy_(finite, non_blocking=True)
             event = torch.cuda.Event()
             event.record()
@@ -88,17 +89,17 @@ class LossGuard:
             finite = finite.float()
             all_reduce(finite, 'min')
         if finite:
-            self._in_a_row = 0
+            self._in_a_row[phase.name] = 0
             return False
-        self._in_a_row += 1
+        self._in_a_row[phase.name] += 1
         self.num_skipped += 1
-        if self._in_a_row > self.skip:
+        if self._in_a_row[phase.name] > self.skip:
             self._stop(*where)
         for buffer, before in zip(model.buffers(), self._buffers):
             buffer.copy_(before)
         MMLogger.get_current_instance().warning(
-            f'{_describe(*where)} The update is left out, the '
-            f'{self.num_skipped}. so far.'
+            f'{_describe(*where)} The update is left out; '
+            f'{self.num_skipped} so far.'
         )
         return True
 
@@ -111,10 +112,12 @@ class LossGuard:
         if not verdict:
             self._stop(*where)
 
-    def _stop(self, *where) -> None:
-        in_a_row = f' ({self._in_a_row} in a row)' if self.skip else ''
+    def _stop(self, iteration: int, phase: str, *where) -> None:
+        times = self._in_a_row[phase]
+        in_a_row = f' ({times} in a row)' if self.skip else ''
         raise FloatingPointError(
-            f'{_describe(*where)} Training stops{in_a_row}; no checkpoint has '
+            f'{_describe(iteration, phase, *where)} Training '
+            f'stops{in_a_row}; no checkpoint has '
             'been spoilt. Lower the learning rate, set clip_grad, or look at '
             'the images; train_cfg.skip_not_finite=N leaves out up to N such '
             'updates in a row.'
