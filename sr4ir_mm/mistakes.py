@@ -22,6 +22,8 @@ _READ = (
     'efficient_conv_bn_eval find_unused_parameters sync_bn '
     'model_wrapper_cfg data_preprocessor noise weights'
 ).split()
+_LONG = 1000  # characters; what is longer is in the log
+
 # Keys of any part that has a type.
 _OF_ALL = ('_delete_', '_scope_', 'init_cfg')
 
@@ -81,9 +83,10 @@ def explain(error: Exception, cfg: Config) -> str:
         return found
     # mmengine names all that it was about to build, from the outside
     text = re.sub(r'class `(\w+)` in \S+?\.py: ', '', text).strip()
-    if isinstance(error, (KeyError, AssertionError, TypeError)) or not text:
+    text = ' '.join(text.split())
+    if isinstance(error, (KeyError, TypeError)) or not text:
         text = f'{type(error).__name__}: {text}'
-    return text
+    return text if len(text) < _LONG else f'{text[:_LONG]} ...'
 
 
 def _explain_type(name: str, kind: str, cfg: Config) -> str:

@@ -2,6 +2,7 @@
 file."""
 
 import os.path as osp
+from traceback import walk_tb
 from typing import Any, List, Optional, Set
 
 import numpy as np
@@ -39,7 +40,43 @@ def check_dataset(dataset, model: Optional[nn.Module] = None) -> None:
     pipeline = getattr(dataset, 'pipeline', None)
     if type(pipeline) is Compose:
         ids = _known_ids(dataset, model)
-        dataset.pipeline = CheckedPipeline(pipeline, ids)
+        scale = getattr(model, 'scale', 1)
+        dataset.pipeline = CheckedPipeline(
+            pipeline, ids, scale, getattr(dataset, 'ann_file', '')
+        )
+
+
+def unreadable(cfg: dict, error: Exception) -> DataError:
+    """What to say of a data set that fails while its annotations are read.
+
+    Args:
+        cfg (dict): Its config.
+        error (Exception): What its toolbox said, mostly without the file.
+    """
+    if 'need at least one array' in str(error):
+        return empty(cfg.get('type'), cfg)
+    file = _file_at_hand(error)
+    keys = ('ann_file', 'data_root')
+    found = [f'{k}={cfg[k]!r}' for k in keys if cfg.get(k)]
+    return DataError(
+        f'{cfg.get("type")}, {", ".join(found)}: {_message(error)}'
+        + (f' (file: {file})' if file else '')
+    )
+
+
+def _file_at_hand(error: BaseException) -> Optional[str]:
+    """The file that was being read when an error was raised: in the variables
+    of the functions, from the inside out."""
+    while error.__context__ is not None:
+        error = error.__context__
+    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    for frame in reversed(frames):
+        for value in frame.f_locals.values():
+            inner = value.values() if isinstance(value, dict) else [value]
+            for path in inner:
+                if isinstance(path, str) and osp.isfile(path):
+                    return path
+    return None
 
 
 def empty(name: str, settings: dict) -> DataError:
@@ -71,13 +108,21 @@ class CheckedPipeline(Compose):
     Args:
         pipeline (Compose): The data set's.
         ids (set[int], optional): What masks may hold. Defaults to anything.
+        scale (int): Smaller images cannot be degraded. Defaults to 1.
+        source (str): The file that lists the images, if there is one.
     """
 
     def __init__(
-        self, pipeline: Compose, ids: Optional[Set[int]] = None
+        self,
+        pipeline: Compose,
+        ids: Optional[Set[int]] = None,
+        scale: int = 1,
+        source: str = '',
     ) -> None:
         self.transforms = pipeline.transforms
         self.ids = ids
+        self.scale = scale
+        self.source = source
         self._filters_boxes = any(
             type(transform).__name__ == 'FilterAnnotations'
             for transform in self.transforms
@@ -99,9 +144,11 @@ class CheckedPipeline(Compose):
             except Exception as error:
                 if isinstance(error, DataError):
                     raise
+                missing = isinstance(error, FileNotFoundError) and self.source
+                source = f', listed in {self.source}' if missing else ''
                 raise DataError(
-                    f'{" or ".join(files) or "a sample"}: '
-                    f'{_message(error)} (in {type(transform).__name__})'
+                    f'{" or ".join(files) or "a sample"}: {_message(error)} '
+                    f'(in {type(transform).__name__}{source})'
                 ) from error
             checked.add('files')
         return data
@@ -110,12 +157,21 @@ class CheckedPipeline(Compose):
         if not isinstance(data, dict):  # test-time augmentation
             return
         for key, check in (
+            ('img', self._check_image),
             ('gt_seg_map', self._check_mask),
             ('gt_bboxes', self._check_boxes),
         ):
             if key in data and key not in checked:
                 checked.add(key)
                 check(data)
+
+    def _check_image(self, data: dict) -> None:
+        height, width = data['img'].shape[:2]
+        if min(height, width) < self.scale:
+            raise DataError(
+                f'{data.get("img_path")}: an image of {width}x{height} pixels '
+                f'is smaller than model.scale={self.scale}. Leave it out.'
+            )
 
     def _check_mask(self, data: dict) -> None:
         mask, size = data['gt_seg_map'], tuple(data.get('ori_shape', ()))[:2]

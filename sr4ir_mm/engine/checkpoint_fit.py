@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from sr4ir_mm.models.phased_model import NETWORKS
 
-_SHOWN = 3  # names of each kind
+_SHOWN = 2  # names of each kind
 
 
 def get_weights(checkpoint: dict) -> Dict[str, Tensor]:

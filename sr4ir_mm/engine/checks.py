@@ -43,7 +43,14 @@ def check_optimizers(cfg: Config, model: nn.Module) -> None:
                     + (f': did you mean {near[0]}?' if near else '.')
                 )
     for name in named.get('optim_wrapper', []):
-        kind = optimizers[name].get('optimizer', {}).get('type')
+        optimizer = optimizers[name].get('optimizer', {})
+        rate = optimizer.get('lr', 0)
+        if not isinstance(rate, (int, float)) or not 0 <= rate < float('inf'):
+            raise ValueError(
+                f'optim_wrapper.{name}.optimizer.lr={rate!r}: expected a '
+                'finite number, 0 or more.'
+            )
+        kind = optimizer.get('type')
         if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
             raise KeyError(f"'{kind} is not in the optimizer registry")
     if 'optim_wrapper' in named and 'param_scheduler' in named:
@@ -66,6 +73,8 @@ def check_classes(model: nn.Module, dataset) -> None:
         name: module.num_classes
         for name, module in task_model.named_modules()
         if isinstance(getattr(module, 'num_classes', None), int)
+        and name  # of a head, not what the model passes on
+        and not name.startswith('data_preprocessor')
     }
     # a single class: of an RPN, or whatever the object is
     most = max(heads.values(), default=1)

@@ -127,12 +127,18 @@ class LossGuard:
 def _describe(
     iteration: int, phase: str, losses: Dict[str, Tensor], files: List[str]
 ) -> str:
-    names = [
+    found = [
         f'{name} is {value.item()}'
         for name, value in losses.items()
         if 'loss' in name and name != 'loss' and not value.isfinite()
     ] or [f'loss is {losses["loss"].item()}']
     return (
-        f'Iteration {iteration}, phase {phase!r}: {", ".join(names)}, for the '
-        f'images {", ".join(map(str, files))}.'
+        f'Iteration {iteration}, phase {phase!r}: {_few(found, 3)}, for the '
+        f'images {_few(list(map(str, files)), 8)}.'
     )
+
+
+def _few(items: List[str], number: int) -> str:
+    more = len(items) - number
+    shown = ', '.join(items[:number])
+    return f'{shown} and {more} more' if more > 0 else shown

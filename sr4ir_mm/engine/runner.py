@@ -15,7 +15,7 @@ from mmengine.runner.checkpoint import (
 from torch import nn
 from torch.utils.data import DataLoader
 
-from sr4ir_mm.datasets.checks import check_dataset, empty
+from sr4ir_mm.datasets.checks import check_dataset, unreadable
 from sr4ir_mm.registry import RUNNERS
 from sr4ir_mm.safe_load import UnreadableFileError
 
@@ -54,6 +54,19 @@ class Runner(mmengine.runner.Runner):
             model = model.module
         return model
 
+    @property
+    def iter(self) -> int:
+        """The iteration. mmengine's builds the training's loop and reads its
+        data to answer, also in a test that only draws."""
+        built = isinstance(self._train_loop, BaseLoop)
+        return self._train_loop.iter if built else 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch, likewise."""
+        built = isinstance(self._train_loop, BaseLoop)
+        return self._train_loop.epoch if built else 0
+
     def register_default_hooks(self, hooks: Optional[dict] = None) -> None:
         """See mmengine; its checkpoint hook is replaced by ours."""
         hooks = dict(hooks or {})
@@ -69,11 +82,13 @@ class Runner(mmengine.runner.Runner):
         """Build a data loader that names what is wrong with its data."""
         try:
             loader = super().build_dataloader(dataloader, *args, **kwargs)
-        except ValueError as error:
-            if 'need at least one array' not in str(error):
+        except (KeyError, TypeError, AttributeError):
+            raise  # of the config
+        except Exception as error:
+            cfg = dataloader['dataset'] if isinstance(dataloader, dict) else 0
+            if not isinstance(cfg, dict):
                 raise
-            cfg = dataloader['dataset']
-            raise empty(cfg['type'], cfg) from error
+            raise unreadable(cfg, error) from error
         check_dataset(loader.dataset, self._inner_model)
         return loader
 

@@ -17,6 +17,7 @@ import os.path as osp
 import pickle
 import random
 import re
+import resource
 import shutil
 import signal
 import sys
@@ -38,7 +39,7 @@ from sr4ir_mm.mistakes import explain, warn_of_unread
 from sr4ir_mm.registry import MODELS
 
 CONFIGS = dict(seg='unet', det='fcos', cls='resnet18')
-SECONDS = 120
+SECONDS = 60  # of the processor
 
 
 class Case(NamedTuple):
@@ -548,7 +549,8 @@ def run(name: str, template: str, folder: str, seed: int) -> dict:
     answer = osp.join(folder, 'answer.json')
     pid = os.fork()
     if not pid:
-        signal.alarm(SECONDS)
+        resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS))
+        signal.alarm(20 * SECONDS)
         null = os.open(osp.join(folder, 'output.txt'), os.O_CREAT | os.O_RDWR)
         os.dup2(null, 1), os.dup2(null, 2)
         try:
