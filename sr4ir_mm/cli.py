@@ -11,6 +11,8 @@ from mmengine.config import Config, ConfigDict, DictAction
 from mmengine.device import get_device
 from mmengine.runner.checkpoint import _load_checkpoint_with_prefix
 
+from sr4ir_mm.mistakes import one_sentence, warn_of_unread
+
 
 def add_common_args(parser: argparse.ArgumentParser) -> None:
     """Add the options of both training and testing."""
@@ -33,21 +35,23 @@ def add_common_args(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='job launcher',
     )
+    parser.add_argument(
+        '--debug', action='store_true', help='show the traceback of an error'
+    )
     # Set by torch.distributed.launch.
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
 
 
 def load_config(args: argparse.Namespace) -> Config:
-    """Read the config and apply the common options to it.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-    """
+    """Read the config and apply the common options to it."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    if not osp.isfile(args.config):
-        raise FileNotFoundError(f'There is no config {args.config!r}.')
-    cfg = Config.fromfile(args.config)
+    with one_sentence(Config(), getattr(args, 'debug', False)):
+        if not osp.isfile(args.config):
+            raise FileNotFoundError(f'There is no config {args.config!r}.')
+        cfg = Config.fromfile(args.config)
     cfg.launcher = args.launcher
+    cfg.setdefault('runner_type', 'sr4ir_mm.Runner')
+    warn_of_unread(cfg, args.cfg_options)
     cfg.merge_from_dict(args.cfg_options)
     # command line, then config, then the config's name
     if args.work_dir is not None:
@@ -123,7 +127,12 @@ def load_network(model: nn.Module, name: str, checkpoint: str) -> None:
     while hasattr(model, 'module'):
         model = model.module
     weights = _load_checkpoint_with_prefix(name, checkpoint, 'cpu')
-    getattr(model, name).load_state_dict(weights)
+    try:
+        getattr(model, name).load_state_dict(weights)
+    except RuntimeError as error:
+        raise ValueError(
+            f'{checkpoint}: its {name} is another network. {error}'
+        ) from error
 
 
 def adapt_to_cpu(cfg: Config) -> None:

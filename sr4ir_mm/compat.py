@@ -11,20 +11,20 @@ from importlib import import_module
 from importlib.machinery import PathFinder, SourceFileLoader
 from importlib.metadata import version
 from importlib.util import find_spec
-from pickle import UnpicklingError
 from types import ModuleType
-from typing import Callable, Optional
+from typing import Optional
 
 import numpy as np
-import torch
 from mmengine.utils import digit_version
+
+from . import safe_load
 
 
 def apply() -> None:
     """Apply every compatibility fix. Called once, on import."""
     _restore_numpy_bool8()
     sys.meta_path.insert(0, _UpstreamFinder)
-    _allow_mmengine_checkpoints()
+    safe_load.install()
     _let_mmseg_browse_data()
     _let_mmseg_count_flops()
 
@@ -36,51 +36,6 @@ def _restore_numpy_bool8() -> None:
     """
     if not hasattr(np, 'bool8'):
         np.bool8 = np.bool_
-
-
-def _allow_mmengine_checkpoints() -> None:
-    """Let ``torch.load`` read mmengine's own checkpoints, safely.
-
-    Since PyTorch 2.6 it refuses every class that is not allow-listed, and a
-    checkpoint of mmengine 0.10.7 holds its log (``HistoryBuffer``, NumPy
-    arrays) beside the weights.
-    https://github.com/open-mmlab/mmengine/issues/1655
-    """
-    if not hasattr(torch.serialization, 'add_safe_globals'):
-        return
-    from mmengine.logging.history_buffer import HistoryBuffer
-
-    multiarray = (np._core if hasattr(np, '_core') else np.core).multiarray
-    dtypes = {type(np.dtype(kind)) for kind in '?bBhHiIlLqQfdeUS'}
-    torch.serialization.add_safe_globals(
-        [
-            HistoryBuffer,
-            multiarray._reconstruct,
-            multiarray.scalar,
-            np.ndarray,
-            np.dtype,
-            *dtypes,
-            # how pickle spells `HistoryBuffer.mean`
-            (_get_statistic, 'builtins.getattr'),
-            (_get_statistic, '__builtin__.getattr'),
-        ]
-    )
-
-
-def _get_statistic(owner: type, name: str) -> Callable:
-    """What a checkpoint needs of ``getattr``, which itself is not safe."""
-    from mmengine.logging.history_buffer import HistoryBuffer
-
-    if owner is not HistoryBuffer or name not in (
-        'min',
-        'max',
-        'current',
-        'mean',
-    ):
-        raise UnpicklingError(
-            f'{owner!r}.{name} is not allowed in a checkpoint.'
-        )
-    return getattr(HistoryBuffer, name)
 
 
 def _let_mmseg_browse_data() -> None:

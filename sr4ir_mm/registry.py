@@ -16,6 +16,7 @@ from mmengine.registry import (
     OPTIM_WRAPPER_CONSTRUCTORS as MMENGINE_OPTIM_WRAPPER_CONSTRUCTORS,
 )
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
@@ -32,6 +33,9 @@ OPTIM_WRAPPER_CONSTRUCTORS = Registry(
     locations=['sr4ir_mm.engine'],
 )
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['sr4ir_mm.engine'])
+RUNNERS = Registry(
+    'runner', parent=MMENGINE_RUNNERS, locations=['sr4ir_mm.engine']
+)
 MODELS = Registry(
     'model', parent=MMENGINE_MODELS, locations=['sr4ir_mm.models']
 )

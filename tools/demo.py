@@ -5,7 +5,7 @@ import glob
 import os.path as osp
 
 from mmengine.device import get_device
-from mmengine.runner import Runner
+from mmengine.registry import RUNNERS
 
 from sr4ir_mm.cli import add_common_args, load_config
 from sr4ir_mm.datasets.toy_scenes import write_toy_scenes
@@ -25,7 +25,7 @@ def main() -> None:
     write_toy_scenes(cfg.data_root)
 
     print(f'==> training on {get_device()}', flush=True)
-    runner = Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg)
     runner.train()
 
     print('==> testing what the task network sees in each picture', flush=True)

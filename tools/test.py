@@ -4,10 +4,11 @@ import argparse
 import os.path as osp
 
 from mmengine.config import Config
-from mmengine.runner import Runner
+from mmengine.registry import RUNNERS
 from mmengine.utils import is_list_of
 
 from sr4ir_mm.cli import add_common_args, load_config, load_network
+from sr4ir_mm.mistakes import one_sentence
 
 TTA_MODELS = dict(
     mmseg=dict(type='SegTTAModel'),
@@ -103,12 +104,14 @@ def add_tta(cfg: Config) -> None:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
-    apply_test_options(cfg, args)
-    runner = Runner.from_cfg(cfg)
-    if args.sr_net:
-        runner.load_or_resume()  # first, so that it does not do so later
-        load_network(runner.model, 'sr_net', args.sr_net)
-    runner.test()
+    with one_sentence(cfg, args.debug):
+        apply_test_options(cfg, args)
+        runner = RUNNERS.build(cfg)
+        if args.sr_net:
+            # first, so that the runner does not do so later
+            runner.load_checkpoint(args.checkpoint, absent=['sr_net'])
+            load_network(runner.model, 'sr_net', args.sr_net)
+        runner.test()
 
 
 if __name__ == '__main__':

@@ -4,9 +4,10 @@ import argparse
 
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.runner import Runner
+from mmengine.registry import RUNNERS
 
 from sr4ir_mm.cli import add_common_args, load_config
+from sr4ir_mm.mistakes import one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -55,8 +56,9 @@ def apply_training_options(cfg: Config, args: argparse.Namespace) -> None:
 def main() -> None:
     args = parse_args()
     cfg = load_config(args)
-    apply_training_options(cfg, args)
-    Runner.from_cfg(cfg).train()
+    with one_sentence(cfg, args.debug):
+        apply_training_options(cfg, args)
+        RUNNERS.build(cfg).train()
 
 
 if __name__ == '__main__':

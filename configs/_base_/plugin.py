@@ -4,6 +4,9 @@
 # scripts and inferencers can load our checkpoints on PyTorch >= 2.6.
 custom_imports = dict(imports=['sr4ir_mm'])
 
+# Sound checkpoints, exact resuming, errors that name the file.
+runner_type = 'sr4ir_mm.Runner'
+
 # Each phase leaves one network out.
 model_wrapper_cfg = dict(
     type='MMDistributedDataParallel',

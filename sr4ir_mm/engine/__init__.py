@@ -1,15 +1,19 @@
 from .bf16 import BF16OptimWrapper
+from .checkpoint_hook import CheckpointHook
 from .constructor import NetworkOptimWrapperConstructor
 from .hooks import CompileHook, SRVisualizationHook
 from .loops import AlternatingEpochTrainLoop, AlternatingIterTrainLoop
 from .optim import PhaseUpdate
+from .runner import Runner
 
 __all__ = [
     'AlternatingEpochTrainLoop',
     'AlternatingIterTrainLoop',
     'BF16OptimWrapper',
+    'CheckpointHook',
     'CompileHook',
     'NetworkOptimWrapperConstructor',
     'PhaseUpdate',
+    'Runner',
     'SRVisualizationHook',
 ]

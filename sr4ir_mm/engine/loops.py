@@ -1,12 +1,12 @@
 from functools import partial
 from itertools import count
-from typing import Dict, Iterator, Union
+from typing import Dict, Iterator, Optional, Union
 
 import numpy as np
 from mmengine.dataset import worker_init_fn
 from mmengine.dist import get_rank
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
-from mmengine.optim import OptimWrapperDict
+from mmengine.optim import AmpOptimWrapper, OptimWrapperDict
 from mmengine.runner import (
     EpochBasedTrainLoop,
     IterBasedTrainLoop,
@@ -18,6 +18,8 @@ from sr4ir_mm.models.phase import Span
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import LOOPS
 
+from .checks import check_classes
+from .loss_guard import LossGuard
 from .optim import PhaseUpdate
 
 
@@ -32,17 +34,37 @@ class _AlternatingLoop:
     All randomness of a step (epoch or iteration) depends on the seed, the rank
     and the number of the step alone, so a resumed training goes on exactly as
     if it had not been interrupted.
+
+    Args:
+        skip_not_finite (int, optional): So many updates in a row whose loss
+            is NaN or infinite are left out, before the training stops
+            (:class:`LossGuard`). Defaults to 0, or 20 in mixed precision.
+        *args, **kwargs: Of mmengine's loop.
     """
+
+    def __init__(
+        self, *args, skip_not_finite: Optional[int] = None, **kwargs
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self._skip_not_finite = skip_not_finite
+        self.guard = LossGuard()
 
     def run(self):
         """Check the recipe against model and optimizers, then train."""
         model = self.runner.model
         self._model = model.module if is_model_wrapper(model) else model
         self._check()
+        if self._skip_not_finite is None:
+            # losses overflow now and then, and are skipped by its scaler
+            wrappers = self.runner.optim_wrapper.values()
+            amp = any(isinstance(w, AmpOptimWrapper) for w in wrappers)
+            self._skip_not_finite = 20 if amp else 0
+        self.guard.skip = self._skip_not_finite
         self.updates = {
             phase.name: PhaseUpdate(
                 phase,
                 [self.runner.optim_wrapper[name] for name in phase.trains],
+                self.guard,
             )
             for phase in self._model.phases
         }
@@ -65,6 +87,8 @@ class _AlternatingLoop:
 
     def _run_phases(self, data_batch: dict) -> dict:
         progress = self._iter / self._max_iters
+        self.guard.iteration = self._iter
+        self.guard.check_rates(self.runner.optim_wrapper)
         views = self._model.make_views(data_batch)
         if not self._rehearsed:
             self._model.rehearse(views)
@@ -138,6 +162,7 @@ class _AlternatingLoop:
                 "constructor='sr4ir_mm.NetworkOptimWrapperConstructor', "
                 'sr_net=dict(...), task_model=dict(...)).'
             )
+        check_classes(self._model, self.dataloader.dataset)
         for phase in self._model.phases:
             for name in phase.trains:
                 if name not in optim_wrapper:

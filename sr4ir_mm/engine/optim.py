@@ -1,5 +1,5 @@
 from contextlib import ExitStack, contextmanager
-from typing import Dict, Iterator, Sequence
+from typing import Dict, Iterator, Optional, Sequence
 
 from mmengine.logging import MMLogger
 from mmengine.model import is_model_wrapper
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from sr4ir_mm.models.phase import Part, Phase
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
+
+from .loss_guard import LossGuard
 
 
 class PhaseUpdate:
@@ -24,14 +26,22 @@ class PhaseUpdate:
     Args:
         phase (Phase): The phase.
         wrappers (Sequence[OptimWrapper]): One for each network it trains.
+        guard (LossGuard, optional): Looks out for losses that are not finite.
+            Defaults to one that stops the training.
 
     Raises:
         ValueError: If the wrappers differ in type or accumulation.
     """
 
-    def __init__(self, phase: Phase, wrappers: Sequence[OptimWrapper]) -> None:
+    def __init__(
+        self,
+        phase: Phase,
+        wrappers: Sequence[OptimWrapper],
+        guard: Optional[LossGuard] = None,
+    ) -> None:
         self.phase = phase
         self.wrappers = wrappers
+        self.guard = guard or LossGuard()
         self.lead = wrappers[0]
         self._seen_without_gradient = set()
         kinds = {(type(w).__name__, w._accumulative_counts) for w in wrappers}
@@ -56,14 +66,21 @@ class PhaseUpdate:
             dict[str, Tensor]: Its losses, and their sum ``loss``, detached.
         """
         merged, total = {}, 0
-        with self._unwrap(model).in_phase(self.phase, views):
+        module = self._unwrap(model)
+        self.guard.remember(module)
+        with module.in_phase(self.phase, views):
             *parts, last = self.phase.parts(views, progress)
             for part in (*parts, last):
                 log_vars = self.run_part(model, part, part is last)
                 total = total + log_vars.pop('loss')
                 merged.update(log_vars)
-            self._step()
-        return dict(loss=total, **merged)
+            merged = dict(loss=total, **merged)
+            if self.guard.leaves_out(module, self.phase, merged, views):
+                for wrapper in self.wrappers:
+                    wrapper.zero_grad()
+            else:
+                self._step()
+        return merged
 
     def run_part(
         self, model: nn.Module, part: Part, is_last: bool

@@ -9,9 +9,11 @@ from typing import Dict
 
 import mmengine
 from mmengine.dist import is_main_process
-from mmengine.runner import Runner, find_latest_checkpoint
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
 
 from sr4ir_mm.cli import add_common_args, load_config, load_network
+from sr4ir_mm.engine.runner import find_checkpoints
 from sr4ir_mm.evaluation.sr_benchmarks import evaluate_sr_benchmarks
 from sr4ir_mm.models.degradations import GaussianNoise
 
@@ -59,10 +61,10 @@ def main() -> None:
     add_common_args(parser)
     cfg = load_config(parser.parse_args())
     start = time.time()
-    cfg.resume = find_latest_checkpoint(cfg.work_dir) is not None
+    cfg.resume = bool(find_checkpoints(cfg.work_dir))
     if cfg.resume or 'weights' in cfg:
         cfg.load_from = None  # mmengine would take it instead
-    runner = Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg)
     if 'weights' in cfg:
         for name, checkpoint in cfg.weights.items():
             load_network(runner.model, name, checkpoint)

@@ -8,6 +8,7 @@ from torch import Tensor
 from sr4ir_mm.registry import MODELS
 
 from ..phase import Loss
+from .pixel_loss import check_weight
 
 
 @MODELS.register_module()
@@ -55,7 +56,7 @@ class _RealFakeLoss(Loss):
         self, weight: float, tap: Union[int, str] = -1, **kwargs
     ) -> None:
         super().__init__(**kwargs)
-        self.weight = weight
+        self.weight = check_weight(weight, f'{type(self).__name__}.weight')
         self.tap = tap
 
     def cross_entropy(self, model, views, view: str, label: float) -> Tensor:

@@ -9,7 +9,7 @@ from sr4ir_mm.registry import MODELS
 
 from ..phase import Loss
 from .frozen_network import load_frozen
-from .pixel_loss import get_criterion
+from .pixel_loss import check_weight, get_criterion
 
 # ImageNet's, for RGB in [0, 1].
 MEAN = (0.485, 0.456, 0.406)
@@ -52,8 +52,11 @@ class PerceptualLoss(Loss):
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
-        self.weight = weight
-        self.layer_weights = {int(k): w for k, w in layer_weights.items()}
+        self.weight = check_weight(weight, 'PerceptualLoss.weight')
+        self.layer_weights = {
+            int(k): check_weight(w, f'PerceptualLoss.layer_weights[{k}]')
+            for k, w in layer_weights.items()
+        }
         self.vgg_type = vgg_type
         self.pretrained = pretrained
         self.criterion = get_criterion(criterion)

@@ -19,6 +19,18 @@ def get_criterion(name: str):
     return CRITERIA[name]
 
 
+def check_weight(weight: float, key: str) -> float:
+    """The weight of a loss, or ValueError naming its config key."""
+    if isinstance(weight, bool) or not isinstance(weight, (int, float)):
+        raise ValueError(f'{key}={weight!r}: expected a number.')
+    if not 0 <= weight < float('inf'):  # nor NaN
+        raise ValueError(
+            f'{key}={weight!r}: expected a finite number, 0 or more; a '
+            'negative weight would maximise the loss.'
+        )
+    return weight
+
+
 @MODELS.register_module()
 class PixelLoss(Loss):
     """Mean distance between the SR and the HR image (SR4IR, eq. 3).
@@ -34,7 +46,7 @@ class PixelLoss(Loss):
         self, weight: float = 1.0, criterion: str = 'l1', **kwargs
     ) -> None:
         super().__init__(**kwargs)
-        self.weight = weight
+        self.weight = check_weight(weight, 'PixelLoss.weight')
         self.criterion = get_criterion(criterion)
 
     def forward(self, model, views) -> Dict[str, Tensor]:

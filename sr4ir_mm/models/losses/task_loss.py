@@ -7,6 +7,7 @@ from sr4ir_mm.registry import MODELS
 
 from ..phase import Loss
 from ..views import VIEWS
+from .pixel_loss import check_weight
 
 
 @MODELS.register_module()
@@ -37,7 +38,10 @@ class TaskLoss(Loss):
                     f'TaskLoss.views: unknown view {name!r}. A view is one of '
                     f'{", ".join(VIEWS)}.'
                 )
-        self.views = dict(views)
+        self.views = {
+            name: check_weight(weight, f'TaskLoss.views[{name!r}]')
+            for name, weight in views.items()
+        }
 
     def forward(self, model, views) -> Dict[str, Tensor]:
         """The toolbox's losses as ``{view}.{name}``; see :class:`Loss`.

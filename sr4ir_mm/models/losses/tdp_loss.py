@@ -5,7 +5,7 @@ from torch import Tensor
 from sr4ir_mm.registry import MODELS
 
 from ..phase import Loss
-from .pixel_loss import get_criterion
+from .pixel_loss import check_weight, get_criterion
 
 
 @MODELS.register_module()
@@ -49,7 +49,7 @@ class TDPLoss(Loss):
                 f'TDPLoss: {len(weights)} weights for {len(taps)} taps.'
             )
         self.taps = taps
-        self.weights = weights
+        self.weights = [check_weight(w, 'TDPLoss.weights') for w in weights]
         self.criterion = get_criterion(criterion)
 
     def forward(self, model, views) -> Dict[str, Tensor]:

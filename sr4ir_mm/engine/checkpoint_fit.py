@@ -1,0 +1,90 @@
+import re
+from typing import Dict, List, Sequence
+
+from torch import Tensor, nn
+
+from sr4ir_mm.models.phased_model import NETWORKS
+
+_SHOWN = 2  # names of each kind
+
+
+def get_weights(checkpoint: dict) -> Dict[str, Tensor]:
+    """The weights in a checkpoint, by name; the checkpoint's own dict."""
+    weights = checkpoint.get('state_dict', checkpoint)
+    if not isinstance(weights, dict):
+        raise ValueError(
+            f'It holds a {type(weights).__name__}, not weights by name.'
+        )
+    return weights
+
+
+def complete(
+    checkpoint: dict, model: nn.Module, absent: Sequence[str]
+) -> List[str]:
+    """Let a checkpoint match a model in the networks that it need not have.
+
+    Args:
+        checkpoint (dict): Networks of ``absent`` that it lacks are filled in
+            from the model; networks that the model lacks are left out.
+        model (nn.Module): An :class:`SRTaskModel`; others are left alone.
+        absent (Sequence[str]): Names of networks.
+
+    Returns:
+        list[str]: The networks that were filled in.
+    """
+    networks = getattr(model, 'networks', {})
+    weights = get_weights(checkpoint)
+    has = {
+        name
+        for name in NETWORKS
+        if any(re.match(rf'(module\.)?{name}\.', key) for key in weights)
+    }
+    if not networks or not has:
+        return []
+    for name in has - set(networks):
+        for key in [k for k in weights if re.match(rf'(module\.)?{name}', k)]:
+            del weights[key]
+    filled = [name for name in networks if name in absent and name not in has]
+    for name in filled:
+        for key, value in networks[name].state_dict().items():
+            weights[f'{name}.{key}'] = value
+    return filled
+
+
+def describe_misfit(checkpoint: dict, model: nn.Module) -> str:
+    """Which weights are missing, unexpected or of another shape; empty if
+    none."""
+    own = model.state_dict()
+    given = {
+        re.sub(r'^module\.', '', key): value
+        for key, value in get_weights(checkpoint).items()
+    }
+    missing = [
+        key
+        for key in own
+        if key not in given and not key.endswith('num_batches_tracked')
+    ]
+    unexpected = [key for key in given if key not in own]
+    misshaped = [
+        f'{key} {tuple(given[key].shape)} for {tuple(own[key].shape)}'
+        for key in own
+        if key in given and given[key].shape != own[key].shape
+    ]
+    if not set(own) & set(given) and hasattr(model, 'networks'):
+        return (
+            f'its weights ({", ".join(unexpected[:_SHOWN])} ...) are below '
+            'neither sr_net. nor task_model.; weights of a plain task model '
+            "go to model.task_model.init_cfg=dict(type='Pretrained', "
+            'checkpoint=...)'
+        )
+    kinds = dict(
+        missing=missing,
+        unexpected=unexpected,
+        **{'of another shape': misshaped},
+    )
+    return '; '.join(
+        f'{len(keys)} {kind}: {", ".join(keys[:_SHOWN])}'
+        + (' ...' if len(keys) > _SHOWN else '')
+        for kind, keys in kinds.items()
+        if keys
+    )

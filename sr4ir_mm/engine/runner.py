@@ -1,0 +1,257 @@
+import os
+import os.path as osp
+import re
+from glob import escape, glob
+from typing import List, Optional, Sequence
+
+import mmengine.runner
+from mmengine.dist import master_only
+from mmengine.hooks import Hook
+from mmengine.runner.base_loop import BaseLoop
+from mmengine.runner.checkpoint import (
+    _load_checkpoint,
+    _load_checkpoint_to_model,
+)
+from torch import nn
+from torch.utils.data import DataLoader
+
+from sr4ir_mm.datasets.checks import check_dataset, unreadable
+from sr4ir_mm.registry import RUNNERS
+from sr4ir_mm.safe_load import UnreadableFileError
+
+from .checkpoint_fit import complete, describe_misfit
+from .checks import check_optimizers, not_finite
+
+
+@RUNNERS.register_module()
+class Runner(mmengine.runner.Runner):
+    """mmengine's runner, for trainings that meet mishaps.
+
+    - A checkpoint is there as a whole or not at all, whenever the process
+      dies, and never holds weights that are not finite.
+    - Resuming takes the newest checkpoint of ``work_dir`` that can be read,
+      wherever the folder has been moved to.
+    - A checkpoint of another model is an error. Only ``load_from`` in
+      training may leave out whole networks, and ``load_strict=False`` in the
+      config takes whatever fits.
+    - Images and labels that cannot be right are named
+      (:func:`check_dataset`).
+
+    ``runner_type='sr4ir_mm.Runner'`` in a config makes the toolboxes' own
+    scripts use it, too.
+    """
+
+    def __init__(self, *args, **kwargs) -> None:
+        super().__init__(*args, **kwargs)
+        self._never_finite: List[str] = []
+        check_optimizers(self.cfg, self._inner_model)
+
+    @property
+    def _inner_model(self) -> nn.Module:
+        """Without wrappers for DDP and test-time augmentation."""
+        model = self.model
+        while hasattr(model, 'module'):
+            model = model.module
+        return model
+
+    @property
+    def iter(self) -> int:
+        """The iteration. mmengine's builds the training's loop and reads its
+        data to answer, also in a test that only draws."""
+        built = isinstance(self._train_loop, BaseLoop)
+        return self._train_loop.iter if built else 0
+
+    @property
+    def epoch(self) -> int:
+        """The epoch, likewise."""
+        built = isinstance(self._train_loop, BaseLoop)
+        return self._train_loop.epoch if built else 0
+
+    def register_default_hooks(self, hooks: Optional[dict] = None) -> None:
+        """See mmengine; its checkpoint hook is replaced by ours."""
+        hooks = dict(hooks or {})
+        saver = hooks.setdefault('checkpoint', dict(type='CheckpointHook'))
+        if not isinstance(saver, Hook) and saver is not None:
+            if saver.get('type') == 'CheckpointHook':
+                hooks['checkpoint'] = dict(
+                    saver, type='sr4ir_mm.CheckpointHook'
+                )
+        super().register_default_hooks(hooks)
+
+    def build_dataloader(self, dataloader, *args, **kwargs) -> DataLoader:
+        """Build a data loader that names what is wrong with its data."""
+        try:
+            loader = super().build_dataloader(dataloader, *args, **kwargs)
+        except (KeyError, TypeError, AttributeError):
+            raise  # of the config
+        except Exception as error:
+            cfg = dataloader['dataset'] if isinstance(dataloader, dict) else 0
+            if not isinstance(cfg, dict):
+                raise
+            raise unreadable(cfg, error) from error
+        check_dataset(loader.dataset, self._inner_model)
+        return loader
+
+    # ------------------------------------------------------------- reading
+
+    def load_checkpoint(
+        self,
+        filename: str,
+        map_location='cpu',
+        strict: Optional[bool] = None,
+        revise_keys: list = [(r'^module.', '')],
+        absent: Optional[Sequence[str]] = None,
+    ) -> dict:
+        """Load the weights of a checkpoint.
+
+        Args:
+            filename (str): Path or address.
+            map_location: See :func:`torch.load`.
+            strict (bool, optional): Whether all of the weights must fit.
+                Defaults to ``load_strict`` of the config, or True.
+            revise_keys (list): As in mmengine.
+            absent (Sequence[str], optional): Networks that need not be in
+                it. Defaults to all for ``load_from`` in training, else none.
+
+        Raises:
+            ValueError: If it is of another model.
+        """
+        if strict is None:
+            strict = self.cfg.get('load_strict', True)
+        trains = isinstance(self._train_loop, BaseLoop)
+        model = self._inner_model
+        if absent is None:
+            warm_start = trains and not self._resume
+            absent = getattr(model, 'networks', ()) if warm_start else ()
+        checkpoint = _load_checkpoint(filename, map_location=map_location)
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        if strict:
+            for name in complete(checkpoint, model, absent):
+                self.logger.warning(
+                    f'{filename} has no {name}, which stays as it was.'
+                )
+        try:
+            _load_checkpoint_to_model(
+                self.model, checkpoint, strict, revise_keys=revise_keys
+            )
+        except RuntimeError as error:
+            raise ValueError(
+                f'{filename} is of another model: '
+                f'{describe_misfit(checkpoint, model) or error}. Take the '
+                'config that it was trained with, or, to load what fits, '
+                '--cfg-options load_strict=False.'
+            ) from error
+        self._has_loaded = True
+        self.logger.info(f'Load checkpoint from {filename}')
+        if trains and self._resume and 'optimizer' not in checkpoint:
+            self.logger.warning(
+                f'{filename} has no state of the optimizers, which start '
+                'afresh: resuming is not exact.'
+            )
+        # mmengine's `resume` would run it
+        checkpoint.get('meta', {}).pop('config', None)
+        return checkpoint
+
+    def resume(self, filename: str, *args, **kwargs) -> None:
+        """See :meth:`mmengine.runner.Runner.resume`."""
+        try:
+            super().resume(filename, *args, **kwargs)
+        except KeyError as error:
+            raise ValueError(
+                f'{filename} is no checkpoint of this training (it has no '
+                f'{error}): start from its weights, with --cfg-options '
+                f'load_from={filename} in place of --resume.'
+            ) from error
+
+    def load_or_resume(self) -> None:
+        """Resume from the newest checkpoint that can be read, or load the one
+        that is asked for."""
+        if self._resume and self._load_from is None and not self._has_loaded:
+            self._resume_newest()
+        else:
+            super().load_or_resume()
+        self._never_finite = not_finite(self._inner_model)
+
+    def _resume_newest(self) -> None:
+        for path in find_checkpoints(self.work_dir):
+            try:
+                return self.resume(path)
+            except UnreadableFileError as error:
+                self.logger.warning(f'{error} Trying the one before it.')
+        self.logger.warning(
+            f'--resume: no checkpoint in {self.work_dir} can be read: '
+            'training starts from the beginning.'
+        )
+
+    # ------------------------------------------------------------- writing
+
+    @master_only
+    def save_checkpoint(
+        self, out_dir: str, filename: str, *args, **kwargs
+    ) -> None:
+        """Write a checkpoint beside its place, then put it there.
+
+        Raises:
+            FloatingPointError: If weights are not finite.
+            OSError: If there is no space left, say.
+        """
+        self._check_weights(filename)
+        model = self._inner_model
+        if hasattr(model, 'scale'):
+            meta = kwargs.get('meta') or {}
+            kwargs['meta'] = dict(meta, scale=model.scale)
+        if '://' in str(out_dir):  # no file system
+            return super().save_checkpoint(out_dir, filename, *args, **kwargs)
+        path = osp.join(out_dir, filename)
+        try:
+            super().save_checkpoint(
+                out_dir, f'{filename}.part', *args, **kwargs
+            )
+            with open(f'{path}.part', 'rb') as file:
+                os.fsync(file.fileno())  # before the name, if power fails
+            os.replace(f'{path}.part', path)
+        except OSError as error:
+            if osp.exists(f'{path}.part'):
+                os.remove(f'{path}.part')
+            raise OSError(
+                f'Cannot write the checkpoint {path} ({error}). Those before '
+                'it are whole: make room, and go on with --resume.'
+            ) from error
+
+    def _check_weights(self, filename: str) -> None:
+        if hasattr(self._train_loop, 'guard'):
+            self._train_loop.guard.settle()
+        spoilt = not_finite(self._inner_model)
+        spoilt = [name for name in spoilt if name not in self._never_finite]
+        if spoilt:
+            raise FloatingPointError(
+                f'Iteration {self.iter}: {len(spoilt)} tensors of the model '
+                f'are NaN or infinite, first {spoilt[0]}, and so {filename} '
+                'is not written. The checkpoint before it is sound: resume '
+                'from it, with a lower learning rate or clip_grad in '
+                'optim_wrapper.'
+            )
+
+
+def find_checkpoints(work_dir: str) -> List[str]:
+    """The checkpoints of a training, newest first: what ``last_checkpoint``
+    names, wherever the folder is now, then by the number in their names."""
+    candidates = []
+    try:
+        with open(osp.join(work_dir, 'last_checkpoint')) as file:
+            last = file.read().strip()
+    except (FileNotFoundError, UnicodeDecodeError):
+        last = ''
+    if last:
+        candidates += [osp.join(work_dir, osp.basename(last)), last]
+    folders = {work_dir, osp.dirname(last) or work_dir}
+    numbered = [
+        (int(re.search(r'_(\d+)\.pth$', path).group(1)), path)
+        for folder in sorted(folders)
+        for path in glob(osp.join(escape(folder), '*_*[0-9].pth'))
+        if not osp.basename(path).startswith('best_')
+        and re.search(r'_(\d+)\.pth$', path)
+    ]
+    candidates += [path for _, path in sorted(numbered, reverse=True)]
+    # each once, and those that are there
+    return [path for path in dict.fromkeys(candidates) if osp.isfile(path)]

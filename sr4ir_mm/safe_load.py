@@ -1,0 +1,241 @@
+"""Files of strangers are read, never run.
+
+A pickle may call whatever it likes while it is read; checkpoints, ``*.pkl``
+and YAML files are built on such formats. Here they may make data only: what
+is in the allow-list, or what ``SR4IR_TRUST`` names.
+"""
+
+import io
+import os
+import os.path as osp
+import pickle
+import re
+from errno import EINVAL
+from functools import lru_cache, wraps
+from importlib import import_module
+from types import SimpleNamespace
+from typing import Any, Callable, Dict, Optional
+from urllib.parse import urlparse
+
+import mmengine.runner.checkpoint as mmengine_checkpoint
+import numpy as np
+import torch
+import yaml
+from mmengine.fileio import register_handler
+from mmengine.fileio.handlers import PickleHandler, YamlHandler
+from mmengine.logging.history_buffer import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+from mmengine.utils import digit_version
+
+# Environment variable: what else a file may name, `module.Class` with commas.
+TRUST = 'SR4IR_TRUST'
+
+
+class UnreadableFileError(OSError):
+    """A file that is damaged, or holds what could run code."""
+
+
+def install() -> None:
+    """Make mmengine read checkpoints, pickles and YAML files safely."""
+    if digit_version(torch.__version__) >= digit_version('2.6'):
+        names = {**_mmengine_globals(), **_trusted_globals()}
+        torch.serialization.add_safe_globals(
+            [(found, name) for name, found in names.items()]
+        )
+    else:
+        _load_safely_by_default()
+    CheckpointLoader.register_scheme('', load_from_local, force=True)
+    mmengine_checkpoint.load_url = _load_url
+    register_handler(['pkl', 'pickle'])(_SafePickleHandler)
+    register_handler(['yml', 'yaml'])(_SafeYamlHandler)
+
+
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """Read a checkpoint file; takes the place of mmengine's function.
+
+    Args:
+        filename (str): Its path.
+        map_location: See :func:`torch.load`.
+
+    Raises:
+        FileNotFoundError: If there is none.
+        UnreadableFileError: If it is damaged, or not safe.
+    """
+    filename = osp.expanduser(filename)
+    if not osp.isfile(filename):
+        raise FileNotFoundError(f'{filename} can not be found.')
+    try:
+        return torch.load(filename, map_location=map_location)
+    except Exception as error:
+        ours = isinstance(error, OSError) and error.errno != EINVAL
+        if ours or isinstance(error, MemoryError) or 'CUDA' in str(error):
+            raise  # of this machine, not of the file
+        raise UnreadableFileError(
+            f'{filename} is refused: {_refusal(error)}'
+            if _refusal(error)
+            else f'{filename} ({osp.getsize(filename)} bytes) is damaged, cut '
+            'off, or no checkpoint.'
+        ) from error
+
+
+def _refusal(error: Exception) -> Optional[str]:
+    """What an error of an unpickler says about what it has not called."""
+    found = re.search(r'GLOBAL ([\w.]+)', str(error))
+    return found and (
+        f'it holds more than data, {found.group(1)}, which could run code '
+        'when it is read. If you trust who made it, allow that by name: '
+        f'{TRUST}={found.group(1)}'
+    )
+
+
+def _load_url(
+    url: str,
+    model_dir: Optional[str] = None,
+    map_location: Any = None,
+    progress: bool = True,
+) -> Any:
+    """torch.hub's, which by itself loads unsafely."""
+    folder = model_dir or osp.join(torch.hub.get_dir(), 'checkpoints')
+    path = osp.join(folder, osp.basename(urlparse(url).path))
+    if not osp.exists(path):
+        os.makedirs(folder, exist_ok=True)
+        torch.hub.download_url_to_file(url, path, progress=progress)
+    return load_from_local(path, map_location)
+
+
+# ------------------------------------------------------------- allow-list
+
+
+def _mmengine_globals() -> Dict[str, Callable]:
+    """What mmengine's checkpoints hold beside weights: its log, and NumPy
+    arrays and numbers.
+    https://github.com/open-mmlab/mmengine/issues/1655
+    """
+    numpy_2 = digit_version(np.__version__) >= digit_version('2.0')
+    core = np._core if numpy_2 else np.core
+    multiarray, numeric = core.multiarray, core.numeric
+    allowed = {
+        'mmengine.logging.history_buffer.HistoryBuffer': HistoryBuffer,
+        'numpy.ndarray': np.ndarray,
+        'numpy.dtype': np.dtype,
+        # how pickle spells `HistoryBuffer.mean`
+        'builtins.getattr': _get_statistic,
+        '__builtin__.getattr': _get_statistic,
+    }
+    for package in ('numpy.core', 'numpy._core'):
+        for name in ('_reconstruct', 'scalar'):
+            allowed[f'{package}.multiarray.{name}'] = getattr(multiarray, name)
+        allowed[f'{package}.numeric._frombuffer'] = numeric._frombuffer
+    for kind in {type(np.dtype(kind)) for kind in '?bBhHiIlLqQfdeUS'}:
+        allowed[f'{kind.__module__}.{kind.__qualname__}'] = kind
+    return allowed
+
+
+def _trusted_globals() -> Dict[str, Any]:
+    trusted = {}
+    for path in filter(None, os.environ.get(TRUST, '').split(',')):
+        module, _, name = path.strip().rpartition('.')
+        trusted[path.strip()] = getattr(import_module(module), name)
+    return trusted
+
+
+@lru_cache(maxsize=None)
+def _pickle_globals() -> Dict[str, Any]:
+    """PyTorch's own allow-list, mmengine's, and plain containers."""
+    from _codecs import encode
+    from collections import OrderedDict, defaultdict
+
+    from torch._weights_only_unpickler import _get_allowed_globals
+
+    plain = (list, tuple, dict, set, frozenset, slice)
+    plain += (bool, int, float, complex, str, bytes, bytearray)
+    return {
+        **_get_allowed_globals(),
+        **_mmengine_globals(),
+        **{f'builtins.{kind.__name__}': kind for kind in plain},
+        'collections.OrderedDict': OrderedDict,
+        'collections.defaultdict': defaultdict,
+        '_codecs.encode': encode,  # bytes
+        'torch.storage._load_from_bytes': _load_from_bytes,
+        **_trusted_globals(),
+    }
+
+
+def _get_statistic(owner: type, name: str) -> Callable:
+    """What a checkpoint needs of ``getattr``, which itself is not safe."""
+    if owner is not HistoryBuffer or name not in (
+        'min',
+        'max',
+        'current',
+        'mean',
+    ):
+        raise pickle.UnpicklingError(
+            f'{owner!r}.{name} is not allowed in a checkpoint.'
+        )
+    return getattr(HistoryBuffer, name)
+
+
+def _load_from_bytes(content: bytes) -> Any:
+    """PyTorch's own of this name loads unsafely."""
+    return torch.load(io.BytesIO(content))
+
+
+# ----------------------------------------------------------------- pickles
+
+
+class _SafeUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        """See :class:`pickle.Unpickler`."""
+        path = f'{module}.{name}'.replace('__builtin__.', 'builtins.')
+        if path not in _pickle_globals():
+            raise pickle.UnpicklingError(f'GLOBAL {path}')
+        return _pickle_globals()[path]
+
+
+def _load(file: io.IOBase, **kwargs) -> Any:
+    return _SafeUnpickler(file, **kwargs).load()
+
+
+def _load_safely_by_default() -> None:
+    """Let ``torch.load`` refuse what could run code, as it does since
+    PyTorch 2.6, unless its caller says otherwise.
+
+    The safe mode of older releases knows no allow-list, which mmengine's
+    checkpoints need.
+    """
+    load = torch.load
+    safe_pickle = SimpleNamespace(
+        **{**vars(pickle), 'Unpickler': _SafeUnpickler, 'load': _load}
+    )
+
+    @wraps(load)
+    def load_safely(
+        f, map_location=None, pickle_module=None, *, weights_only=None, **kw
+    ):
+        if weights_only is None and pickle_module is None:
+            pickle_module = safe_pickle
+        return load(
+            f,
+            map_location,
+            pickle_module,
+            weights_only=bool(weights_only),
+            **kw,
+        )
+
+    torch.load = load_safely
+
+
+class _SafePickleHandler(PickleHandler):
+    def load_from_fileobj(self, file, **kwargs) -> Any:
+        try:
+            return _load(file, **kwargs)
+        except pickle.UnpicklingError as error:
+            raise UnreadableFileError(
+                f'A pickle is refused: {_refusal(error) or error}'
+            ) from error
+
+
+class _SafeYamlHandler(YamlHandler):
+    def load_from_fileobj(self, file, **kwargs) -> Any:
+        kwargs.setdefault('Loader', yaml.FullLoader)
+        return super().load_from_fileobj(file, **kwargs)

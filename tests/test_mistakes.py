@@ -1,0 +1,124 @@
+"""What users do wrong is answered by one sentence."""
+
+import copy
+import logging
+
+import pytest
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from tiny import SR4IR, model_cfg, runner_cfg
+
+from sr4ir_mm.mistakes import explain, one_sentence, warn_of_unread
+
+
+def losses(**change):
+    phases = copy.deepcopy(SR4IR)
+    phases[0]['losses'][0].update(change)
+    return dict(model=model_cfg(phases=phases))
+
+
+def sr_net(**change):
+    return dict(model=model_cfg(sr_net=dict(model_cfg().sr_net, **change)))
+
+
+MISTAKES = [
+    (losses(weight='1'), r"^PixelLoss.weight='1': expected a number.$"),
+    (losses(weight=None), r'^PixelLoss.weight=None: expected a number.$'),
+    (losses(weight=-1.0), r'^PixelLoss.weight=-1.0: .*maximise the loss.$'),
+    (
+        losses(wieght=1.0),
+        r'^model.phases.0.losses.0.wieght: sr4ir_mm.PixelLoss has no such '
+        r'argument; did you mean weight\? It has weight, criterion, begin, '
+        r'end.$',
+    ),
+    (
+        losses(type='sr4ir_mm.PixelLos'),
+        r"^model.phases.0.losses.0.type='sr4ir_mm.PixelLos': there is no such "
+        r"model; did you mean 'sr4ir_mm.PixelLoss'",
+    ),
+    (
+        sr_net(type='EDSRNet'),
+        r"^model.sr_net.type='EDSRNet': .*did you mean 'mmagic.EDSRNet'\? "
+        r".*default_scope='mmseg' needs its prefix",
+    ),
+    (sr_net(mid_chanels=4), r'^model.sr_net.mid_chanels: .*mid_channels\?'),
+    (
+        dict(loop=dict(type='AlternatingIterTrainLoop', max_iters=1)),
+        r"^train_cfg.type='Alt.*'sr4ir_mm.AlternatingIterTrainLoop'",
+    ),
+    (
+        dict(
+            optim_wrapper=dict(
+                constructor='mmagic.MultiOptimWrapperConstructor',
+                sr_net=dict(optimizer=dict(type='Adem', lr=1)),
+                task_model=dict(optimizer=dict(type='SGD', lr=1)),
+            )
+        ),
+        r"^optim_wrapper.sr_net.optimizer.type='Adem': .*'Adam'",
+    ),
+]
+
+
+@pytest.mark.parametrize('change,message', MISTAKES)
+def test_one_sentence(tmp_path, toy_dataset, change, message):
+    cfg = Config(runner_cfg(tmp_path, toy_dataset, **change))
+    cfg.runner_type = 'sr4ir_mm.Runner'
+    with pytest.raises(Exception) as error:
+        RUNNERS.build(cfg).train()
+    text = explain(error.value, cfg)
+    assert '\n' not in text
+    import re
+
+    assert re.search(message, text), text
+
+
+def test_traceback_goes_to_the_log(tmp_path, toy_dataset):
+    cfg = Config(runner_cfg(tmp_path, toy_dataset, log_level='INFO'))
+    with pytest.raises(SystemExit) as end:
+        with one_sentence(cfg):
+            RUNNERS.build(cfg)
+            raise ValueError('Something with a key.')
+    assert str(end.value).startswith('error: Something with a key.\n')
+    (log,) = tmp_path.rglob('*.log')
+    assert str(log) in str(end.value)
+    assert 'Traceback' in log.read_text()
+    with pytest.raises(ValueError), one_sentence(cfg, debug=True):
+        raise ValueError
+
+
+@pytest.mark.parametrize(
+    'key,expected',
+    [
+        ('train_cfg.max_iter', 'did you mean train_cfg.max_iters?'),
+        ('model.sr_net.num_block', 'did you mean model.sr_net.num_blocks?'),
+        ('modle.scale', 'did you mean model?'),
+        ('optim_wrapper.sr_nett.optimizer.lr', 'optim_wrapper.sr_net?'),
+        ('model.phases.2.name', "model.phases has no '2'"),
+        ('data_root', 'train_dataloader.dataset.data_root'),
+        # what is read, although the config does not have it
+        ('model.sr_net.res_scale', None),
+        ('auto_scale_lr.enable', None),
+        ('load_strict', None),
+        ('model.sr_net.init_cfg', None),
+        ('default_hooks.checkpoint.max_keep_ckpts', None),
+        ('train_dataloader.num_workers', None),
+    ],
+)
+def test_options_that_nothing_reads(
+    tmp_path, toy_dataset, caplog, key, expected
+):
+    loop = dict(type='sr4ir_mm.AlternatingIterTrainLoop', max_iters=1)
+    cfg = runner_cfg(tmp_path, toy_dataset, loop=loop)
+    cfg['data_root'] = 'data'
+    lines = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            'sr4ir_mm.mistakes.print_log',
+            lambda text, **kwargs: lines.append((text, kwargs)),
+        )
+        warn_of_unread(Config(cfg), {key: 1})
+    if expected is None:
+        assert not lines
+    else:
+        ((text, kwargs),) = lines
+        assert expected in text and kwargs == dict(level=logging.WARNING)

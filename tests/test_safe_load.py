@@ -1,0 +1,149 @@
+"""Files of strangers do not run."""
+
+import io
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+from collections import defaultdict
+
+import mmengine
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.runner import CheckpointLoader
+
+from sr4ir_mm.safe_load import UnreadableFileError
+
+
+class Attack:
+    """Pickled, it makes the file ``marker`` when it is read."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return shutil.copyfile, (__file__, str(self.marker))
+
+
+class Nested(Attack):
+    """By way of PyTorch's own loader, which is told not to look."""
+
+    def __reduce__(self):
+        file = io.BytesIO()
+        torch.save(Attack(self.marker), file)
+        return torch.storage._load_from_bytes, (file.getvalue(),)
+
+
+@pytest.fixture
+def marker(tmp_path):
+    marker = tmp_path / 'marker'
+    yield marker
+    assert not marker.exists()
+
+
+def test_mmengine_log_loads_safely(tmp_path):
+    hub = MessageHub.get_instance('test_compat')
+    for value in (1.0, np.float64(2.0), torch.tensor(3.0)):
+        hub.update_scalar('loss', value)
+    hub.update_info('epoch', np.int64(4))
+    path = tmp_path / 'a.pth'
+    torch.save(dict(message_hub=hub.state_dict()), path)
+    loaded = torch.load(path)['message_hub']
+    buffer = loaded['log_scalars']['loss']
+    assert isinstance(buffer, HistoryBuffer)
+    assert buffer.mean() == 2.0 and buffer.current() == 3.0
+
+
+class Attribute:
+    def __reduce__(self):
+        return getattr, (HistoryBuffer, '__init__')
+
+
+def test_a_checkpoint_cannot_reach_for_other_attributes(tmp_path):
+    path = tmp_path / 'a.pth'
+    torch.save(Attribute(), path)
+    with pytest.raises(pickle.UnpicklingError, match='not allowed'):
+        torch.load(path)
+
+
+@pytest.mark.parametrize('zipped', [True, False])
+@pytest.mark.parametrize('attack', [Attack, Nested])
+def test_checkpoint(tmp_path, marker, monkeypatch, zipped, attack):
+    """From a file, and from the cache of downloaded ones."""
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    path = tmp_path / 'hub' / 'checkpoints' / 'a.pth'
+    path.parent.mkdir(parents=True)
+    torch.save(
+        dict(state_dict={}, meta=attack(marker)),
+        path,
+        _use_new_zipfile_serialization=zipped,
+    )
+    for source in (str(path), 'https://no.such.host/a.pth'):
+        with pytest.raises(UnreadableFileError, match='a.pth is refused'):
+            CheckpointLoader.load_checkpoint(source)
+
+
+@pytest.mark.parametrize('protocol', range(6))
+@pytest.mark.parametrize('attack', [Attack, Nested])
+def test_annotations(tmp_path, marker, protocol, attack):
+    path = tmp_path / 'a.pkl'
+    path.write_bytes(pickle.dumps([attack(marker)], protocol))
+    with pytest.raises(UnreadableFileError, match='copyfile.*SR4IR_TRUST'):
+        mmengine.load(path)
+
+
+def test_yaml(tmp_path, marker):
+    import yaml
+
+    path = tmp_path / 'a.yaml'
+    path.write_text(f'!!python/object/apply:os.mkdir ["{marker}"]')
+    with pytest.raises(yaml.YAMLError):
+        mmengine.load(path)
+    mmengine.dump(dict(a=(1, 2)), path)  # as mmengine dumps configs
+    assert mmengine.load(path) == dict(a=(1, 2))
+
+
+@pytest.mark.parametrize('protocol', range(6))
+def test_data_is_read(tmp_path, protocol):
+    data = dict(
+        tensor=torch.arange(6.0).view(2, 3),
+        array=np.arange(3),
+        text=np.array(['a', 'bc']),
+        number=np.float32(2),
+        ids={1, 2},
+        default=defaultdict(list, a=[1]),
+        raw=b'\xff\x00',
+    )
+    path = tmp_path / 'a.pkl'
+    path.write_bytes(pickle.dumps(data, protocol))
+    loaded = mmengine.load(path)
+    for key in ('tensor', 'array', 'text'):
+        assert (loaded.pop(key) == data.pop(key)).all()
+    assert loaded == data
+
+
+@pytest.mark.parametrize('length', [0, 1, 100, -10])
+def test_damaged(tmp_path, length):
+    path = tmp_path / 'a.pth'
+    torch.save(dict(state_dict=dict(w=torch.ones(1000))), path)
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(UnreadableFileError, match=r'a.pth \(\d+ bytes\) is d'):
+        CheckpointLoader.load_checkpoint(str(path))
+
+
+def test_trust_by_name(tmp_path):
+    """Whoever asks for it gets it."""
+    torch.save(Attack(tmp_path / 'made'), tmp_path / 'a.pth')
+    (tmp_path / 'a.pkl').write_bytes(pickle.dumps(Attack(tmp_path / 'too')))
+    code = (
+        'import mmengine, sr4ir_mm\n'
+        'from sr4ir_mm.safe_load import load_from_local\n'
+        f'load_from_local({str(tmp_path / "a.pth")!r})\n'
+        f'mmengine.load({str(tmp_path / "a.pkl")!r})'
+    )
+    env = dict(os.environ, SR4IR_TRUST='shutil.copyfile')
+    subprocess.run([sys.executable, '-c', code], env=env, check=True)
+    assert (tmp_path / 'made').exists() and (tmp_path / 'too').exists()
