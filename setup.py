@@ -64,6 +64,7 @@ extras = {
     'cls': requirements('mminstall', 'mmcv', 'mmpretrain'),
     'mim': requirements('mminstall'),
     'mmagic': requirements('mmagic'),
+    'timm': requirements('timm'),
     'tests': requirements('tests'),
 }
 extras['all'] = sorted(set(sum(extras.values(), [])))

@@ -214,6 +214,29 @@ def test_tables_can_be_run_from_anywhere(tmp_path, monkeypatch):
     assert os.path.isabs(run.config) and os.path.isfile(run.config)
 
 
+@pytest.mark.parametrize(
+    'option,name,ok',
+    [
+        ('--rows', 'L -> T', True),
+        ('--rows', 'L2T', False),
+        ('--scales', 'x8', True),
+        ('--scales', 'x2', False),
+    ],
+)
+def test_a_part_of_a_table(monkeypatch, capsys, option, name, ok):
+    argv = ['run_table.py', 'main', '--dataset', 'toy', option, name]
+    monkeypatch.setattr(sys, 'argv', argv)
+    if ok:
+        args = run_table.parse_args()
+        parts = [args.rows, [scale for _, scale in args.columns]]
+        assert [name] in parts
+        assert len(max(parts, key=len)) > 1
+    else:
+        with pytest.raises(SystemExit):
+            run_table.parse_args()
+        assert f'{option}: {name!r} is none of' in capsys.readouterr().err
+
+
 def test_unknown_data_set():
     with pytest.raises(SystemExit, match='--dataset mars: expected one of'):
         derive_config.setup_of('mars')
