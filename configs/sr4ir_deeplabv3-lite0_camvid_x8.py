@@ -1,8 +1,8 @@
-# CamVid on two CPU cores: small networks, small crops, 250 iterations.
+# CamVid on two CPU cores: small networks, small crops, 200 iterations.
 _base_ = [
     './_base_/datasets/camvid.py',
     './_base_/models/deeplabv3_lite0.py',
-    './_base_/schedules/small_250it.py',
+    './_base_/schedules/small_200it.py',
     './_base_/sr_nets/edsr_small_x8.py',
     './_base_/recipes/sr4ir.py',
 ]

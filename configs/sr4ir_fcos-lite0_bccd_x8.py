@@ -1,8 +1,8 @@
-# Blood cells on two CPU cores: small networks, crops of 192, 250 iterations.
+# Blood cells on two CPU cores: small networks, crops of 192, 200 iterations.
 _base_ = [
     './_base_/datasets/bccd.py',
     './_base_/models/fcos_lite0.py',
-    './_base_/schedules/small_250it.py',
+    './_base_/schedules/small_200it.py',
     './_base_/sr_nets/edsr_small_x8.py',
     './_base_/recipes/sr4ir_fpn.py',
 ]

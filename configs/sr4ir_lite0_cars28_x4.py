@@ -1,9 +1,9 @@
-# A part of Stanford Cars on two CPU cores: small networks, small images, 250
+# A part of Stanford Cars on two CPU cores: small networks, small images, 200
 # iterations.
 _base_ = [
     './_base_/datasets/cars28.py',
     './_base_/models/lite0.py',
-    './_base_/schedules/small_250it.py',
+    './_base_/schedules/small_200it.py',
     './_base_/sr_nets/edsr_small_x4.py',
     './_base_/recipes/sr4ir.py',
 ]

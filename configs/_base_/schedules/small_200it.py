@@ -1,7 +1,7 @@
 # Minutes on two CPU cores: both networks start from pre-trained weights.
 _base_ = '../default_runtime.py'
 
-max_iters = 250
+max_iters = 200
 train_cfg = dict(
     type='sr4ir_mm.AlternatingIterTrainLoop',
     max_iters=max_iters,
@@ -13,7 +13,15 @@ optim_wrapper = dict(
     constructor='mmagic.MultiOptimWrapperConstructor',
     sr_net=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4)),
     task_model=dict(
-        type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3)
+        type='OptimWrapper',
+        optimizer=dict(type='AdamW', lr=1e-3),
+        # what starts from random weights
+        paramwise_cfg=dict(
+            custom_keys={
+                name: dict(lr_mult=10)
+                for name in ('decode_head', 'bbox_head', 'neck', 'head.fc')
+            }
+        ),
     ),
 )
 warmup = dict(type='LinearLR', start_factor=0.1, end=20, by_epoch=False)
@@ -40,7 +48,7 @@ task_then_sr = dict(
 )
 default_hooks = dict(
     logger=dict(interval=50),
-    checkpoint=dict(by_epoch=False, interval=125),
+    checkpoint=dict(by_epoch=False, interval=50),
 )
 custom_hooks = [dict(type='sr4ir_mm.ChannelsLastHook')]
 log_processor = dict(by_epoch=False)
