@@ -214,6 +214,11 @@ def test_tables_can_be_run_from_anywhere(tmp_path, monkeypatch):
     assert os.path.isabs(run.config) and os.path.isfile(run.config)
 
 
+def test_a_setup_is_in_the_name_of_the_file():
+    pattern = '/home/sr4ir_mm/configs/sr4ir_fcos_my_data_{}.py'
+    assert derive_config.setup_of(pattern) == 'fcos_my_data'
+
+
 @pytest.mark.parametrize(
     'option,name,ok',
     [
