@@ -35,6 +35,13 @@ METHODS = {
     't2s': 'T -> S',
     'joint': 'S + T',
     'sr4ir': 'SR4IR',
+    'without-tdp': 'SR4IR without TDP',
+    'balanced-tdp': 'SR4IR, TDP balanced',
+    'perceptual-fixed': 'SR4IR, TDP by a fixed T',
+    'perceptual-joint': 'SR4IR, joint',
+    'views-sr': 'SR4IR, views SR',
+    'views-hr': 'SR4IR, views HR',
+    'views-sr-hr': 'SR4IR, views SR + HR',
 }
 
 

@@ -200,6 +200,8 @@ TABLES = {
         metrics=('task', 'LPIPS'),
         rows={
             'without TDP': 'ablations/without-tdp_{setup}_{scale}',
+            # not in the paper
+            'balanced TDP': 'ablations/balanced-tdp_{setup}_{scale}',
             'SR4IR': SR4IR,
         },
         paper={
