@@ -1,4 +1,4 @@
-SR4IR without the TDP loss.
+# SR4IR without the TDP loss.
 _base_ = '../sr4ir_deeplabv3-lite0_camvid-half_x4.py'
 
 phases = _base_.phases

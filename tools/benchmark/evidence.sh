@@ -6,10 +6,10 @@
 # efficientnet_lite_to_timm.py) and data/{camvid,cars28,bccd}. Killed, it goes
 # on where it was when it is started again.
 #
-#   SETS     camvid cars28 bccd, in the order of the runs
+#   SETS     camvid-half cars28 bccd camvid, in the order of the runs
 #   SCALES   x8 x4
 #   SEEDS    0 1 2: all runs of a seed come before those of the next
-#   TABLES   main, or some of: main tdp views perceptual
+#   TABLES   main, or some of: main balance tdp views perceptual
 #   SIZE     small (default, two CPU cores), or large: EDSR-baseline, larger
 #            batches and crops and 8 times the iterations, for a GPU
 set -euo pipefail
@@ -19,9 +19,13 @@ python=${PYTHON:-python}
 rows=('H -> T' 'L -> T' 'S -> T, EDSR' 'T -> S, EDSR' 'S + T, EDSR'
     'SR4IR, EDSR')
 
-declare -A setup=([camvid]=deeplabv3-lite0_camvid [cars28]=lite0_cars28
-    [bccd]=fcos-lite0_bccd)
+declare -A setup=(
+    [camvid-half]=deeplabv3-lite0_camvid-half
+    [cars28]=lite0_cars28
+    [bccd]=fcos-lite0_bccd
+    [camvid]=deeplabv3-lite0_camvid)
 declare -A large=(
+    [camvid-half]='train_dataloader.batch_size=16'
     [camvid]='train_dataloader.dataset.pipeline.2.crop_size=(320,320)'
     [cars28]='train_dataloader.batch_size=32'
     [bccd]='train_dataloader.dataset.pipeline.3.crop_size=(320,320)')
@@ -36,7 +40,7 @@ options() {  # what SIZE changes in the config of set $1
     esac
 }
 
-for set in ${SETS:-camvid cars28 bccd}; do
+for set in ${SETS:-camvid-half cars28 bccd camvid}; do
     read -ra more <<<"$(options "$set")"
     for scale in ${SCALES:-x8 x4}; do
         start=checkpoints/edsr-${SIZE:-small}_${set}_$scale.pth
