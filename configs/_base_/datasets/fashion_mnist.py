@@ -1,6 +1,6 @@
-# Fashion-MNIST, 10 kinds of clothes, 28x28: 48,000 / 12,000 / 10,000 images for
-# training / validation / test. data/fashion-mnist holds the four IDX files, as
-# in Debian's package dataset-fashion-mnist (/usr/share/datasets/fashion-mnist).
+# Fashion-MNIST, 10 kinds of clothes, 28x28: 48,000 / 12,000 / 10,000 images
+# for training / validation / test. data/fashion-mnist holds the four IDX
+# files, as Debian's package dataset-fashion-mnist does.
 _base_ = './mnist.py'
 
 data_root = 'data/fashion-mnist'

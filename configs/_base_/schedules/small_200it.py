@@ -50,5 +50,4 @@ default_hooks = dict(
     logger=dict(interval=50),
     checkpoint=dict(by_epoch=False, interval=50),
 )
-custom_hooks = [dict(type='sr4ir_mm.ChannelsLastHook')]
 log_processor = dict(by_epoch=False)
