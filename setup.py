@@ -65,6 +65,7 @@ extras = {
     'mim': requirements('mminstall'),
     'demo': requirements('demo'),
     'deploy': requirements('deploy'),
+    'timm': requirements('timm'),
     'tests': requirements('tests'),
 }
 extras['all'] = sorted(set(sum(extras.values(), [])))

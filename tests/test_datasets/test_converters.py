@@ -5,9 +5,12 @@ import shutil
 import sys
 import tarfile
 
+import numpy as np
 import pytest
 from fake_data import write_cars, write_cub
 from mmengine.fileio import list_dir_or_file
+from PIL import Image
+from scipy.io import savemat
 
 SMALL = dict(train=4, test=2)
 
@@ -32,7 +35,7 @@ def load(monkeypatch):
         monkeypatch.syspath_prepend('tools/dataset_converters')
         module = __import__(name)
         if not real:
-            monkeypatch.setattr(module, 'SIZES', SMALL)
+            monkeypatch.setattr(module, 'SIZES', SMALL, raising=False)
             monkeypatch.setattr(module, 'NUM_CLASSES', 2)
         return module
 
@@ -170,6 +173,56 @@ def test_cars_missing_image_is_named(load, cars):
         match='cars_test/00002.jpg is missing .*: delete',
     ):
         script.prepare(str(cars), str(cars))
+
+
+@pytest.fixture
+def cars_copy(tmp_path):
+    """The public copy: 2 classes of 20 images, red and blue swapped."""
+    folder = tmp_path / 'copy'
+    (folder / 'cars_train').mkdir(parents=True)
+    names = np.array([['A/C 1'], ['B 2']], object)
+    savemat(folder / 'cars_meta.mat', {'class_names': names.reshape(1, 2)})
+    labels = [1 + i % 2 for i in range(40)]
+    (folder / 'train_perfect_preds.txt').write_text(
+        ''.join(f'{label}\n' for label in labels)
+    )
+    for i in range(1, 41):
+        image = Image.new('RGB', (40, 30), (0, 0, 250))  # it was red
+        image.save(folder / 'cars_train' / f'{i:05d}.jpg')
+    return folder
+
+
+def test_cars_by_class(load, cars_copy, tmp_path, monkeypatch, capsys):
+    script = load('cars_by_class')
+    monkeypatch.setattr(script, 'NUM_IMAGES', 40)
+    found = []
+    for out in (tmp_path / 'first', tmp_path / 'again'):
+        argv = ['cars_by_class.py', str(cars_copy), str(out)]
+        monkeypatch.setattr(sys, 'argv', [*argv, '--short-side', '12'])
+        script.main()
+        found.append(sorted(files(out)))
+    assert found[0] == found[1]  # one split for all
+    assert "'train': 24, 'val': 6, 'test': 10" in capsys.readouterr().out
+    assert {path.split('/')[1] for path in found[0]} == {'A-C 1', 'B 2'}
+    with Image.open(tmp_path / 'first' / found[0][0]) as image:
+        assert image.size == (16, 12)
+        red, green, blue = image.getpixel((8, 6))
+    assert red > 200 and max(green, blue) < 50
+
+
+def test_cars_by_class_takes_every_nth(load, cars_copy, tmp_path, monkeypatch):
+    script = load('cars_by_class')
+    monkeypatch.setattr(script, 'NUM_IMAGES', 40)
+    out = tmp_path / 'out'
+    argv = ['cars_by_class.py', str(cars_copy), str(out), '--every', '2']
+    monkeypatch.setattr(sys, 'argv', argv)
+    script.main()
+    assert {path.split('/')[1] for path in files(out)} == {'A-C 1'}
+
+
+def test_cars_by_class_counts_labels(load, cars_copy):
+    with pytest.raises(ValueError, match='40 images in 2 classes instead'):
+        load('cars_by_class').read_labels(str(cars_copy))
 
 
 def outside():

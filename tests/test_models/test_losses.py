@@ -60,6 +60,32 @@ def test_tdp_loss_is_the_distance_of_eval_features(model, views):
     torch.testing.assert_close(loss, expected)
 
 
+def pull(loss, views):
+    """Norm of a loss's gradient at the SR image."""
+    (gradient,) = torch.autograd.grad(loss, views['sr'], retain_graph=True)
+    return gradient.norm()
+
+
+@pytest.mark.parametrize('scale', [1.0, 1000.0])
+def test_balanced_tdp_pulls_as_told_whatever_the_features(model, views, scale):
+    pixel = pull(PixelLoss()(model, views)['loss_pixel'], views)
+    found = TDPLoss(weights=[scale], balance=0.5)(model, views)
+    torch.testing.assert_close(
+        pull(found['loss_tdp'], views), 0.5 * pixel, rtol=1e-3, atol=0
+    )
+    plain = TDPLoss()(model, views)['loss_tdp']
+    torch.testing.assert_close(
+        found['loss_tdp'], found['tdp_weight'] * scale * plain
+    )
+    assert not found['tdp_weight'].requires_grad
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_balanced_tdp_needs_no_gradient_in_a_dry_run(model, views):
+    with torch.no_grad():
+        assert list(TDPLoss(balance=1.0)(model, views)) == ['loss_tdp']
+
+
 def test_tdp_loss_leaves_batch_norm_alone_and_runs_no_head(model, views):
     ran = []
     model.task_model.decode_head.register_forward_hook(

@@ -11,7 +11,8 @@ from paper_tables import CONFIGS, DATASETS
 
 def setup_of(pattern: str) -> str:
     """Task network and data, as in the names of configs."""
-    found = re.search(r'sr4ir_(.+)_\{\}\.py$', pattern)
+    # not of the folder, which may be called sr4ir_mm
+    found = re.fullmatch(r'sr4ir_(.+)_\{\}\.py', osp.basename(pattern))
     if not found:
         raise SystemExit(
             f'--dataset {pattern}: expected one of {", ".join(DATASETS)}, or '

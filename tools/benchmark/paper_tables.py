@@ -222,6 +222,16 @@ TABLES = {
             },
         },
     ),
+    'balance': dict(
+        source='not in the paper',
+        metrics=('task', 'LPIPS', 'PSNR'),
+        rows={
+            'without TDP': 'ablations/without-tdp_{setup}_{scale}',
+            'balanced TDP': 'ablations/balanced-tdp_{setup}_{scale}',
+            'SR4IR': SR4IR,
+        },
+        paper={('voc-seg', 'x8'): {}, ('cars', 'x8'): {}},
+    ),
     'views': dict(
         source='Table 5',
         metrics=('task',),

@@ -17,7 +17,7 @@ import time
 from datetime import timedelta
 from itertools import product
 from statistics import mean
-from typing import IO, Dict, List, NamedTuple
+from typing import IO, Dict, List, NamedTuple, Optional
 
 import mmengine
 from derive_config import locate, setup_of, shrink
@@ -58,6 +58,14 @@ def parse_args() -> argparse.Namespace:
         "{} for x4, x8, x4_swinir and x8_swinir, e.g. 'my/sr4ir_{}.py' "
         "(default: the paper's)",
     )
+    parser.add_argument(
+        '--scales', nargs='+', help='some of x2, x4 and x8 (default: all)'
+    )
+    parser.add_argument(
+        '--rows',
+        nargs='+',
+        help="some of the table's rows, such as 'L -> T' (default: all)",
+    )
     parser.add_argument('--seeds', nargs='+', type=int, default=[200])
     parser.add_argument(
         '--budget',
@@ -84,7 +92,24 @@ def parse_args() -> argparse.Namespace:
             )
         scales = sorted({scale for _, scale in args.columns})
         args.columns = list(product(args.dataset, scales))
+    known = list(dict.fromkeys(scale for _, scale, *_ in args.columns))
+    args.scales = choose(parser, '--scales', args.scales, known)
+    args.columns = [c for c in args.columns if c[1] in args.scales]
+    rows = list(TABLES[args.table]['rows'])
+    args.rows = choose(parser, '--rows', args.rows, rows)
     return args
+
+
+def choose(
+    parser: argparse.ArgumentParser,
+    option: str,
+    wanted: Optional[List[str]],
+    known: List[str],
+) -> List[str]:
+    for name in wanted or []:
+        if name not in known:
+            parser.error(f'{option}: {name!r} is none of {known}.')
+    return wanted or known
 
 
 def plan(row, pattern: str, scale: str, seed: int, root: str) -> List[Run]:
@@ -220,7 +245,8 @@ def fill(args: argparse.Namespace, lock: IO) -> None:
     for column in args.columns:
         dataset, scale, *_ = column
         pattern = DATASETS.get(dataset, dataset)
-        for row, what in TABLES[args.table]['rows'].items():
+        for row in args.rows:
+            what = TABLES[args.table]['rows'][row]
             plans = [
                 plan(what, pattern, scale, seed, args.work_dir)
                 for seed in args.seeds

@@ -1,5 +1,6 @@
 from typing import Dict, Optional, Sequence, Union
 
+import torch
 from torch import Tensor
 
 from sr4ir_mm.registry import MODELS
@@ -32,6 +33,7 @@ class TDPLoss(Loss):
         taps: Sequence[Union[int, str]] = (-1,),
         weights: Optional[Sequence[float]] = None,
         criterion: str = 'l1',
+        balance: Optional[float] = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
@@ -51,15 +53,33 @@ class TDPLoss(Loss):
         self.taps = taps
         self.weights = [check_weight(w, 'TDPLoss.weights') for w in weights]
         self.criterion = get_criterion(criterion)
+        self.balance = balance
 
     def forward(self, model, views) -> Dict[str, Tensor]:
-        """``loss_tdp``; see :class:`Loss`."""
+        """``loss_tdp``, and, if it is balanced, ``tdp_weight``; see
+        :class:`Loss`."""
         # HR first: its passing maps are gone when the graph of SR is there.
         hr = model.features(views, 'hr', self.taps)
         sr = model.features(views, 'sr', self.taps)
-        return dict(
-            loss_tdp=sum(
-                weight * self.criterion(*pair)
-                for weight, *pair in zip(self.weights, sr, hr)
-            )
+        loss = sum(
+            weight * self.criterion(*pair)
+            for weight, *pair in zip(self.weights, sr, hr)
         )
+        # a dry run has no gradients
+        if self.balance is None or not torch.is_grad_enabled():
+            return dict(loss_tdp=loss)
+        weight = self.balance * _relative_pull(loss, views['sr'])
+        return dict(loss_tdp=weight * loss, tdp_weight=weight)
+
+
+def _relative_pull(loss: Tensor, image: Tensor) -> Tensor:
+    """Norm of an L1 loss's gradient at an image, by that of ``loss``.
+
+    Args:
+        loss (Tensor): A scalar that depends on the image.
+        image (Tensor): RGB in [0, 1], (N, 3, H, W).
+    """
+    (gradient,) = torch.autograd.grad(loss, image, retain_graph=True)
+    norm = gradient.float().norm()
+    # each element of the other's gradient is 1 / n
+    return image.numel() ** -0.5 / norm.clamp(min=1e-12)

@@ -1,0 +1,107 @@
+"""The scripts of tools/analysis_tools on runs and networks that are tiny."""
+
+import csv
+import sys
+
+import mmengine
+import pytest
+from mmengine.config import Config
+from tiny import SR4IR, build_model, make_batch
+
+sys.path[:0] = ['tools/analysis_tools']
+import collect_runs  # noqa: E402
+import gradient_ratio  # noqa: E402
+
+
+def test_gradients_at_the_sr_image():
+    model = build_model()
+    rows = gradient_ratio.measure(model, [make_batch()] * 3, batches=2)
+    assert list(rows) == ['PixelLoss', 'TDPLoss']
+    norm, ratio, cosine = rows['PixelLoss']
+    # that of a mean of 2x3x32x32 absolute differences
+    assert norm == pytest.approx((2 * 3 * 32 * 32) ** -0.5, rel=1e-3)
+    assert (ratio, cosine) == pytest.approx((1, 1), rel=1e-3)
+    assert rows['TDPLoss'][0] == pytest.approx(rows['TDPLoss'][1] * norm)
+    assert all(p.requires_grad for p in model.parameters())
+
+
+def test_balanced_loss_has_its_ratio():
+    phases = mmengine.ConfigDict(phases=SR4IR).to_dict()['phases']
+    phases[0]['losses'][1]['balance'] = 2.0
+    model = build_model(phases=phases)
+    rows = gradient_ratio.measure(model, [make_batch()], batches=1)
+    assert rows['TDPLoss'][1] == pytest.approx(2, rel=1e-3)
+
+
+def test_without_pixel_loss():
+    with pytest.raises(ValueError, match='no phase has a PixelLoss'):
+        gradient_ratio.measure(
+            build_model(phases=SR4IR[1:]), [make_batch()], batches=1
+        )
+
+
+# ------------------------------------------------------------- collected runs
+
+SPLIT = [
+    dict(name='sr', trains='sr_net', losses=[], end=0.5),
+    dict(name='task', trains='task_model', losses=[], begin=0.5),
+]
+
+
+@pytest.fixture
+def work_dir(tmp_path):
+    """Two seeds of S -> T and SR4IR, one of the oracle, one not finished."""
+
+    def write(name, seed, task, psnr, phases=SPLIT, iters=200):
+        folder = tmp_path / 'work' / name
+        mmengine.mkdir_or_exist(folder / f'seed_{seed}')
+        cfg = dict(model=dict(phases=phases), train_cfg=dict(max_iters=iters))
+        Config(cfg).dump(folder / f'seed_{seed}.py')
+        metrics = {'mIoU': task, 'sr/PSNR': psnr, 'sr/SSIM': 0.5}
+        mmengine.dump(
+            dict(metrics=metrics, seconds=60.2),
+            folder / f'seed_{seed}' / 'results.json',
+        )
+
+    write('s2t_net_data_x8', 0, 40.0, 20.0)
+    write('s2t_net_data_x8', 1, 42.0, 21.0)
+    write('sr4ir_net_data_x8', 0, 44.0, 19.0, SR4IR, 100)
+    write('sr4ir_net_data_x8', 1, 45.0, 19.0, SR4IR, 100)
+    write('h2t_net_data', 0, 60.0, float('inf'), SR4IR[1:], 100)
+    mmengine.mkdir_or_exist(tmp_path / 'work' / 'l2t_net_data_x8' / 'seed_0')
+    return tmp_path / 'work'
+
+
+def test_runs_are_collected(work_dir, tmp_path, monkeypatch):
+    page = tmp_path / 'page.md'
+    page.write_text('A\n<!-- table net_data_x8 -->\nold\n<!-- end -->\nB\n')
+    out = tmp_path / 'out'
+    argv = ['collect', str(work_dir), '--out', str(out), '--page', str(page)]
+    monkeypatch.setattr(sys, 'argv', argv)
+    collect_runs.main()
+    with open(out / 'runs.csv') as file:
+        rows = list(csv.DictReader(file))
+    assert [(r['method'], r['seed']) for r in rows] == [
+        ('h2t', '0'),
+        ('s2t', '0'),
+        ('s2t', '1'),
+        ('sr4ir', '0'),
+        ('sr4ir', '1'),
+    ]
+    assert rows[1]['task'] == '40.0' and rows[1]['seconds'] == '60'
+    for row in rows[1:]:  # the same number of updates of each network
+        assert (row['sr_updates'], row['task_updates']) == ('100', '100')
+    text = page.read_text()
+    assert 'old' not in text and text.startswith('A\n') and '\nB\n' in text
+    lines = [line for line in text.split('\n') if line.startswith('|')]
+    assert lines[2].startswith('| H -> T | 60.00 | inf |')
+    assert lines[3].startswith('| S -> T | 41.00 ± 1.41 | 20.50 ± 0.71 |')
+    assert lines[4].startswith('| SR4IR | 44.50 ± 0.71 | 19.00 ± 0.00 |')
+    assert (out / 'net_data_x8.png').stat().st_size > 1000
+
+
+def test_no_finished_run(tmp_path, monkeypatch):
+    argv = ['collect', str(tmp_path), '--out', str(tmp_path)]
+    monkeypatch.setattr(sys, 'argv', argv)
+    with pytest.raises(SystemExit, match='No finished run'):
+        collect_runs.main()

@@ -1,0 +1,257 @@
+"""What runs of ``run_table.py`` came to: ``python
+tools/analysis_tools/collect_runs.py WORK_DIR ... --out docs/en/results``.
+
+Writes ``runs.csv``, a line for every finished run, and for each data set and
+scale a table (mean ± standard deviation over seeds) and a plot of the task
+metric against PSNR. With ``--page``, tables also go into a page, between
+``<!-- table NAME -->`` and ``<!-- end -->``.
+"""
+
+import argparse
+import csv
+import os.path as osp
+import re
+from glob import glob
+from statistics import mean, stdev
+from typing import Dict, List
+
+import mmengine
+from matplotlib.figure import Figure
+from mmengine.config import Config
+
+# The toolboxes' metrics, the name in our tables, and the factor to percent.
+TASK_METRICS = {
+    'mIoU': ('mIoU', 1),
+    'coco/bbox_mAP': ('mAP', 100),
+    'accuracy/top1': ('top-1', 1),
+}
+IMAGE_METRICS = ('PSNR', 'SSIM', 'LPIPS')
+# Prefixes of the configs' names, in the order of the tables.
+METHODS = {
+    'h2t': 'H -> T',
+    'l2t': 'L -> T',
+    'sr': 'S',
+    's2t': 'S -> T',
+    't2s': 'T -> S',
+    'joint': 'S + T',
+    'sr4ir': 'SR4IR',
+    'without-tdp': 'SR4IR without TDP',
+    'balanced-tdp': 'SR4IR, TDP balanced',
+    'perceptual-fixed': 'SR4IR, TDP by a fixed T',
+    'perceptual-joint': 'SR4IR, joint',
+    'views-sr': 'SR4IR, views SR',
+    'views-hr': 'SR4IR, views HR',
+    'views-sr-hr': 'SR4IR, views SR + HR',
+}
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('work_dirs', nargs='+')
+    parser.add_argument('--out', required=True, help='folder to write to')
+    parser.add_argument('--page', help='Markdown file to put the tables into')
+    return parser.parse_args()
+
+
+# ----------------------------------------------------------------------- runs
+
+
+def read_run(path: str) -> dict:
+    """A finished run, from its ``results.json``."""
+    folder, seed = osp.split(osp.dirname(path))
+    cfg = Config.fromfile(f'{osp.dirname(path)}.py')
+    results = mmengine.load(path)
+    metrics = results['metrics']
+    # a run on the networks of others is called `CONFIG_on_OTHER`
+    name = osp.basename(folder).split('_on_')[0]
+    method, setup, scale = re.fullmatch(
+        r'([^_]+)_(.+?)(?:_(x\d+))?', name
+    ).groups()
+    task, factor = next(v for k, v in TASK_METRICS.items() if k in metrics)
+    value = metrics[next(k for k in TASK_METRICS if k in metrics)] * factor
+    return dict(
+        setup=setup,
+        scale=scale or '',
+        method=method,
+        seed=int(seed[5:]),
+        metric=task,
+        task='' if method == 'sr' else round(value, 4),
+        **{
+            name: round(metrics[f'sr/{name}'], 4)
+            if f'sr/{name}' in metrics
+            else ''
+            for name in IMAGE_METRICS
+        },
+        sr_updates=updates(cfg, 'sr_net'),
+        task_updates=updates(cfg, 'task_model'),
+        seconds=round(results['seconds']),
+        work_dir=osp.basename(osp.dirname(folder)),
+    )
+
+
+def updates(cfg: Config, network: str) -> int:
+    """How often a network is updated in a training."""
+    loop = cfg.train_cfg
+    length = loop.get('max_iters') or loop.max_epochs
+    return sum(
+        round(length * (phase.get('end', 1) - phase.get('begin', 0)))
+        for phase in cfg.model.phases
+        if network in phase.trains
+    )
+
+
+def read_runs(work_dirs: List[str]) -> List[dict]:
+    paths = [
+        path
+        for work_dir in work_dirs
+        for path in glob(osp.join(work_dir, '*', 'seed_*', 'results.json'))
+    ]
+    order = list(METHODS)
+
+    def key(run: dict) -> tuple:
+        method = run['method']
+        known = order.index(method) if method in order else len(order)
+        return run['setup'], run['scale'], known, method, run['seed']
+
+    return sorted(map(read_run, paths), key=key)
+
+
+# --------------------------------------------------------------------- tables
+
+
+def columns(runs: List[dict]) -> Dict[str, Dict[str, List[dict]]]:
+    """Runs by data set and scale, then by method. The oracle, which knows no
+    scale, is in all tables of its data set."""
+    tables = {}
+    for run in runs:
+        if run['scale']:
+            name = f'{run["setup"]}_{run["scale"]}'
+            tables.setdefault(name, {})
+    for name, methods in tables.items():
+        for run in runs:
+            own = f'{run["setup"]}_{run["scale"]}'.rstrip('_')
+            if own == name or (
+                not run['scale'] and name.rpartition('_')[0] == own
+            ):
+                methods.setdefault(run['method'], []).append(run)
+    order = list(METHODS)
+    return {
+        name: dict(
+            sorted(
+                methods.items(),
+                key=lambda item: (
+                    order.index(item[0]) if item[0] in order else len(order)
+                ),
+            )
+        )
+        for name, methods in tables.items()
+    }
+
+
+def summary(runs: List[dict], key: str, digits: int) -> str:
+    values = [run[key] for run in runs if run[key] != '']
+    if not values:
+        return ''
+    if values[0] == float('inf'):
+        return 'inf'
+    text = f'{mean(values):.{digits}f}'
+    if len(values) > 1:
+        text += f' ± {stdev(values):.{digits}f}'
+    return text
+
+
+def write_table(methods: Dict[str, List[dict]]) -> str:
+    """A table in Markdown."""
+    metric = next(iter(methods.values()))[0]['metric']
+    head = [
+        '',
+        f'{metric}, %',
+        'PSNR, dB',
+        'SSIM',
+        'LPIPS',
+        'updates S / T',
+        's',
+        'seeds',
+    ]
+    rows = [head, ['---'] * len(head)]
+    for method, runs in methods.items():
+        first = runs[0]
+        rows.append(
+            [
+                METHODS.get(method, method),
+                summary(runs, 'task', 2),
+                summary(runs, 'PSNR', 2),
+                summary(runs, 'SSIM', 3),
+                summary(runs, 'LPIPS', 3),
+                f'{first["sr_updates"]} / {first["task_updates"]}',
+                f'{mean(run["seconds"] for run in runs):.0f}',
+                str(len(runs)),
+            ]
+        )
+    if not any(row[4] for row in rows[2:]):
+        rows = [row[:4] + row[5:] for row in rows]
+    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+
+
+def draw(title: str, methods: Dict[str, List[dict]]) -> Figure:
+    """The task metric against PSNR: a point for every run, a cross for the
+    mean of a method; the oracle, without PSNR, is a line."""
+    figure = Figure(figsize=(5.5, 4), layout='constrained')
+    ax = figure.subplots()
+    for i, (method, runs) in enumerate(methods.items()):
+        points = [
+            (run['PSNR'], run['task']) for run in runs if run['task'] != ''
+        ]
+        if not points:
+            continue
+        x, y = zip(*points)
+        style = dict(color=f'C{i}', label=METHODS.get(method, method))
+        if x[0] in ('', float('inf')):
+            ax.axhline(mean(y), linestyle='--', **style)
+            continue
+        ax.plot(x, y, 'o', alpha=0.4, color=f'C{i}')
+        ax.plot(mean(x), mean(y), 'P', markersize=10, **style)
+    metric = next(iter(methods.values()))[0]['metric']
+    ax.set(title=title, xlabel='PSNR, dB', ylabel=f'{metric}, %')
+    ax.grid(alpha=0.3)
+    ax.legend(fontsize=8)
+    return figure
+
+
+def fill_page(path: str, tables: Dict[str, str]) -> None:
+    """Put tables into a page, in place of those that are there."""
+    with open(path) as file:
+        text = file.read()
+    for name, table in tables.items():
+        text = re.sub(
+            rf'(<!-- table {re.escape(name)} -->\n).*?(<!-- end -->)',
+            lambda match, table=table: f'{match[1]}{table}\n{match[2]}',
+            text,
+            flags=re.S,
+        )
+    with open(path, 'w') as file:
+        file.write(text)
+
+
+def main() -> None:
+    args = parse_args()
+    runs = read_runs(args.work_dirs)
+    if not runs:
+        raise SystemExit(f'No finished run in {" ".join(args.work_dirs)}.')
+    mmengine.mkdir_or_exist(args.out)
+    with open(osp.join(args.out, 'runs.csv'), 'w', newline='') as file:
+        writer = csv.DictWriter(file, runs[0], lineterminator='\n')
+        writer.writeheader()
+        writer.writerows(runs)
+    tables = {}
+    for name, methods in columns(runs).items():
+        tables[name] = write_table(methods)
+        print(f'\n{name}\n\n{tables[name]}')
+        path = osp.join(args.out, f'{name}.png')
+        draw(name, methods).savefig(path, dpi=120)
+    if args.page:
+        fill_page(args.page, tables)
+
+
+if __name__ == '__main__':
+    main()
