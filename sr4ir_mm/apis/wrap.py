@@ -295,6 +295,7 @@ def _wrap_runtime(cfg) -> None:
     cfg['custom_imports'] = ConfigDict(
         imports, imports=['sr4ir_mm', *(m for m in modules if m != 'sr4ir_mm')]
     )
+    cfg['runner_type'] = 'sr4ir_mm.Runner'
     cfg['model_wrapper_cfg'] = ConfigDict(
         type='MMDistributedDataParallel',
         find_unused_parameters=True,

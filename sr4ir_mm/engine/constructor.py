@@ -44,15 +44,17 @@ class NetworkOptimWrapperConstructor:
             ValueError: If it has no network of such a name.
         """
         model = model.module if is_model_wrapper(model) else model
+        networks = {k: v for k, v in model.named_children() if v is not None}
         for name in self.cfgs:
-            if name not in model.networks:
+            if name not in networks:
+                names = getattr(model, 'networks', networks)
                 raise ValueError(
                     f'optim_wrapper.{name}: there is no such network, but '
-                    f'{" and ".join(model.networks)}.'
+                    f'{" and ".join(names)}.'
                 )
         return OptimWrapperDict(
             **{
-                name: build_optim_wrapper(model.networks[name], cfg)
+                name: build_optim_wrapper(networks[name], cfg)
                 for name, cfg in self.cfgs.items()
             }
         )

@@ -85,28 +85,16 @@ class SRTaskModel(PhasedModel):
         pretrained: None = None,
         train_cfg: None = None,
     ) -> None:
-        if view not in ('sr', 'bilinear', 'hr', 'shared'):
-            raise ValueError(
-                f"model.view={view!r}: expected 'sr', 'bilinear', 'hr' or "
-                "'shared', which the task model can predict from."
-            )
-        if not isinstance(scale, int) or scale < 1:
-            raise ValueError(
-                f'model.scale={scale!r}: expected a whole number, 1 or more.'
-            )
-        if tile is not None and (not isinstance(tile, int) or tile < 1):
-            raise ValueError(
-                f'model.tile={tile!r}: expected LR pixels, or None.'
-            )
         require_package(
             self.toolbox, self.toolbox_package, type(self).__name__
         )
+        _check_arguments(view, scale, tile, sr_net)
         task_model = dict(task_model)
         task_model.setdefault('_scope_', self.toolbox)
         if data_preprocessor is not None:
             task_model.setdefault('data_preprocessor', data_preprocessor)
         network = MODELS.build(task_model)
-        self._check_task_model(network)
+        _check_task_model(network, self)
         swaps = swaps_channels(task_model.get('data_preprocessor'))
         image_space = ImageSpace(
             network.data_preprocessor,
@@ -126,19 +114,6 @@ class SRTaskModel(PhasedModel):
         self.cqmix = TRANSFORMS.build(cqmix)
         convert_conv2d_weight_memory_format(self, LAYOUT)
         self.set_phases(phases)
-        if view in ('sr', 'shared') and sr_net is None:
-            raise ValueError(
-                f'model.view={view!r}, but model.sr_net is not set.'
-            )
-
-    def _check_task_model(self, task_model: nn.Module) -> None:
-        bases = [base.__name__ for base in type(task_model).__mro__]
-        if self.task_model_base not in bases:
-            raise ValueError(
-                f'model.task_model.type={bases[0]}: {type(self).__name__} '
-                f'takes any {self.task_model_base} of {self.toolbox}, which '
-                'reads single images and predicts their labels.'
-            )
 
     @property
     def image_space(self) -> ImageSpace:
@@ -285,4 +260,32 @@ class SRTaskModel(PhasedModel):
             taps,
             views.task_input(view),
             self.task_samples(views),
+        )
+
+
+def _check_arguments(
+    view: str, scale: int, tile: Optional[int], sr_net: Optional[dict]
+) -> None:
+    if view not in ('sr', 'bilinear', 'hr', 'shared'):
+        raise ValueError(
+            f"model.view={view!r}: expected 'sr', 'bilinear', 'hr' or "
+            "'shared', which the task model can predict from."
+        )
+    if not isinstance(scale, int) or scale < 1:
+        raise ValueError(
+            f'model.scale={scale!r}: expected a whole number, 1 or more.'
+        )
+    if tile is not None and (not isinstance(tile, int) or tile < 1):
+        raise ValueError(f'model.tile={tile!r}: expected LR pixels, or None.')
+    if view in ('sr', 'shared') and sr_net is None:
+        raise ValueError(f'model.view={view!r}, but model.sr_net is not set.')
+
+
+def _check_task_model(task_model: nn.Module, wrapper: SRTaskModel) -> None:
+    bases = [base.__name__ for base in type(task_model).__mro__]
+    if wrapper.task_model_base not in bases:
+        raise ValueError(
+            f'model.task_model.type={bases[0]}: {type(wrapper).__name__} '
+            f'takes any {wrapper.task_model_base} of {wrapper.toolbox}, which '
+            'reads single images and predicts their labels.'
         )

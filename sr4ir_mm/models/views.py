@@ -97,8 +97,6 @@ class Views:
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._made:
             view = getattr(self, f'_make_{name}')()
-            # pictures stay exact in mixed precision, too
-            view = view.to(self.inputs.dtype)
             self._made[name] = view.contiguous(memory_format=LAYOUT)
         return self._made[name]
 
@@ -218,7 +216,7 @@ class Views:
                 f'{tuple(sr.shape)}: expected RGB, larger by model.scale='
                 f'{scale}.'
             )
-        return sr
+        return sr.to(lr.dtype)  # pictures are exact, in mixed precision too
 
     def _make_shared(self) -> Tensor:
         if not shares_layers(self.model.sr_net):

@@ -59,7 +59,7 @@ def super_resolve(network: nn.Module, lr: Tensor, **kwargs) -> Tensor:
         'coordinate networks go into sr4ir_mm.LIIF.'
     )
     run = network
-    if network.with_cp and torch.is_grad_enabled():
+    if getattr(network, 'with_cp', False) and torch.is_grad_enabled():
         # its own maps are made again when those of the task model, which lie
         # behind it, are gone
         run = partial(checkpoint, network, use_reentrant=False)

@@ -36,9 +36,12 @@ class EDSRNet(edsr.EDSRNet):
         *stages, last = self.upsample
         for stage in stages:
             x = stage(x)
-        sr = conv_shuffle_conv(
-            x, last.upsample_conv, self.conv_last, last.scale_factor
-        )
+        if torch.jit.is_tracing():  # a graph shows the network as defined
+            sr = self.conv_last(last(x))
+        else:
+            sr = conv_shuffle_conv(
+                x, last.upsample_conv, self.conv_last, last.scale_factor
+            )
         return sr * std + mean
 
 
