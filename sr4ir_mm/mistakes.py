@@ -25,7 +25,7 @@ _READ = (
 _LONG = 1000  # characters; what is longer is in the log
 
 # Keys of any part that has a type.
-_OF_ALL = ('_delete_', '_scope_', 'init_cfg')
+_OF_ALL = ('_delete_', '_scope_', 'init_cfg', 'with_cp')
 
 
 @contextmanager

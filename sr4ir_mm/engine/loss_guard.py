@@ -134,7 +134,7 @@ def _describe(
     ] or [f'loss is {losses["loss"].item()}']
     return (
         f'Iteration {iteration}, phase {phase!r}: {_few(found, 3)}, for the '
-        f'images {_few(list(map(str, files)), 8)}.'
+        f'images {_few(list(map(str, files)), 4)}.'
     )
 
 

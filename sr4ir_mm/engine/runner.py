@@ -82,11 +82,10 @@ class Runner(mmengine.runner.Runner):
         """Build a data loader that names what is wrong with its data."""
         try:
             loader = super().build_dataloader(dataloader, *args, **kwargs)
-        except (KeyError, TypeError, AttributeError):
-            raise  # of the config
         except Exception as error:
             cfg = dataloader['dataset'] if isinstance(dataloader, dict) else 0
-            if not isinstance(cfg, dict):
+            of_config = re.search(r'registry|keyword argument', str(error))
+            if of_config or not isinstance(cfg, dict):
                 raise
             raise unreadable(cfg, error) from error
         check_dataset(loader.dataset, self._inner_model)
