@@ -49,7 +49,7 @@ MISTAKES = [
     (
         dict(
             optim_wrapper=dict(
-                constructor='mmagic.MultiOptimWrapperConstructor',
+                constructor='sr4ir_mm.NetworkOptimWrapperConstructor',
                 sr_net=dict(optimizer=dict(type='Adem', lr=1)),
                 task_model=dict(optimizer=dict(type='SGD', lr=1)),
             )

@@ -290,15 +290,12 @@ def _to_zero(schedules: Union[dict, List[dict]]) -> List[dict]:
 def _wrap_runtime(cfg) -> None:
     """What `_base_/plugin.py` has, panels, and image metrics."""
     imports = cfg.get('custom_imports') or dict(imports=[])
+    for key, value in _read('plugin', '.').items():
+        cfg[key] = value
     modules = imports['imports']
     modules = [modules] if isinstance(modules, str) else list(modules)
     cfg['custom_imports'] = ConfigDict(
-        imports, imports=['sr4ir_mm', *(m for m in modules if m != 'sr4ir_mm')]
-    )
-    cfg['model_wrapper_cfg'] = ConfigDict(
-        type='MMDistributedDataParallel',
-        find_unused_parameters=True,
-        broadcast_buffers=False,
+        imports, imports=[*cfg['custom_imports']['imports'], *modules]
     )
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     hooks['visualization'] = dict(type='sr4ir_mm.SRVisualizationHook')
