@@ -117,6 +117,12 @@ def _read(path: str, folder: str = '') -> Config:
 
 def _check(cfg, scope: Optional[str], name: str) -> None:
     """Raise ValueError for what cannot be wrapped."""
+    for key in ('model', 'optim_wrapper', 'train_cfg'):
+        if not cfg.get(key):
+            raise ValueError(
+                f'wrap: {name} has no {key}, so it is not for training: take '
+                f'another config of this family, or add {key} to it.'
+            )
     if scope not in WRAPPERS:
         raise ValueError(
             f'wrap: {name} has default_scope={scope!r}: expected that of '
@@ -125,12 +131,6 @@ def _check(cfg, scope: Optional[str], name: str) -> None:
     kind = str(cfg.get('model', {}).get('type'))
     if kind.startswith('sr4ir_mm.'):
         raise ValueError(f'wrap: the model of {name} is a {kind} already.')
-    for key in ('model', 'optim_wrapper', 'train_cfg'):
-        if not cfg.get(key):
-            raise ValueError(
-                f'wrap: {name} has no {key}, so it is not for training: take '
-                f'another config of this family, or add {key} to it.'
-            )
 
 
 def _sr_options(sr_net) -> tuple:
