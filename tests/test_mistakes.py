@@ -38,7 +38,7 @@ MISTAKES = [
     ),
     (
         sr_net(type='EDSRNet'),
-        r"^model.sr_net.type='EDSRNet': .*did you mean 'mmagic.EDSRNet'"
+        r"^model.sr_net.type='EDSRNet': .*did you mean .*'mmagic.EDSRNet'"
         r".*default_scope='mmseg' needs its prefix",
     ),
     (sr_net(mid_chanels=4), r'^model.sr_net.mid_chanels: .*mid_channels\?'),
@@ -49,7 +49,7 @@ MISTAKES = [
     (
         dict(
             optim_wrapper=dict(
-                constructor='mmagic.MultiOptimWrapperConstructor',
+                constructor='sr4ir_mm.NetworkOptimWrapperConstructor',
                 sr_net=dict(optimizer=dict(type='Adem', lr=1)),
                 task_model=dict(optimizer=dict(type='SGD', lr=1)),
             )

@@ -78,6 +78,6 @@ def test_table(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, 'argv', args)
     main()
     text = page.read_text()
-    assert '| mmseg | 5 | 1 | 1 | 3 | 2 |' in text
+    assert '| mmseg | 53 | 5 | 1 | 1 | 3 | 2 |' in text
     assert '| mmseg | e | `None` | **ours**: Ours: y |' in text
     assert 'fails alone: Z: \\|' in text and '**mmseg** (2): a, b.' in text

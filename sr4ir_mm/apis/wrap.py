@@ -117,6 +117,12 @@ def _read(path: str, folder: str = '') -> Config:
 
 def _check(cfg, scope: Optional[str], name: str) -> None:
     """Raise ValueError for what cannot be wrapped."""
+    for key in ('model', 'optim_wrapper', 'train_cfg'):
+        if not cfg.get(key):
+            raise ValueError(
+                f'wrap: {name} has no {key}, so it is not for training: take '
+                f'another config of this family, or add {key} to it.'
+            )
     if scope not in WRAPPERS:
         raise ValueError(
             f'wrap: {name} has default_scope={scope!r}: expected that of '
@@ -125,12 +131,6 @@ def _check(cfg, scope: Optional[str], name: str) -> None:
     kind = str(cfg.get('model', {}).get('type'))
     if kind.startswith('sr4ir_mm.'):
         raise ValueError(f'wrap: the model of {name} is a {kind} already.')
-    for key in ('model', 'optim_wrapper', 'train_cfg'):
-        if not cfg.get(key):
-            raise ValueError(
-                f'wrap: {name} has no {key}, so it is not for training: take '
-                f'another config of this family, or add {key} to it.'
-            )
 
 
 def _sr_options(sr_net) -> tuple:
@@ -290,16 +290,12 @@ def _to_zero(schedules: Union[dict, List[dict]]) -> List[dict]:
 def _wrap_runtime(cfg) -> None:
     """What `_base_/plugin.py` has, panels, and image metrics."""
     imports = cfg.get('custom_imports') or dict(imports=[])
+    for key, value in _read('plugin', '.').items():
+        cfg[key] = value
     modules = imports['imports']
     modules = [modules] if isinstance(modules, str) else list(modules)
     cfg['custom_imports'] = ConfigDict(
-        imports, imports=['sr4ir_mm', *(m for m in modules if m != 'sr4ir_mm')]
-    )
-    cfg['runner_type'] = 'sr4ir_mm.Runner'
-    cfg['model_wrapper_cfg'] = ConfigDict(
-        type='MMDistributedDataParallel',
-        find_unused_parameters=True,
-        broadcast_buffers=False,
+        imports, imports=[*cfg['custom_imports']['imports'], *modules]
     )
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     hooks['visualization'] = dict(type='sr4ir_mm.SRVisualizationHook')

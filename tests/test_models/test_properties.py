@@ -33,6 +33,7 @@ class Enlarge(torch.nn.Module):
         super().__init__()
         self.scale = scale
         self.gain = torch.nn.Parameter(torch.ones(1))
+        self.with_cp = False  # as build_sr_net sets it
 
     def forward(self, lr):
         scale = self.scale

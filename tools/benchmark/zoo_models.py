@@ -71,13 +71,15 @@ def choose(toolbox: str, files: List[str]) -> Tuple[str, Config]:
         if cfg.get('default_scope') != toolbox or 'model' not in cfg:
             continue
         first = first or (path, cfg)
-        if cfg.get('optim_wrapper') and not other_task(cfg):
+        if not other_task(cfg):
             return path, cfg
     return first or (files[0], Config.fromfile(files[0]))
 
 
 def other_task(cfg: Config) -> Optional[str]:
     """Why a model is none of the toolbox's own task, if so."""
+    if not cfg.get('optim_wrapper') or not cfg.get('default_scope'):
+        return 'its configs are for others to build on: none trains'
     with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
         kind = registry.get(cfg.model.type)
     expected = getattr(models, WRAPPERS[cfg.default_scope]).task_model_base

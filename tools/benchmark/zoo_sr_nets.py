@@ -75,7 +75,7 @@ def try_network(
         _, sr_net, _ = _choose(files)
         init_default_scope('mmagic')
         network = MODELS.build(sr_net)
-        network(torch.rand(1, 3, 24, 32))
+        network(torch.rand(1, 3, *_lr_size(sr_net)))
 
     result = in_process(wrapped, seconds, memory)
     if 'error' in result:
@@ -101,6 +101,14 @@ def _choose(files: List[str]) -> tuple:
     return path, sr_net, scale
 
 
+def _lr_size(sr_net: dict) -> tuple:
+    """Networks for faces take one size."""
+    if sr_net['type'] == 'mmagic.DICNet':
+        return 16, 16
+    side = sr_net.get('in_size')
+    return (side, side) if side else (24, 32)
+
+
 def _try(sr_net: dict, scale: int, stage: Stage) -> None:
     cfg = Config(
         dict(
@@ -110,5 +118,5 @@ def _try(sr_net: dict, scale: int, stage: Stage) -> None:
             train_cfg=dict(type='IterBasedTrainLoop', max_iters=1),
         )
     )
-    size = 24 * scale, 32 * scale
+    size = tuple(side * scale for side in _lr_size(sr_net))
     train_and_predict('mmseg', cfg, size, stage, sr_net, scale)

@@ -138,18 +138,23 @@ def load(path: str) -> Dict[str, dict]:
     return {line['family']: line for line in lines}
 
 
-def sweep(toolbox: str, args: argparse.Namespace) -> None:
-    """Try all families of a toolbox that have no result yet."""
+def shipped(toolbox: str) -> Dict[str, list]:
+    """All families that a toolbox has, with their config files."""
     if toolbox == 'mmagic':
         from zoo_sr_nets import families
-        from zoo_sr_nets import try_network as attempt
     else:
         from zoo_models import families
+    return families(toolbox)
 
-        attempt = try_family
+
+def sweep(toolbox: str, args: argparse.Namespace) -> None:
+    """Try all families of a toolbox that have no result yet."""
+    attempt = try_family
+    if toolbox == 'mmagic':
+        from zoo_sr_nets import try_network as attempt
     path = osp.join(args.out, f'{toolbox}.jsonl')
     known = load(path)
-    for family, files in families(toolbox).items():
+    for family, files in shipped(toolbox).items():
         if args.family and family not in args.family:
             continue
         old = known.get(family)

@@ -4,7 +4,7 @@ import os.path as osp
 from datetime import date
 from typing import Dict, List
 
-from zoo_sweep import TOOLBOXES, load, verdict
+from zoo_sweep import TOOLBOXES, load, shipped, verdict
 
 HEAD = """# Every model of the toolboxes
 
@@ -19,14 +19,15 @@ python tools/benchmark/zoo_sweep.py --out FOLDER
 python tools/benchmark/zoo_sweep.py --out FOLDER --table docs/en/zoo.md
 ```
 
-*2 CPU cores, {date}.* A model is **of another task** if it is no
-segmentor, detector or classifier of images, or no SR network that takes one
-image. It **fails alone** if its config fails in its own toolbox here, too: on
-a CPU, offline, with random weights and made-up data. Of those that **train
-alone**, so many **pass** behind an SR network.
+*2 CPU cores, {date}.* The command goes on where it was stopped: not
+all families that there are may have been tried yet. A model is **of another
+task** if it is no segmentor, detector or classifier of images, or no SR
+network that takes one image. It **fails alone** if its config fails in its own
+toolbox here, too: on a CPU, offline, with random weights and made-up data. Of
+those that **train alone**, so many **pass** behind an SR network.
 
-| toolbox | families | of another task | fail alone | train alone | pass |
-| --- | --- | --- | --- | --- | --- |
+| toolbox | families | tried | another task | fail alone | train alone | pass |
+| --- | --- | --- | --- | --- | --- | --- |
 """
 OTHER = """
 ## What does not pass
@@ -58,6 +59,7 @@ def _counts(toolbox: str, found: Dict[str, dict]) -> str:
     passed, ours = kinds.count('passed'), kinds.count('ours')
     cells = (
         toolbox,
+        len(shipped(toolbox)),
         len(kinds),
         kinds.count('other'),
         kinds.count('bare'),

@@ -10,7 +10,7 @@ train_cfg = dict(
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 optim_wrapper = dict(
-    constructor='mmagic.MultiOptimWrapperConstructor',
+    constructor='sr4ir_mm.NetworkOptimWrapperConstructor',
     sr_net=dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=5e-4)),
     task_model=dict(
         type='OptimWrapper',
