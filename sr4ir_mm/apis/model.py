@@ -1,19 +1,17 @@
 import os.path as osp
-from pickle import UnpicklingError
-from typing import Dict, Optional, Union
-from zipfile import BadZipFile
+import re
+from typing import Optional, Union
+from urllib.error import URLError
 
 from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import CheckpointLoader
-from torch import Tensor
 
+from sr4ir_mm.engine.checkpoint_fit import describe_misfit, get_weights
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import MODELS
-
-MAX_NAMES = 3  # of weights, in an error
 
 
 def init_model(
@@ -38,8 +36,9 @@ def init_model(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the checkpoint cannot be read, is not of a model of this
-            package, or does not fit the config.
+        OSError: If the checkpoint cannot be fetched, or read safely.
+        ValueError: If it is not of a model of this package, or does not fit
+            the config.
     """
     file = _load_checkpoint(checkpoint)
     if config is None:
@@ -64,16 +63,9 @@ def _load_checkpoint(checkpoint: str) -> dict:
         raise FileNotFoundError(
             f'There is no checkpoint {checkpoint!r}.'
         ) from None
-    except (
-        OSError,
-        EOFError,
-        RuntimeError,
-        UnpicklingError,
-        BadZipFile,
-    ) as error:
-        raise ValueError(
-            f'Cannot read the checkpoint {checkpoint!r}, or not safely: '
-            f'{str(error) or "it is empty"}'
+    except URLError as error:
+        raise OSError(
+            f'Cannot fetch the checkpoint {checkpoint!r}: {error}.'
         ) from error
     if not isinstance(file, dict):
         raise ValueError(
@@ -120,42 +112,22 @@ def _build_model(cfg: Config, source: Union[str, Config]) -> SRTaskModel:
 
 def _load_weights(model: SRTaskModel, file: dict, checkpoint: str) -> None:
     weights = {
-        name[len('module.') :] if name.startswith('module.') else name: weight
-        for name, weight in file.get('state_dict', file).items()
+        re.sub(r'^module\.', '', name): weight
+        for name, weight in get_weights(file).items()
     }
-    weights = {k: v for k, v in weights.items() if not _of_training(k)}
-    own = model.state_dict()
-    differences = [
-        _name(f'of {len(own)} are missing', own.keys() - weights.keys()),
-        _name('are too many', weights.keys() - own.keys()),
-        _name('have another shape', _reshaped(own, weights)),
-    ]
-    differences = [text for text in differences if text]
-    if differences:
+    weights = {
+        name: weight
+        for name, weight in weights.items()
+        if not name.startswith('phases.')
+    }
+    misfit = describe_misfit(weights, model)
+    if misfit:
         raise ValueError(
             f'The weights of {checkpoint!r} do not fit the config '
-            f'(model.scale={model.scale}): {"; ".join(differences)}. Is it '
-            'the config that they were trained with?'
+            f'(model.scale={model.scale}): {misfit}. Is it the config that '
+            'they were trained with?'
         )
-    model.load_state_dict(weights)
-
-
-def _of_training(name: str) -> bool:
-    return name.startswith('phases.')
-
-
-def _reshaped(own: Dict[str, Tensor], weights: Dict[str, Tensor]) -> set:
-    return {
-        name
-        for name in own.keys() & weights.keys()
-        if own[name].shape != getattr(weights[name], 'shape', None)
-    }
-
-
-def _name(what: str, names: set) -> str:
-    listed = ', '.join(sorted(names)[:MAX_NAMES])
-    more = ', ...' if len(names) > MAX_NAMES else ''
-    return names and f'{len(names)} {what} ({listed}{more})'
+    model.load_state_dict(weights, strict=False)  # old BatchNorms do not count
 
 
 def _dataset_meta(file: dict, cfg: Config, scope: str) -> dict:

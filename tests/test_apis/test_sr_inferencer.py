@@ -347,13 +347,13 @@ def test_checkpoints_that_do_not_fit(saved, tmp_path):
     x8 = Config(copy.deepcopy(config.to_dict()))
     x8.model.update(scale=8)
     x8.model.sr_net.update(upscale_factor=8)
-    with pytest.raises(ValueError, match=r'model.scale=8\): 2 of \d+ are mis'):
+    with pytest.raises(ValueError, match=r'model.scale=8\): 2 missing'):
         init_model(path, x8)
-    with pytest.raises(ValueError, match=r'have another shape \(task_model'):
+    with pytest.raises(ValueError, match='of another shape: task_model'):
         x8 = Config(copy.deepcopy(config.to_dict()))
         x8.model.task_model.decode_head.num_classes = 7
         init_model(path, x8)
-    with pytest.raises(ValueError, match='are too many'):
+    with pytest.raises(ValueError, match='1 unexpected: extra'):
         load(config, state_dict=dict(file['state_dict'], extra=torch.ones(1)))
     with pytest.raises(ValueError, match='holds no config'):
         load(state_dict=file['state_dict'])
@@ -366,7 +366,7 @@ def test_checkpoints_that_do_not_fit(saved, tmp_path):
         init_model(path, 'nowhere.py')
     with open(other, 'wb') as half:
         half.write(open(path, 'rb').read()[:5000])
-    with pytest.raises((OSError, ValueError), match='other.pth'):
+    with pytest.raises(OSError, match='other.pth'):
         init_model(other)
 
 
