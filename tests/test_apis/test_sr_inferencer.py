@@ -334,6 +334,15 @@ def test_an_oracle_knows_no_lr(saved, make_image):
     assert infer(path, make_image(), hr=True)['sr'][0].shape == (20, 28, 3)
 
 
+def test_nothing_is_shown_without_a_display(
+    write_checkpoint, make_image, monkeypatch
+):
+    for name in ('DISPLAY', 'WAYLAND_DISPLAY'):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(ValueError, match='no display'):
+        infer(write_checkpoint('cls'), make_image(), show=True)
+
+
 def test_checkpoints_that_do_not_fit(saved, tmp_path):
     path = saved('seg')
     config = init_model(path).cfg
