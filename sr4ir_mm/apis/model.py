@@ -1,5 +1,7 @@
 import os.path as osp
+import re
 from typing import Optional, Union
+from urllib.error import URLError
 
 from mmengine.config import Config
 from mmengine.device import get_device
@@ -10,7 +12,6 @@ from mmengine.runner import CheckpointLoader
 from sr4ir_mm.engine.checkpoint_fit import describe_misfit, get_weights
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import MODELS
-from sr4ir_mm.safe_load import UnreadableFileError
 
 
 def init_model(
@@ -35,8 +36,9 @@ def init_model(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the checkpoint cannot be read, is not of a model of this
-            package, or does not fit the config.
+        OSError: If the checkpoint cannot be fetched, or read safely.
+        ValueError: If it is not of a model of this package, or does not fit
+            the config.
     """
     file = _load_checkpoint(checkpoint)
     if config is None:
@@ -61,8 +63,10 @@ def _load_checkpoint(checkpoint: str) -> dict:
         raise FileNotFoundError(
             f'There is no checkpoint {checkpoint!r}.'
         ) from None
-    except UnreadableFileError as error:
-        raise ValueError(str(error)) from error
+    except URLError as error:
+        raise OSError(
+            f'Cannot fetch the checkpoint {checkpoint!r}: {error}.'
+        ) from error
     if not isinstance(file, dict):
         raise ValueError(
             f'The checkpoint {checkpoint!r} holds a {type(file).__name__}, '
@@ -108,11 +112,14 @@ def _build_model(cfg: Config, source: Union[str, Config]) -> SRTaskModel:
 
 def _load_weights(model: SRTaskModel, file: dict, checkpoint: str) -> None:
     weights = {
-        name[len('module.') :] if name.startswith('module.') else name: weight
+        re.sub(r'^module\.', '', name): weight
         for name, weight in get_weights(file).items()
     }
-    # what only training needs, and the model has not
-    weights = {k: v for k, v in weights.items() if not k.startswith('phases.')}
+    weights = {
+        name: weight
+        for name, weight in weights.items()
+        if not name.startswith('phases.')
+    }
     misfit = describe_misfit(weights, model)
     if misfit:
         raise ValueError(
@@ -120,7 +127,7 @@ def _load_weights(model: SRTaskModel, file: dict, checkpoint: str) -> None:
             f'(model.scale={model.scale}): {misfit}. Is it the config that '
             'they were trained with?'
         )
-    model.load_state_dict(weights)
+    model.load_state_dict(weights, strict=False)  # old BatchNorms do not count
 
 
 def _dataset_meta(file: dict, cfg: Config, scope: str) -> dict:

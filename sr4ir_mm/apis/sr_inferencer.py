@@ -1,5 +1,7 @@
 import logging
+import os
 import os.path as osp
+import sys
 from typing import Callable, Dict, Iterable, Iterator, List, Optional, Union
 
 import numpy as np
@@ -179,7 +181,7 @@ class SRInferencer(BaseInferencer):
             ValueError: If there is nothing that can be predicted from.
         """
         pre, _, vis, post = self._dispatch_kwargs(**kwargs)
-        self._check(**pre, **post)
+        self._check(**pre, **vis, **post)
         source = find_inputs(inputs)
         video = source if isinstance(source, Video) else None
         writer = ResultWriter(
@@ -210,7 +212,11 @@ class SRInferencer(BaseInferencer):
             )
 
     def _check(
-        self, hr: bool = False, coordinates: str = 'input', **kwargs
+        self,
+        hr: bool = False,
+        coordinates: str = 'input',
+        show: bool = False,
+        **kwargs,
     ) -> None:
         if coordinates not in ('input', 'sr'):
             raise ValueError(
@@ -220,6 +226,16 @@ class SRInferencer(BaseInferencer):
             raise ValueError(
                 "This model predicts from HR images (model.view='hr'), and "
                 'makes none of LR images: say hr=True (--hr) for HR images.'
+            )
+        displays = ('DISPLAY', 'WAYLAND_DISPLAY')
+        if (
+            show
+            and sys.platform == 'linux'
+            and not any(map(os.environ.get, displays))
+        ):  # OpenCV would end the process
+            raise ValueError(
+                'There is no display to show anything on: say out_dir=FOLDER '
+                '(--out-dir) in place of show (--show).'
             )
 
     # ------------------------------------------- the four steps of the base

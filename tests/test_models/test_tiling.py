@@ -3,8 +3,8 @@ import torch
 import torch.nn.functional as F
 from tiny import SR_NET, build_model, make_batch
 
+from sr4ir_mm.models.sr_nets import build_sr_net
 from sr4ir_mm.models.tiling import MARGIN, super_resolve_in_tiles
-from sr4ir_mm.registry import MODELS
 
 SWINIR = dict(
     type='mmagic.SwinIRNet',
@@ -20,7 +20,7 @@ SWINIR = dict(
 
 
 def build(**cfg):
-    return MODELS.build(cfg).double().eval().requires_grad_(False)
+    return build_sr_net(cfg).double().eval().requires_grad_(False)
 
 
 def draw(height, width):
