@@ -196,7 +196,7 @@ def paper_figures(folder: str, metrics: dict) -> Dict[str, float]:
 
 
 def _by_our_names(figures: dict, metrics: dict) -> Dict[str, float]:
-    ours = {f'sr/{name}': figure for name, figure in figures.items()}
+    ours = {f'sr/{k}': figure for k, figure in figures.items() if k != 'task'}
     for name, factor in TASK_METRICS.items():
         if name in metrics:
             ours[name] = figures['task'] / factor
@@ -216,7 +216,7 @@ def measure_costs(folder: str, training: list) -> Dict[str, str]:
         )
         loading = sum(r['data_time'] for r in records) / sum(seconds)
         costs = {
-            'iterations': f'{steps[-1]}',
+            'iterations logged': f'{steps[-1]}',
             'training time': str(timedelta(seconds=round(total))),
             's / iteration (median)': f'{median(seconds):.3f}',
             'waiting for data': f'{loading:.0%}',
@@ -353,6 +353,7 @@ def draw_grid(title: str, names: List[str], runs: List[Run]) -> str:
                 mode='lines+markers' if len(steps) < 20 else 'lines',
                 name=run.name,
                 legendgroup=run.name,
+                legendrank=k,
                 showlegend=run.name not in legends,
                 line=dict(
                     color=qualitative.D3[k % len(qualitative.D3)], width=1.5
