@@ -66,6 +66,7 @@ extras = {
     'demo': requirements('demo'),
     'deploy': requirements('deploy'),
     'timm': requirements('timm'),
+    'analysis': requirements('analysis'),
     'tests': requirements('tests'),
 }
 extras['all'] = sorted(set(sum(extras.values(), [])))

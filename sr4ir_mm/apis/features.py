@@ -60,7 +60,7 @@ def collect_features(
     features = defaultdict(list)
     psnr = []
     for views in iterate_views(model, dataset, indices):
-        for name in ('hr', model.view):
+        for name in dict.fromkeys(('hr', model.view)):
             (feature,) = model.features(views, name, [tap])
             features[name].append(_average(feature)[0].cpu().numpy())
         hr, sr = (
@@ -137,5 +137,6 @@ def draw_feature_maps(
             bbox=dict(facecolor='white', alpha=0.8, linewidth=0),
         )
         ax.set(title=fill(name, 32), xticks=[], yticks=[])
+        ax.margins(y=0.25)  # room for both corners
         ax.legend(loc='upper left', fontsize=9)
     return figure

@@ -20,10 +20,12 @@ from math import isfinite
 from statistics import median
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
+import cv2
 import mmengine
 import torch
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
+from mmcv.image import imread, imrescale
 from mmengine.config import Config
 
 import sr4ir_mm  # noqa: F401  (lets torch read mmengine's checkpoints)
@@ -37,9 +39,8 @@ from paper_tables import DATASETS, TABLES  # noqa: E402
 
 # What is no loss and no metric, in the log of a training.
 BOOKKEEPING = ('iter', 'epoch', 'step', 'time', 'data_time', 'memory')
-# Differ in any two runs, and say nothing.
-VOLATILE = ('work_dir', 'experiment_name', 'load_from', 'resume')
 COLUMNS = 3
+PANEL_WIDTH = 1200  # pixels
 LOWER_IS_BETTER = ('sr/LPIPS',)
 
 
@@ -52,7 +53,7 @@ class Run(NamedTuple):
     metrics: Dict[str, float]
     paper: Dict[str, float]
     costs: Dict[str, str]
-    panels: Dict[str, str]  # PNG as base64, by name
+    panels: Dict[str, str]  # WebP as base64, by name
 
 
 def parse_args() -> argparse.Namespace:
@@ -195,7 +196,7 @@ def paper_figures(folder: str, metrics: dict) -> Dict[str, float]:
 
 
 def _by_our_names(figures: dict, metrics: dict) -> Dict[str, float]:
-    ours = {f'sr/{name}': figure for name, figure in figures.items()}
+    ours = {f'sr/{k}': figure for k, figure in figures.items() if k != 'task'}
     for name, factor in TASK_METRICS.items():
         if name in metrics:
             ours[name] = figures['task'] / factor
@@ -215,7 +216,7 @@ def measure_costs(folder: str, training: list) -> Dict[str, str]:
         )
         loading = sum(r['data_time'] for r in records) / sum(seconds)
         costs = {
-            'iterations': f'{steps[-1]}',
+            'iterations logged': f'{steps[-1]}',
             'training time': str(timedelta(seconds=round(total))),
             's / iteration (median)': f'{median(seconds):.3f}',
             'waiting for data': f'{loading:.0%}',
@@ -267,8 +268,9 @@ def read_panels(logs: List[str], number: int) -> Dict[str, str]:
             newest[osp.basename(path).rsplit('_', 1)[0]] = path
     panels = {}
     for name in sorted(newest)[:number]:
-        with open(newest[name], 'rb') as file:
-            panels[name] = base64.b64encode(file.read()).decode()
+        image = imrescale(imread(newest[name]), (PANEL_WIDTH, PANEL_WIDTH))
+        _, data = cv2.imencode('.webp', image, [cv2.IMWRITE_WEBP_QUALITY, 85])
+        panels[name] = base64.b64encode(data).decode()
     return panels
 
 
@@ -303,9 +305,9 @@ def find_differences(runs: List[Run]) -> Dict[str, List[str]]:
     table = {
         key: [run.config.get(key, '') for run in runs]
         for key in keys
-        if key.split('.')[0] in roots and key not in VOLATILE
+        if key.split('.')[0] in roots
     }
-    return {k: values for k, values in table.items() if len(set(values)) > 1}
+    return {k: table[k] for k in sorted(table) if len(set(table[k])) > 1}
 
 
 def draw_curves(runs: List[Run]) -> List[Markup]:
@@ -315,7 +317,7 @@ def draw_curves(runs: List[Run]) -> List[Markup]:
     groups = {'Losses': [], 'Metrics': [], 'Learning rates': []}
     for name in names:
         rate = name.endswith('.lr') or name == 'lr'
-        loss = 'loss' in name or name.count('/') and '.acc' in name
+        loss = 'loss' in name
         group = 'Learning rates' if rate else 'Losses' if loss else 'Metrics'
         groups[group].append(name)
     return [
@@ -351,6 +353,7 @@ def draw_grid(title: str, names: List[str], runs: List[Run]) -> str:
                 mode='lines+markers' if len(steps) < 20 else 'lines',
                 name=run.name,
                 legendgroup=run.name,
+                legendrank=k,
                 showlegend=run.name not in legends,
                 line=dict(
                     color=qualitative.D3[k % len(qualitative.D3)], width=1.5
@@ -365,7 +368,11 @@ def draw_grid(title: str, names: List[str], runs: List[Run]) -> str:
         template='plotly_white',
         margin=dict(l=40, r=10, t=80, b=30),
     )
-    return figure.to_html(full_html=False, include_plotlyjs=False)
+    return figure.to_html(
+        full_html=False,
+        include_plotlyjs=False,
+        config=dict(displaylogo=False),
+    )
 
 
 def write_report(runs: List[Run], title: str, out: str) -> None:

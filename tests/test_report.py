@@ -1,0 +1,135 @@
+"""tools/analysis_tools/report.py: a page about trainings."""
+
+import importlib.util
+import json
+import re
+import shutil
+import subprocess
+
+import mmengine
+import numpy as np
+import pytest
+from mmcv.image import imwrite
+
+pytest.importorskip('plotly')
+spec = importlib.util.spec_from_file_location(
+    'html_report', 'tools/analysis_tools/report.py'
+)
+report = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(report)
+CONFIG = """
+model = dict(scale=4, phases=[dict(name='sr', losses=[dict(weight={weight})])])
+train_cfg = dict(max_iters=8)
+work_dir = '{name}'
+data_root = '{name}'
+"""
+
+
+def write_run(root, name, weight, first_step=1, start='20260101_000000'):
+    """Eight iterations as mmengine logs them, from ``first_step`` on."""
+    log = root / name / start / 'vis_data'
+    (log / 'vis_image').mkdir(parents=True)
+    (log / 'config.py').write_text(CONFIG.format(name=name, weight=weight))
+    (root / name / f'{name}.py').write_text('')
+    records = [
+        {'loss': weight / step, 'time': 0.5, 'data_time': 0.1, 'step': step}
+        for step in range(first_step, 9)
+    ]
+    metrics = {'mIoU': 50 + weight, 'sr/PSNR': 20.0, 'sr/LPIPS': 0.3 * weight}
+    records.append({**metrics, 'time': 1.0, 'step': 0})
+    (log / 'scalars.json').write_text('\n'.join(map(json.dumps, records)))
+    (log.parent / f'{start}.log').write_text('GPU 0: Abacus\n')
+    for step in (4, 8):
+        panel = np.full((30, 40, 3), step, np.uint8)
+        imwrite(panel, str(log / 'vis_image' / f'val_00000_a_{step}.png'))
+    return root / name
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """A run of the paper's, and another."""
+    one = write_run(tmp_path, 'sr4ir_deeplabv3_voc_x4', 1.0)
+    two = write_run(tmp_path, 'two', 2.0)
+    return [str(one), str(two)]
+
+
+def test_what_a_run_is(folders):
+    one = report.read_run(folders[0], 'one', 3)
+    assert one.curves['loss'] == (
+        [*range(1, 9)],
+        [1 / step for step in range(1, 9)],
+    )
+    # mmengine writes 0, the epoch
+    assert one.curves['mIoU'] == ([8], [51])
+    assert one.metrics == {'mIoU': 51, 'sr/PSNR': 20, 'sr/LPIPS': 0.3}
+    assert one.paper == {'mIoU': 60.7, 'sr/LPIPS': 0.22, 'sr/PSNR': 28.21}
+    assert one.costs['training time'] == '0:00:04'
+    assert one.costs['waiting for data'] == '20%'
+    assert one.costs['device'] == 'Abacus'
+    assert list(one.panels) == ['val_00000_a']
+    two = report.read_run(folders[1], 'two', 3)
+    assert not two.paper
+    assert report.find_differences([one, two]) == {
+        'model.phases.0.losses.0.weight': ['1.0', '2.0']
+    }
+    assert report.best_of('mIoU', [one, two]) == 52
+    assert report.best_of('sr/LPIPS', [one, two]) == 0.3
+    assert report.best_of('sr/PSNR', [one, two]) is None
+
+
+def test_resumed_training_is_one_curve(tmp_path):
+    folder = write_run(tmp_path, 'run', 1.0)
+    later = write_run(tmp_path, 'later', 3.0, first_step=5)
+    shutil.move(str(later / '20260101_000000'), str(folder / '20260102_0'))
+    steps, values = report.read_run(str(folder), 'run', 1).curves['loss']
+    assert steps == [*range(1, 9)]
+    assert values[3:5] == [1 / 4, 3 / 5]
+
+
+def test_results_of_tests_come_first(folders):
+    log = f'{folders[0]}/20260103_000000'
+    mmengine.mkdir_or_exist(log)
+    mmengine.dump({'mIoU': 70.0, 'time': 1.0}, f'{log}/20260103_000000.json')
+    assert report.read_run(folders[0], '', 0).metrics == {'mIoU': 70}
+    mmengine.dump(dict(metrics={'mIoU': 71.0}), f'{folders[0]}/results.json')
+    assert report.read_run(folders[0], '', 0).metrics == {'mIoU': 71}
+
+
+def test_runs_are_found_below_a_folder(folders, tmp_path):
+    assert report.find_runs([str(tmp_path)]) == folders
+    names = ['sr4ir_deeplabv3_voc_x4', 'two']
+    assert report.name_runs(folders) == names
+    assert report.name_runs(folders[:1]) == names[:1]
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(SystemExit, match='no log of a training'):
+        report.find_runs([str(tmp_path / 'empty')])
+
+
+def test_page_opens_in_a_browser_without_a_network(folders, tmp_path):
+    runs = [report.read_run(f, f[-5:], 1) for f in folders]
+    page = tmp_path / 'out' / 'report.html'
+    report.write_report(runs, 'Of <two> runs', str(page))
+    text = page.read_text()
+    assert 'Of &lt;two&gt; runs' in text
+    # the page itself asks for nothing
+    assert not re.search(r'<(script|link|img)[^>]+(src|href)="http', text)
+    browser = shutil.which('chromium') or shutil.which('google-chrome')
+    if browser is None:
+        pytest.skip('there is no browser (Debian: apt-get install chromium)')
+    done = subprocess.run(
+        [
+            browser,
+            *('--headless', '--no-sandbox', '--disable-gpu', '--dump-dom'),
+            '--host-resolver-rules=MAP * ~NOTFOUND',
+            '--virtual-time-budget=10000',
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    # what the page's scripts draw
+    assert done.stdout.count('class="main-svg"') >= 2, done.stderr
+    assert done.stdout.count('scatterlayer') >= 2
+    assert 'data:image/webp' in done.stdout
+    assert '60.70' in done.stdout  # the paper's
