@@ -221,7 +221,8 @@ def _det_sample(cfg: Config, size: Size):
         bboxes=boxes, labels=torch.randint(0, _num_classes(cfg), (2,))
     )
     loads = repr(cfg.get('train_dataloader'))  # RTMDet takes any masks it gets
-    if "'with_mask': True" in loads or 'BoxInst' in repr(cfg.model):
+    kinds = "'with_mask': True", 'LoadPanopticAnnotations', 'BoxInst'
+    if any(kind in loads + repr(cfg.model) for kind in kinds):
         instances.masks = BitmapMasks(masks, height, width)
     sample = DetDataSample(
         gt_instances=instances,
