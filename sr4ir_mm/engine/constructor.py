@@ -44,13 +44,12 @@ class NetworkOptimWrapperConstructor:
             ValueError: If it has no network of such a name.
         """
         model = model.module if is_model_wrapper(model) else model
-        networks = {k: v for k, v in model.named_children() if v is not None}
-        for name in self.cfgs:
-            if name not in networks:
-                names = getattr(model, 'networks', networks)
+        networks = {name: getattr(model, name, None) for name in self.cfgs}
+        for name, network in networks.items():
+            if network is None:
                 raise ValueError(
                     f'optim_wrapper.{name}: there is no such network, but '
-                    f'{" and ".join(names)}.'
+                    f'{" and ".join(model.networks)}.'
                 )
         return OptimWrapperDict(
             **{

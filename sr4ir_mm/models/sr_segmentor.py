@@ -1,7 +1,5 @@
 from typing import Optional
 
-from torch import Tensor, nn
-
 from sr4ir_mm.registry import MODELS
 
 from .image_space import Size
@@ -24,11 +22,6 @@ class SRSegmentor(SRTaskModel):
 
     def __init__(self, decode_head: Optional[dict] = None, **kwargs) -> None:
         super().__init__(**kwargs)
-        # Losses read classes one after the other: they would rearrange each
-        # enlarged map, instead of this small one.
-        for module in self.task_model.modules():
-            if isinstance(getattr(module, 'conv_seg', None), nn.Module):
-                module.conv_seg.register_forward_hook(_contiguous)
 
     def rescale_sample(self, sample, size: Size, batch_shape: Size):
         """See :meth:`SRTaskModel.rescale_sample`. Padding is scaled too."""
@@ -53,7 +46,3 @@ class SRSegmentor(SRTaskModel):
     @property
     def align_corners(self) -> bool:
         return self.task_model.align_corners
-
-
-def _contiguous(module: nn.Module, inputs, output: Tensor) -> Tensor:
-    return output.contiguous()

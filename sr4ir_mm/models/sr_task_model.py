@@ -2,17 +2,17 @@ from typing import Dict, List, Optional, Sequence, Union
 
 import torch.nn as nn
 from torch import Tensor
-from torch.nn.utils import convert_conv2d_weight_memory_format
 
 from sr4ir_mm.registry import MODELS, TRANSFORMS, require_package
 
 from .degradations import build_degradation
 from .image_space import ImageSpace, Size, swaps_channels
+from .layout import arrange_channels
 from .phase import Part
-from .phased_model import PhasedModel
+from .phased_model import NETWORKS, PhasedModel
 from .sr_nets import build_sr_net
 from .taps import read_taps
-from .views import LAYOUT, Views
+from .views import Views
 
 
 class SRTaskModel(PhasedModel):
@@ -112,7 +112,9 @@ class SRTaskModel(PhasedModel):
         self.input_is_lr = input_is_lr
         self.degradation = build_degradation(degradation, scale)
         self.cqmix = TRANSFORMS.build(cqmix)
-        convert_conv2d_weight_memory_format(self, LAYOUT)
+        self.layouts = {
+            name: arrange_channels(getattr(self, name)) for name in NETWORKS
+        }
         self.set_phases(phases)
 
     @property

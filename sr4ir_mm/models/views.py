@@ -12,9 +12,6 @@ if TYPE_CHECKING:
     from .sr_task_model import SRTaskModel
 
 VIEWS = ('hr', 'lr', 'bilinear', 'sr', 'cqmix', 'shared')
-# Of images and of convolutions' weights. CPUs and tensor cores work on
-# channels that are next to each other, and would rearrange any other layout.
-LAYOUT = torch.channels_last
 # What a network made: stale as soon as that network has been updated.
 _FROM_NETWORK = ('shared', 'sr', 'cqmix')
 
@@ -55,7 +52,8 @@ class Views:
         data_samples: Optional[list] = None,
     ) -> None:
         self.model = model
-        self.inputs = inputs.contiguous(memory_format=LAYOUT)
+        self._layouts = model.layouts
+        self.inputs = self._arrange(inputs, 'task_model')
         self.data_samples = data_samples
         self.is_lr = model.input_is_lr
         shape = tuple(inputs.shape[-2:])
@@ -97,7 +95,7 @@ class Views:
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._made:
             view = getattr(self, f'_make_{name}')()
-            self._made[name] = view.contiguous(memory_format=LAYOUT)
+            self._made[name] = self._arrange(view, 'sr_net')
         return self._made[name]
 
     def task_input(self, name: str) -> Tensor:
@@ -118,7 +116,7 @@ class Views:
             return self.inputs
         if name not in self._task_inputs:
             inputs = space.from_rgb(self[name], self.sizes, self._canvas())
-            self._task_inputs[name] = inputs.contiguous(memory_format=LAYOUT)
+            self._task_inputs[name] = self._arrange(inputs, 'task_model')
         return self._task_inputs[name]
 
     def fresh(self) -> 'Views':
@@ -133,6 +131,9 @@ class Views:
             self._task_inputs.pop(name, None)
             if keep and view is not None:
                 self._made[name] = view.detach()
+
+    def _arrange(self, images: Tensor, network: str) -> Tensor:
+        return images.contiguous(memory_format=self._layouts[network])
 
     def _canvas(self) -> Tensor:
         if not self.is_lr:

@@ -23,9 +23,10 @@ MOBILENET = dict(
 
 
 def without_layout(monkeypatch):
-    for name in ('views', 'sr_task_model'):
-        module = sys.modules[f'{MODULES}.{name}']
-        monkeypatch.setattr(module, 'LAYOUT', torch.contiguous_format)
+    module = sys.modules[f'{MODULES}.sr_task_model']
+    monkeypatch.setattr(
+        module, 'arrange_channels', lambda network: torch.contiguous_format
+    )
 
 
 def without_merged_convolutions(monkeypatch):
@@ -50,17 +51,11 @@ def without_parts(monkeypatch):
     monkeypatch.setattr(Phase, 'parts', parts)
 
 
-def without_small_contiguous_logits(monkeypatch):
-    module = sys.modules[f'{MODULES}.sr_segmentor']
-    monkeypatch.setattr(module, '_contiguous', lambda *_: None)
-
-
 OPTIMISATIONS = [
     without_layout,
     without_merged_convolutions,
     without_folded_norms,
     without_parts,
-    without_small_contiguous_logits,
 ]
 
 
@@ -105,8 +100,6 @@ def as_shipped(task, folded_norms):
 @pytest.mark.parametrize('task', TASKS)
 @pytest.mark.parametrize('without', OPTIMISATIONS)
 def test_same_weights(task, without, float64, monkeypatch):
-    if without is without_small_contiguous_logits and task != 'seg':
-        pytest.skip('of segmentors')
     folded_norms = without is without_folded_norms
     torch.set_default_dtype(torch.float64)
     try:

@@ -3,6 +3,8 @@ import torch
 import torch.nn.functional as F
 from tiny import build_model, make_batch
 
+from sr4ir_mm.models.layout import arrange_channels
+
 
 def test_shapes_for_sides_that_scale_does_not_divide():
     model = build_model()
@@ -99,14 +101,26 @@ def test_pictures_are_exact_in_mixed_precision():
 
 
 def test_channels_lie_next_to_each_other():
+    """For convolutions. Heads get maps as they know them."""
     model = build_model()
     views = model.make_views(make_batch(sizes=[(32, 32), (30, 27)]))
     maps = [views[name] for name in ('hr', 'lr', 'sr', 'cqmix', 'bilinear')]
     maps += [views.task_input(name) for name in ('hr', 'sr', 'cqmix')]
     maps += [model.sr_net.conv_first.weight]
-    maps += model.extract_maps(views.task_input('sr'))
+    backbone = model.task_model.backbone
+    backbone.layer2.register_forward_hook(lambda *args: maps.append(args[-1]))
+    heads = model.extract_maps(views.task_input('sr'))
     for each in maps:
         assert each.is_contiguous(memory_format=torch.channels_last)
+    assert maps[-1].shape == heads[-1].shape
+    assert all(each.is_contiguous() for each in heads)
+
+
+def test_transformers_keep_their_layout():
+    model = build_model()
+    model.task_model.backbone.fc = torch.nn.Linear(1, 1)
+    assert arrange_channels(model.task_model) == torch.contiguous_format
+    assert arrange_channels(None) == torch.contiguous_format
 
 
 def test_hr_reaches_the_task_model_untouched():

@@ -567,7 +567,7 @@ def run(name: str, template: str, folder: str, seed: int) -> dict:
     return json.loads(Path(answer).read_text())
 
 
-def main() -> None:
+def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -575,7 +575,11 @@ def main() -> None:
     parser.add_argument('--only', default='', help='pattern of kinds')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--work-dir', default='work_dirs/malformed_inputs')
-    args = parser.parse_args()
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = parse_args()
     torch.set_num_threads(1)
     shutil.rmtree(args.work_dir, ignore_errors=True)
     template = osp.join(args.work_dir, 'toy_scenes')

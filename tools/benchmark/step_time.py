@@ -15,7 +15,7 @@ import sys
 import time
 from collections import defaultdict
 from functools import partial
-from itertools import repeat
+from itertools import islice, repeat
 from multiprocessing import get_context
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -28,6 +28,7 @@ import torchvision
 from mmengine.config import Config, DictAction
 from mmengine.device import get_device
 from mmengine.hooks import Hook
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from synthetic_data import SyntheticDataset
 
@@ -69,6 +70,12 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         '--no-predict', action='store_true', help='measure training only'
+    )
+    parser.add_argument(
+        '--data',
+        action='store_true',
+        help="measure the config's own training data only: images per second "
+        'of the loader, in the second epoch',
     )
     parser.add_argument('--out', help='JSON file for the figures')
     parser.add_argument(
@@ -323,6 +330,21 @@ def predict_by_hand(model, batch: dict, samples: list) -> list:
     return model.task_model.predict(inputs, samples)
 
 
+def measure_loading(path: str, args: argparse.Namespace) -> dict:
+    """Images per second. The first epoch fills caches."""
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict(args.cfg_options)
+    init_default_scope(cfg.default_scope)
+    loader = Runner.build_dataloader(cfg.train_dataloader, seed=0)
+    num = len(loader.dataset)
+    for _ in range(2):
+        start = now()
+        for _ in islice(loader, -(-num // loader.batch_size)):
+            pass
+        seconds = now() - start
+    return dict(images=num, per_second=num / seconds)
+
+
 # --------------------------------------------------------------------- report
 
 
@@ -334,6 +356,8 @@ def in_own_process(measure: Callable, *args) -> dict:
 
 def measure(path: str, args: argparse.Namespace) -> dict:
     """All that is asked for of a config."""
+    if args.data:
+        return dict(loading=measure_loading(path, args))
     figures = dict(ours=in_own_process(measure_training, path, args))
     if args.reference:
         figures['plain'] = in_own_process(measure_reference, path, args)
@@ -355,6 +379,9 @@ def show(figures: dict) -> None:
             for key in ('seconds', 'memory')
         ]
         print('  ratio   {:8.2f}        {:8.2f}'.format(*ratios))
+    if 'loading' in figures:
+        num, rate = figures['loading'].values()
+        print(f'  loader  {rate:8.1f} images/s, of {num}')
     if 'predict' in figures:
         wrapper, networks = figures['predict'].values()
         print(
