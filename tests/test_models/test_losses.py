@@ -119,7 +119,8 @@ def test_tdp_loss_taps_a_module_by_its_name(model, views):
     before = num_hooks(model.task_model)
     by_index = TDPLoss(taps=[0, 1])(model, views)
     by_name = TDPLoss(taps=['backbone.layer1', 'backbone.layer2'])
-    assert by_name(model, views) == by_index
+    # whose layout in memory is another, and so is the order of the sum
+    torch.testing.assert_close(by_name(model, views), by_index)
     in_head = TDPLoss(taps=['decode_head.convs'], criterion='l2')
     assert in_head(model, views)['loss_tdp'] > 0
     assert not late
