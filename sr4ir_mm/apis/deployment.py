@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import nms
 
+from sr4ir_mm.models.sr_nets.edsr import EDSRNet
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.registry import require_package
@@ -23,10 +24,10 @@ OPSET = 17
 
 
 class _LRViews(Views):
-    """Views of LR images as they are: RGB, uint8, (N, 3, h, w)."""
+    """Views of LR images as they are: RGB, levels 0 to 255, float."""
 
     def _make_lr(self) -> Tensor:
-        return self.inputs.float() / 255
+        return self.inputs / 255
 
 
 class DeployableSRNet(nn.Module):
@@ -52,7 +53,7 @@ class DeployableSRNet(nn.Module):
             tuple[Tensor]: What ``outputs`` names. ``sr`` is RGB in [0, 1],
             (N, 3, h * scale, w * scale).
         """
-        return (_LRViews(self.model, images)['sr'].clamp(0, 1),)
+        return (_LRViews(self.model, images.float())['sr'].clamp(0, 1),)
 
     def axes(self) -> Dict[str, Dict[int, str]]:
         """Those that may have any length, of input and outputs."""
@@ -71,7 +72,7 @@ class Deployable(DeployableSRNet):
     """
 
     def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
-        views = _LRViews(self.model, images)
+        views = _LRViews(self.model, images.float())
         view = self.model.view
         picture = views['sr' if view == 'shared' else view]
         inputs = views[view]
@@ -190,6 +191,12 @@ def make_deployable(
         if model.sr_net is None:
             raise ValueError('model.sr_net is not set: there is none.')
         kind = DeployableSRNet
+    elif hasattr(model.task_model, 'roi_head'):
+        raise ValueError(
+            f'{type(model.task_model).__name__} has two stages, and what is '
+            'exported of these differs from PyTorch: take a detector of one '
+            'stage, or the SR network alone (--network sr_net).'
+        )
     return kind(model).eval()
 
 
@@ -224,8 +231,12 @@ def export_onnx(
     with warnings.catch_warnings(), torch.no_grad(), _traceable(deployable):
         # of Python numbers that a trace keeps: `check_onnx` looks at others
         warnings.simplefilter('ignore')
+        module = deployable
+        if isinstance(deployable, DeployableDetector):
+            # beforehand: during an export, mmdet does without thresholds
+            module = torch.jit.trace(deployable, images, check_trace=False)
         torch.onnx.export(
-            deployable,
+            module,
             (images,),
             path,
             input_names=['images'],
@@ -318,8 +329,6 @@ def _traceable(module: nn.Module) -> Iterator[None]:
         def replace(owner, name, value):
             stack.enter_context(patch.object(owner, name, value, create=True))
 
-        # mmdet's branches for it are those of another back end
-        replace(torch.onnx, 'is_in_onnx_export', lambda: False)
         if 'mmcv.ops.nms' in sys.modules:
             replace(sys.modules['mmcv.ops.nms'], 'nms', _nms)
         if 'mmdet.models.utils.misc' in sys.modules:
@@ -331,8 +340,8 @@ def _traceable(module: nn.Module) -> Iterator[None]:
             wrappers = sys.modules['mmseg.models.utils.wrappers']
             replace(wrappers, 'int', _to_int)
         for part in module.modules():
-            if hasattr(part, 'use_torchvision'):  # mmcv's RoIAlign
-                replace(part, 'use_torchvision', True)
+            if isinstance(part, EDSRNet):  # without making weights
+                replace(part, 'forward', super(EDSRNet, part).forward)
         yield
 
 
