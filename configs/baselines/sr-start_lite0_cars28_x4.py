@@ -1,11 +1,11 @@
-# What all methods start their SR network from: pixels alone, 2000 iterations
+# What all methods start their SR network from: pixels alone, 600 iterations
 # on the data set's own training images.
 _base_ = [
     '../sr4ir_lite0_cars28_x4.py',
     '../_base_/recipes/sr.py',
 ]
 
-max_iters = 2000
+max_iters = 600
 model = dict(
     sr_net=dict(init_cfg=None),
     task_model=dict(backbone=dict(init_cfg=None)),

@@ -2,9 +2,9 @@
 tools/analysis_tools/collect_runs.py WORK_DIR ... --out docs/en/results``.
 
 Writes ``runs.csv``, a line for every finished run, and for each data set and
-scale a table (mean ± standard deviation over seeds) and a plot of the task
-metric against PSNR. With ``--page``, tables also go into a page, between
-``<!-- table NAME -->`` and ``<!-- end -->``.
+scale a table (mean ± standard deviation over seeds) and, of three methods or
+more, a plot of the task metric against PSNR. With ``--page``, tables also go
+into a page, between ``<!-- table NAME -->`` and ``<!-- end -->``.
 """
 
 import argparse
@@ -247,8 +247,9 @@ def main() -> None:
     for name, methods in columns(runs).items():
         tables[name] = write_table(methods)
         print(f'\n{name}\n\n{tables[name]}')
-        path = osp.join(args.out, f'{name}.png')
-        draw(name, methods).savefig(path, dpi=120)
+        if len(methods) > 2:
+            path = osp.join(args.out, f'{name}.png')
+            draw(name, methods).savefig(path, dpi=120)
     if args.page:
         fill_page(args.page, tables)
 

@@ -2,7 +2,8 @@
 
 import os.path as osp
 import re
-from typing import List, Optional
+from itertools import product
+from typing import Dict, List, Optional
 
 import mmengine
 from mmengine.config import Config
@@ -25,7 +26,8 @@ def locate(template: str, pattern: str, scale: str, out: str) -> Optional[str]:
     """The config that a row of a table stands for on a data set.
 
     Where there is none, it is made in ``out`` from that of another data set,
-    of the same task network if possible.
+    of the same task network if possible, or from that of x8, the scale of the
+    paper's ablations.
     None if the SR4IR config that it inherits is missing. A row that names its
     data set stands for one config.
     """
@@ -35,24 +37,34 @@ def locate(template: str, pattern: str, scale: str, out: str) -> Optional[str]:
     others = sorted(
         DATASETS.values(), key=lambda other: network not in setup_of(other)
     )
-    for other in [pattern, *others]:
+    for source, other in product([scale, 'x8'], [pattern, *others]):
         setup = setup_of(other)
-        name = template.format(setup=setup, scale=scale)
+        name = template.format(setup=setup, scale=source)
         config = osp.join(CONFIGS, f'{name}.py')
         if osp.isfile(config):
-            if other == pattern:
+            if (source, other) == (scale, pattern):
                 return config
-            return rebase(config, setup, pattern, out)
+            names = {setup: setup_of(pattern), source: scale}
+            return rebase(config, names, pattern, out)
     return None
 
 
-def rebase(config: str, setup: str, pattern: str, out: str) -> Optional[str]:
+def rebase(
+    config: str, names: Dict[str, str], pattern: str, out: str
+) -> Optional[str]:
     """The same config of another data set: inherit its SR4IR configs, and
-    leave the rest as it is."""
+    leave the rest as it is.
+
+    Args:
+        config (str): Path of the config.
+        names (dict[str, str]): What setup and scale become in names of files.
+        pattern (str): SR4IR configs of the other data set.
+        out (str): Folder to write to.
+    """
     folder, name = osp.split(config)
     if folder == CONFIGS:
         suffix = re.search(r'_(x\d+(_\w+)?)\.py$', name)[1]
-        path = osp.abspath(pattern.format(suffix))
+        path = osp.abspath(pattern.format(rename(suffix, names)))
         return path if osp.isfile(path) else None
     if folder.startswith(osp.join(CONFIGS, '_base_')):
         return config
@@ -60,15 +72,21 @@ def rebase(config: str, setup: str, pattern: str, out: str) -> Optional[str]:
         text = file.read()
     for base in re.findall(r"'(\.[^']+\.py)'", text):
         path = osp.normpath(osp.join(folder, base))
-        path = rebase(path, setup, pattern, out)
+        path = rebase(path, names, pattern, out)
         if path is None:
             return None
         text = text.replace(f"'{base}'", repr(path))
-    path = osp.join(out, name.replace(setup, setup_of(pattern)))
+    path = osp.join(out, rename(name, names))
     mmengine.mkdir_or_exist(out)
     with open(path, 'w') as file:
         file.write(text)
     return path
+
+
+def rename(text: str, names: Dict[str, str]) -> str:
+    for old, new in names.items():
+        text = text.replace(old, new)
+    return text
 
 
 def shrink(cfg: Config, budget: float) -> None:

@@ -3,10 +3,10 @@
 #     bash tools/benchmark/evidence.sh [WORK_DIR]
 #
 # It needs checkpoints/lite0.pth (tools/model_converters/
-# efficientnet_lite_to_timm.py) and data/{camvid,cars28,bccd}. Killed, it goes
-# on where it was when it is started again.
+# efficientnet_lite_to_timm.py) and data/{camvid,cars28,bccd,fashion-mnist}.
+# Killed, it goes on where it was when it is started again.
 #
-#   SETS     camvid-half cars28 bccd camvid, in the order of the runs
+#   SETS     camvid-half cars28 bccd fashion-mnist camvid: in that order
 #   SCALES   x8 x4
 #   SEEDS    0 1 2: all runs of a seed come before those of the next
 #   TABLES   main, or some of: main balance tdp views perceptual
@@ -23,26 +23,30 @@ declare -A setup=(
     [camvid-half]=deeplabv3-lite0_camvid-half
     [cars28]=lite0_cars28
     [bccd]=fcos-lite0_bccd
+    [fashion-mnist]=resnet18-small_fashion-mnist
     [camvid]=deeplabv3-lite0_camvid)
+case ${SIZE:-small} in
+    small | large) ;;
+    *) echo "SIZE is '$SIZE'; it must be small or large." >&2 && exit 1 ;;
+esac
 declare -A large=(
     [camvid-half]='train_dataloader.batch_size=16'
     [camvid]='train_dataloader.dataset.pipeline.2.crop_size=(320,320)'
     [cars28]='train_dataloader.batch_size=32'
+    [fashion-mnist]='train_dataloader.batch_size=128'
     [bccd]='train_dataloader.dataset.pipeline.3.crop_size=(320,320)')
 
-options() {  # what SIZE changes in the config of set $1
-    case ${SIZE:-small} in
-        small) ;;
-        large) echo "${large[$1]}" train_dataloader.num_workers=8 \
-            test_dataloader.num_workers=4 model.sr_net.mid_channels=64 \
-            model.sr_net.num_blocks=16 ;;
-        *) echo "SIZE is '$SIZE'; it must be small or large." >&2 && exit 1 ;;
-    esac
-}
-
-for set in ${SETS:-camvid-half cars28 bccd camvid}; do
-    read -ra more <<<"$(options "$set")"
+for set in ${SETS:-camvid-half cars28 bccd fashion-mnist camvid}; do
+    more=() budget=1
+    if [[ ${SIZE:-small} == large ]]; then
+        budget=8
+        more=("${large[$set]}" train_dataloader.num_workers=8
+            test_dataloader.num_workers=4 model.sr_net.mid_channels=64
+            model.sr_net.num_blocks=16)
+    fi
     for scale in ${SCALES:-x8 x4}; do
+        config=configs/sr4ir_${setup[$set]}_$scale.py
+        [[ -f $config ]] || continue
         start=checkpoints/edsr-${SIZE:-small}_${set}_$scale.pth
         if [[ ! -f $start ]]; then
             folder=$work/sr-start_${set}_$scale
@@ -61,7 +65,7 @@ for set in ${SETS:-camvid-half cars28 bccd camvid}; do
                     --dataset "configs/sr4ir_${setup[$set]}_{}.py" \
                     --scales "$scale" --seeds "${seeds[@]}" \
                     --work-dir "$work/${set}_$scale" "${part[@]}" \
-                    $([[ ${SIZE:-small} == small ]] || echo --budget 8) \
+                    --budget "$budget" \
                     --cfg-options "model.sr_net.init_cfg.checkpoint=$start" \
                     "${more[@]}"
             done

@@ -59,7 +59,9 @@ def parse_args() -> argparse.Namespace:
         "(default: the paper's)",
     )
     parser.add_argument(
-        '--scales', nargs='+', help='some of x2, x4 and x8 (default: all)'
+        '--scales',
+        nargs='+',
+        help="with --dataset any, else some of the paper's (default: those)",
     )
     parser.add_argument(
         '--rows',
@@ -90,7 +92,7 @@ def parse_args() -> argparse.Namespace:
                 f'--dataset: two of one name, {" ".join(names)}: give each a '
                 'command and a --work-dir of its own.'
             )
-        scales = sorted({scale for _, scale in args.columns})
+        scales = args.scales or sorted({scale for _, scale in args.columns})
         args.columns = list(product(args.dataset, scales))
     known = list(dict.fromkeys(scale for _, scale, *_ in args.columns))
     args.scales = choose(parser, '--scales', args.scales, known)
