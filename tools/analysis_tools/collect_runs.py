@@ -35,6 +35,8 @@ METHODS = {
     't2s': 'T -> S',
     'joint': 'S + T',
     'sr4ir': 'SR4IR',
+    't2s-tdp': 'T -> S, TDP',
+    't2s-balanced-tdp': 'T -> S, TDP balanced',
     'without-tdp': 'SR4IR without TDP',
     'balanced-tdp': 'SR4IR, TDP balanced',
     'perceptual-fixed': 'SR4IR, TDP by a fixed T',
