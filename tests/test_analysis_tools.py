@@ -52,10 +52,11 @@ SPLIT = [
 def work_dir(tmp_path):
     """Two seeds of S -> T and SR4IR, one of the oracle, one not finished."""
 
-    def write(name, seed, task, psnr, phases=SPLIT, iters=200):
+    def write(name, seed, task, psnr, phases=SPLIT, iters=200, **kwargs):
         folder = tmp_path / 'work' / name
         mmengine.mkdir_or_exist(folder / f'seed_{seed}')
         cfg = dict(model=dict(phases=phases), train_cfg=dict(max_iters=iters))
+        cfg.update(kwargs)
         Config(cfg).dump(folder / f'seed_{seed}.py')
         metrics = {'mIoU': task, 'sr/PSNR': psnr, 'sr/SSIM': 0.5}
         mmengine.dump(
@@ -68,6 +69,12 @@ def work_dir(tmp_path):
     write('sr4ir_net_data_x8', 0, 44.0, 19.0, SR4IR, 100)
     write('sr4ir_net_data_x8', 1, 45.0, 19.0, SR4IR, 100)
     write('h2t_net_data', 0, 60.0, float('inf'), SR4IR[1:], 100)
+    weights = dict(
+        sr_net='work/sr_net_data_x8/seed_0/iter_100.pth',
+        task_model='work/h2t_net_data/seed_0/iter_100.pth',
+    )
+    name = 'sr4ir_net_data_x8_on_sr_net_data_x8_h2t_net_data'
+    write(name, 0, 38.0, 21.0, weights=weights)
     mmengine.mkdir_or_exist(tmp_path / 'work' / 'l2t_net_data_x8' / 'seed_0')
     return tmp_path / 'work'
 
@@ -83,20 +90,23 @@ def test_runs_are_collected(work_dir, tmp_path, monkeypatch):
         rows = list(csv.DictReader(file))
     assert [(r['method'], r['seed']) for r in rows] == [
         ('h2t', '0'),
+        ('sr+h2t', '0'),
         ('s2t', '0'),
         ('s2t', '1'),
         ('sr4ir', '0'),
         ('sr4ir', '1'),
     ]
-    assert rows[1]['task'] == '40.0' and rows[1]['seconds'] == '60'
-    for row in rows[1:]:  # the same number of updates of each network
+    assert rows[2]['task'] == '40.0' and rows[2]['seconds'] == '60'
+    assert (rows[1]['sr_updates'], rows[1]['task_updates']) == ('0', '0')
+    for row in rows[2:]:  # the same number of updates of each network
         assert (row['sr_updates'], row['task_updates']) == ('100', '100')
     text = page.read_text()
     assert 'old' not in text and text.startswith('A\n') and '\nB\n' in text
     lines = [line for line in text.split('\n') if line.startswith('|')]
     assert lines[2].startswith('| H -> T | 60.00 | inf |')
-    assert lines[3].startswith('| S -> T | 41.00 ± 1.41 | 20.50 ± 0.71 |')
-    assert lines[4].startswith('| SR4IR | 44.50 ± 0.71 | 19.00 ± 0.00 |')
+    assert lines[3].startswith('| S, T of H -> T | 38.00 |')
+    assert lines[4].startswith('| S -> T | 41.00 ± 1.41 | 20.50 ± 0.71 |')
+    assert lines[5].startswith('| SR4IR | 44.50 ± 0.71 | 19.00 ± 0.00 |')
     assert (out / 'net_data_x8.png').stat().st_size > 1000
 
 

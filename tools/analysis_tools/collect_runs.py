@@ -31,10 +31,13 @@ METHODS = {
     'h2t': 'H -> T',
     'l2t': 'L -> T',
     'sr': 'S',
+    'sr+h2t': 'S, T of H -> T',
     's2t': 'S -> T',
     't2s': 'T -> S',
     'joint': 'S + T',
     'sr4ir': 'SR4IR',
+    't2s-tdp': 'T -> S, TDP',
+    't2s-balanced-tdp': 'T -> S, TDP balanced',
     'without-tdp': 'SR4IR without TDP',
     'balanced-tdp': 'SR4IR, TDP balanced',
     'perceptual-fixed': 'SR4IR, TDP by a fixed T',
@@ -67,6 +70,9 @@ def read_run(path: str) -> dict:
     method, setup, scale = re.fullmatch(
         r'([^_]+)_(.+?)(?:_(x\d+))?', name
     ).groups()
+    if 'weights' in cfg:  # networks of other runs, tested together
+        method = '+'.join(map(method_of, cfg.weights.values()))
+        cfg.model.phases = []
     task, factor = next(v for k, v in TASK_METRICS.items() if k in metrics)
     value = metrics[next(k for k in TASK_METRICS if k in metrics)] * factor
     return dict(
@@ -87,6 +93,11 @@ def read_run(path: str) -> dict:
         seconds=round(results['seconds']),
         work_dir=osp.basename(osp.dirname(folder)),
     )
+
+
+def method_of(checkpoint: str) -> str:
+    folder = osp.dirname(osp.dirname(checkpoint))
+    return osp.basename(folder).split('_')[0]
 
 
 def updates(cfg: Config, network: str) -> int:

@@ -69,6 +69,11 @@ def on_frozen(run: str) -> Row:
     return Row(S2T_2ND, {'model.sr_net.init_cfg.checkpoint': run})
 
 
+def on_oracle(config: str) -> Row:
+    """S, trained for the T of H -> T."""
+    return Row(config, {'model.task_model.init_cfg.checkpoint': H2T})
+
+
 def swapped(sr_net: str, task_model: str) -> Row:
     """S and T of different runs, tested together."""
     weights = dict(sr_net=sr_net, task_model=task_model)
@@ -226,6 +231,11 @@ TABLES = {
         source='not in the paper',
         metrics=('task', 'LPIPS', 'PSNR'),
         rows={
+            'S, T of H -> T': swapped(SR, H2T),
+            'T -> S, TDP': on_oracle('ablations/t2s-tdp_{setup}_{scale}'),
+            'T -> S, balanced TDP': on_oracle(
+                'ablations/t2s-balanced-tdp_{setup}_{scale}'
+            ),
             'without TDP': 'ablations/without-tdp_{setup}_{scale}',
             'balanced TDP': 'ablations/balanced-tdp_{setup}_{scale}',
             'SR4IR': SR4IR,
