@@ -25,6 +25,12 @@ class TDPLoss(Loss):
         weights (Sequence[float], optional): One for each tap. Defaults to 1.
         criterion (str): ``l1`` or ``l2``, averaged over all elements.
             Defaults to ``l1``.
+        balance (float, optional): Weight the loss anew in each iteration, so
+            that the norm of its gradient at the SR image is this many times
+            that of an L1 pixel loss: features of trained networks may
+            otherwise pull thousands of times as hard (docs/en/results.md). It
+            costs another backward pass of the task model.
+            Defaults to None: the weights as they are, as in the paper.
         **kwargs: See :class:`Loss`. The paper lets it set in at ``begin=0.1``.
     """
 
