@@ -22,6 +22,8 @@ import time
 from importlib import import_module
 from typing import Callable, Dict, Optional
 
+import sr4ir_mm  # noqa: F401  (mmagic imports only after it)
+
 TOOLBOXES = ('mmpretrain', 'mmseg', 'mmdet', 'mmagic')
 
 
