@@ -53,4 +53,4 @@ model = dict(
     phases=_base_.phases,
 )
 # With the 4e-3 of the other two, some seeds never tell two textures apart.
-optim_wrapper = dict(task_model=dict(optimizer=dict(lr=2e-3)))
+optim_wrapper = dict(task_model=dict(optimizer=dict(lr=3e-3)))
