@@ -15,7 +15,6 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import nms
 
-from sr4ir_mm.models.sr_nets.edsr import EDSRNet
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.registry import require_package
@@ -228,7 +227,7 @@ def export_onnx(
             'does with boxes cannot be recorded: give an image with objects '
             '(--image).'
         )
-    with warnings.catch_warnings(), torch.no_grad(), _traceable(deployable):
+    with warnings.catch_warnings(), torch.no_grad(), _traceable():
         # of Python numbers that a trace keeps: `check_onnx` looks at others
         warnings.simplefilter('ignore')
         module = deployable
@@ -322,7 +321,7 @@ def _difference(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @contextmanager
-def _traceable(module: nn.Module) -> Iterator[None]:
+def _traceable() -> Iterator[None]:
     """What the toolboxes do in Python, in operators that ONNX has."""
     with ExitStack() as stack:
 
@@ -339,9 +338,6 @@ def _traceable(module: nn.Module) -> Iterator[None]:
             # sizes that follow the input's
             wrappers = sys.modules['mmseg.models.utils.wrappers']
             replace(wrappers, 'int', _to_int)
-        for part in module.modules():
-            if isinstance(part, EDSRNet):  # without making weights
-                replace(part, 'forward', super(EDSRNet, part).forward)
         yield
 
 
