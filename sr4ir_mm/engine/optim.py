@@ -73,7 +73,8 @@ class PhaseUpdate:
             for part in (*parts, last):
                 log_vars = self.run_part(model, part, part is last)
                 total = total + log_vars.pop('loss')
-                merged.update(log_vars)
+                for name, value in log_vars.items():
+                    merged[name] = merged.get(name, 0) + value
             merged = dict(loss=total, **merged)
             if self.guard.leaves_out(module, self.phase, merged, views):
                 for wrapper in self.wrappers:

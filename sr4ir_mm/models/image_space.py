@@ -3,7 +3,6 @@ from typing import List, Optional, Sequence, Tuple
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from mmengine.model.utils import stack_batch
 from torch import Tensor
 
 Size = Tuple[int, int]
@@ -163,7 +162,11 @@ class ImageSpace(nn.Module):
         return torch.stack(images)
 
     def from_rgb(
-        self, image: Tensor, sizes: Sequence[Size], canvas: Tensor
+        self,
+        image: Tensor,
+        sizes: Sequence[Size],
+        canvas: Tensor,
+        shape: Optional[Size] = None,
     ) -> Tensor:
         """From pictures to what the task model sees.
 
@@ -172,6 +175,8 @@ class ImageSpace(nn.Module):
             sizes (Sequence[tuple]): Height and width of each image in it.
             canvas (Tensor): What the data preprocessor made of the images,
                 (N, 3, H, W): outside of them, its padding stays.
+            shape (tuple, optional): Height and width to return, if there is a
+                ``resize``. Defaults to what :meth:`task_shape` says.
 
         Returns:
             Tensor: Task-normalised, (N, 3, H, W); of another size if there is
@@ -179,7 +184,7 @@ class ImageSpace(nn.Module):
         """
         inputs = self.normalize(image)
         if self.resize is not None:
-            return self.enlarge(inputs, sizes)
+            return self.enlarge(inputs, sizes, shape)
         height, width = canvas.shape[-2:]
         if set(sizes) == {(height, width)}:
             return inputs[..., :height, :width]
@@ -226,22 +231,28 @@ class ImageSpace(nn.Module):
         )
         return int(size[0] * factor), int(size[1] * factor)
 
-    def enlarge(self, inputs: Tensor, sizes: Sequence[Size]) -> Tensor:
+    def enlarge(
+        self,
+        inputs: Tensor,
+        sizes: Sequence[Size],
+        shape: Optional[Size] = None,
+    ) -> Tensor:
         """Task-normalised images, (N, 3, H, W), of these sizes -> the same
-        within ``resize``, padded to a batch."""
-        resized = [
-            F.interpolate(
+        within ``resize``, padded to ``shape``, or to :meth:`task_shape`."""
+        height, width = shape or self.task_shape(sizes, inputs.shape[2:])
+        enlarged = []
+        for image, (h, w) in zip(inputs, sizes):
+            size = self._resized((h, w))
+            image = F.interpolate(
                 image[None, :, :h, :w],
-                size=self._resized((h, w)),
+                size=size,
                 mode='bilinear',
                 align_corners=False,
             )[0]
-            for image, (h, w) in zip(inputs, sizes)
-        ]
-        pre = self.data_preprocessor
-        return stack_batch(
-            resized, pre.pad_size_divisor, getattr(pre, 'pad_value', 0)
-        )
+            padding = (0, width - size[1], 0, height - size[0])
+            value = getattr(self.data_preprocessor, 'pad_value', 0)
+            enlarged.append(F.pad(image, padding, value=value))
+        return torch.stack(enlarged)
 
     def _continue(self, image: Tensor, low: int, right: int) -> Tensor:
         """(3, h, w) -> (3, h + low, w + right)"""

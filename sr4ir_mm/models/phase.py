@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Dict, List, Optional, Sequence, Tuple, Union
 import torch
 import torch.nn as nn
 from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sr4ir_mm.registry import MODELS
 
@@ -51,6 +52,10 @@ class Loss(nn.Module):
         end (float): Fraction of the training at which it ends. Defaults to 1.
     """
 
+    # Whether it is a mean over the images, and that of a batch the mean of its
+    # micro-batches'.
+    is_mean = False
+
     def __init__(self, begin: float = 0.0, end: float = 1.0) -> None:
         super().__init__()
         self.span = Span(begin, end)
@@ -90,6 +95,12 @@ class Phase(nn.Module):
         keep_views (bool): Whether to take the views that networks made in the
             phase before, one update ago. In SR4IR's second phase that saves a
             pass of the SR network. Defaults to False: made anew.
+        micro_batch_size (int, optional): Images in each forward and backward
+            pass. Gradients add up to those of the batch, for one update; the
+            memory is that of so many images. For losses that are means over
+            the images, and networks without BatchNorm. Defaults to None: all
+            at once on a GPU, and, where it is possible, some 512x512 pixels
+            on a CPU, which computes larger batches no faster.
     """
 
     def __init__(
@@ -100,10 +111,14 @@ class Phase(nn.Module):
         begin: float = 0.0,
         end: float = 1.0,
         keep_views: bool = False,
+        micro_batch_size: Optional[int] = None,
     ) -> None:
         super().__init__()
         self.name = name
         self.keep_views = keep_views
+        self.micro_batch_size = micro_batch_size
+        # whether it can, with the networks that there are
+        self.splits_batch = False
         self.trains: Tuple[str, ...] = (
             (trains,) if isinstance(trains, str) else tuple(trains)
         )
@@ -122,6 +137,13 @@ class Phase(nn.Module):
                     'TaskLoss and the like; TaskLoss has those of the task '
                     'model.'
                 )
+        if micro_batch_size is not None and (
+            not isinstance(micro_batch_size, int) or micro_batch_size < 1
+        ):
+            raise ValueError(
+                f'Phase {name!r}: micro_batch_size={micro_batch_size!r}: '
+                'expected a whole number of images, 1 or more, or None.'
+            )
         self.span = Span(begin, end)
         gap = self.span.first_gap([loss.span for loss in self.losses])
         if gap is not None:
@@ -135,10 +157,16 @@ class Phase(nn.Module):
         to those of the sum of all active losses.
 
         Only one graph is alive at a time, so that three views cost the memory
-        of one. A phase that trains the SR network is a single part, because
-        all its losses look at the same SR image.
+        of one. A phase that trains the SR network splits into micro-batches at
+        most, because all its losses look at the same SR image.
         """
         active = [loss for loss in self.losses if progress in loss.span]
+        number, size = len(views.inputs), self._images_at_once(views)
+        if size < number:
+            return [
+                Part(self, active, piece, len(piece.inputs) / number)
+                for piece in views.split(size)
+            ]
         if 'sr_net' in self.trains:
             return [Part(self, active, views)]
         split = [loss.split() for loss in active]
@@ -174,6 +202,23 @@ class Phase(nn.Module):
             )
         return merged
 
+    def needs_batch(self, networks: Sequence[nn.Module]) -> Optional[str]:
+        """What looks at the batch as a whole, if anything does: the type of
+        a loss, or of a layer of the networks that it trains."""
+        modules = [m for network in networks for m in network.modules()]
+        whole = [loss for loss in self.losses if not loss.is_mean]
+        whole += [m for m in modules if isinstance(m, _BatchNorm)]
+        return type(whole[0]).__name__ if whole else None
+
+    def _images_at_once(self, views: 'Views') -> int:
+        """The size of a micro-batch."""
+        if self.micro_batch_size is not None:
+            return self.micro_batch_size
+        number, _, height, width = views.inputs.shape
+        if views.inputs.is_cuda or not self.splits_batch:
+            return number
+        return max(1, 512**2 // (height * width))
+
 
 @dataclass(frozen=True)
 class Part:
@@ -182,16 +227,21 @@ class Part:
     Args:
         phase (Phase): The phase.
         losses (Sequence[Loss]): Some of its losses.
-        views (Views): The batch.
+        views (Views): The batch, or some images of it.
+        weight (float): Share of the images. Defaults to 1.
     """
 
     phase: Phase
     losses: Sequence[Loss]
     views: 'Views'
+    weight: float = 1.0
 
     def __call__(self, model: 'SRTaskModel') -> Dict[str, Tensor]:
         """See :meth:`Phase.forward`."""
-        return self.phase(model, self.views, self.losses)
+        losses = self.phase(model, self.views, self.losses)
+        if self.weight == 1:
+            return losses
+        return {name: self.weight * loss for name, loss in losses.items()}
 
 
 def _has_gradient(loss: Union[Tensor, List[Tensor]]) -> bool:
@@ -200,7 +250,15 @@ def _has_gradient(loss: Union[Tensor, List[Tensor]]) -> bool:
     return any(map(_has_gradient, loss))
 
 
-_PHASE_KEYS = ('name', 'trains', 'losses', 'begin', 'end', 'keep_views')
+_PHASE_KEYS = (
+    'name',
+    'trains',
+    'losses',
+    'begin',
+    'end',
+    'keep_views',
+    'micro_batch_size',
+)
 
 
 def build_phases(cfgs: Sequence[dict]) -> List[Phase]:

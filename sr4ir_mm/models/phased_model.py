@@ -142,3 +142,11 @@ class PhasedModel(BaseModel):
                         f'{where}, which has no trainable '
                         'parameter (are all its stages frozen?).'
                     )
+            whole = phase.needs_batch([self.networks[n] for n in phase.trains])
+            phase.splits_batch = whole is None
+            if whole and phase.micro_batch_size is not None:
+                raise ValueError(
+                    f'model.phases: phase {phase.name!r} has '
+                    f'micro_batch_size={phase.micro_batch_size}, but its '
+                    f'{whole} looks at the batch as a whole: leave one out.'
+                )

@@ -1,3 +1,4 @@
+import math
 from typing import TYPE_CHECKING, List, Optional, Tuple
 
 import torch
@@ -65,12 +66,19 @@ class Views:
                 for sample in data_samples
             ]
         )
+        scale = model.scale if self.is_lr else 1
+        canvas_shape = tuple(side * scale for side in inputs.shape[2:])
+        # Height and width of `task_input`.
+        self.task_shape: Tuple[int, int] = model.image_space.task_shape(
+            self.sizes, canvas_shape
+        )
         # how LR was made, for SR networks that are told
         self._told = {}
         # of SRTaskModel.task_samples, the same for all views
         self.task_samples: Optional[list] = None
         self._made = {}
         self._task_inputs = {}
+        self._pieces: List['Views'] = []
 
     @property
     def sizes(self) -> List[Tuple[int, int]]:
@@ -84,13 +92,6 @@ class Views:
     def task_sizes(self) -> List[Tuple[int, int]]:
         """Height and width of each image as the task model sees it."""
         return self.model.image_space.task_sizes(self.sizes)
-
-    @property
-    def task_shape(self) -> Tuple[int, int]:
-        """Height and width of :meth:`task_input`."""
-        factor = self.model.scale if self.is_lr else 1
-        canvas_shape = tuple(side * factor for side in self.inputs.shape[2:])
-        return self.model.image_space.task_shape(self.sizes, canvas_shape)
 
     def __getitem__(self, name: str) -> Tensor:
         if name not in self._made:
@@ -115,7 +116,9 @@ class Views:
         if name == 'hr' and space.resize is None:
             return self.inputs
         if name not in self._task_inputs:
-            inputs = space.from_rgb(self[name], self.sizes, self._canvas())
+            inputs = space.from_rgb(
+                self[name], self.sizes, self._canvas(), self.task_shape
+            )
             self._task_inputs[name] = self._arrange(inputs, 'task_model')
         return self._task_inputs[name]
 
@@ -123,14 +126,31 @@ class Views:
         """The same batch, of which nothing has been made yet."""
         return Views(self.model, self.inputs, self.data_samples)
 
+    def split(self, size: int) -> List['Views']:
+        """The batch in pieces of up to ``size`` images, as equal as can be,
+        each padded as it is in the batch."""
+        shared = {name: self[name] for name in ('hr', 'lr')}
+        number = len(self.inputs)
+        size = math.ceil(number / math.ceil(number / size))
+        for start in range(0, number, size):
+            some = slice(start, start + size)
+            samples = self.data_samples and self.data_samples[some]
+            piece = Views(self.model, self.inputs[some], samples)
+            piece.task_shape = self.task_shape
+            piece._made = {name: view[some] for name, view in shared.items()}
+            piece._told = {k: value[some] for k, value in self._told.items()}
+            self._pieces.append(piece)
+        return self._pieces
+
     def refresh(self, keep: bool = False) -> None:
         """Forget the views that a network made, or, to ``keep`` them, only
         how it made them."""
+        pieces, self._pieces = self._pieces or [self], []
         for name in _FROM_NETWORK:
-            view = self._made.pop(name, None)
+            views = [piece._made.pop(name, None) for piece in pieces]
             self._task_inputs.pop(name, None)
-            if keep and view is not None:
-                self._made[name] = view.detach()
+            if keep and None not in views:
+                self._made[name] = torch.cat([v.detach() for v in views])
 
     def _arrange(self, images: Tensor, network: str) -> Tensor:
         return images.contiguous(memory_format=self._layouts[network])

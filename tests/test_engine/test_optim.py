@@ -123,13 +123,16 @@ def test_a_single_graph_is_alive_at_a_time(monkeypatch):
 
 def test_a_phase_that_trains_the_sr_network_is_one_part():
     model = build(phase=JOINT[0])
-    assert len(model.phases[0].parts(None, 0.5)) == 1
+    views = model.make_views(make_batch())
+    assert len(model.phases[0].parts(views, 0.5)) == 1
 
 
 def test_every_loss_ends_in_the_last_part():
     extra = dict(type='sr4ir_mm.DiscriminatorLoss')
     phase = dict(TASK_PHASE, losses=[*TASK_PHASE['losses'], extra])
-    parts = build(phase=phase).phases[0].parts(None, 0.5)
+    model = build(phase=phase)
+    views = model.make_views(make_batch())
+    parts = model.phases[0].parts(views, 0.5)
     assert [len(part.losses) for part in parts] == [1, 1, 2]
 
 

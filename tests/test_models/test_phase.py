@@ -1,4 +1,7 @@
+from types import SimpleNamespace
+
 import pytest
+import torch
 from tiny import SR4IR, build_model, make_batch
 
 from sr4ir_mm.models.phase import Phase, Span, build_phases
@@ -141,3 +144,54 @@ def test_two_losses_of_one_name():
     views = model.make_views(make_batch())
     with pytest.raises(ValueError, match="'sr' report 'loss_pixel'"):
         model.phases[0](model, views, model.phases[0].losses)
+
+
+def micro_batches(size, *losses, **sr_net):
+    phase = dict(SR4IR[0], losses=losses or SR4IR[0]['losses'])
+    return build_model(phases=[dict(phase, micro_batch_size=size)], **sr_net)
+
+
+def test_micro_batches_are_as_equal_as_can_be():
+    model = micro_batches(3)
+    views = model.make_views(make_batch(num=4))
+    parts = model.phases[0].parts(views, 0.5)
+    assert [(len(p.views.inputs), p.weight) for p in parts] == [(2, 0.5)] * 2
+
+
+def test_a_cpu_sees_some_512_by_512_pixels_at_once():
+    phase = build_model(phases=SR4IR).phases[0]
+    inputs = torch.zeros(8, 3, 224, 224)
+    assert phase._images_at_once(SimpleNamespace(inputs=inputs)) == 5
+    large = torch.zeros(2, 3, 480, 600)
+    assert phase._images_at_once(SimpleNamespace(inputs=large)) == 1
+
+
+def test_losses_of_the_whole_batch_are_not_split():
+    task = build_model(phases=SR4IR).phases[1]
+    assert not task.splits_batch
+    large = SimpleNamespace(inputs=torch.zeros(2, 3, 480, 600))
+    assert task._images_at_once(large) == 2
+
+
+@pytest.mark.parametrize(
+    'losses,message',
+    [
+        ([dict(type='sr4ir_mm.TaskLoss', views=dict(sr=1.0))], 'its TaskLoss'),
+        ([dict(type='sr4ir_mm.TDPLoss', balance=1.0)], 'its TDPLoss'),
+    ],
+)
+def test_micro_batches_of_what_needs_the_batch(losses, message):
+    with pytest.raises(ValueError, match=message):
+        micro_batches(1, *losses)
+
+
+def test_micro_batches_and_batch_norm():
+    sr_net = dict(type='sr4ir_mm.WDSR', upscale_factor=4)
+    with pytest.raises(ValueError, match='its BatchNorm2d looks at the batch'):
+        micro_batches(1, sr_net=sr_net)
+
+
+@pytest.mark.parametrize('size', [0, 'all', 1.5])
+def test_micro_batches_of_no_size(size):
+    with pytest.raises(ValueError, match='micro_batch_size=.*whole number'):
+        micro_batches(size)

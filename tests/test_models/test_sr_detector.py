@@ -86,6 +86,15 @@ def test_ground_truth_has_a_map_of_one(scale, resize, input_is_lr, tmp_path):
     assert metric.evaluate(size=len(SIZES))['coco/bbox_mAP'] == 1.0
 
 
+def test_micro_batches_are_padded_as_the_batch():
+    model = build(RESIZE)
+    views = model.make_views(make_batch('det', sizes=SIZES))
+    whole = views.task_input('bilinear')
+    pieces = [piece.task_input('bilinear') for piece in views.split(1)]
+    assert [len(piece) for piece in pieces] == [1, 1]
+    assert torch.equal(torch.cat(pieces), whole)
+
+
 @pytest.mark.parametrize('kind', [BitmapMasks, PolygonMasks])
 def test_masks_move_with_the_boxes(kind):
     model = build(RESIZE)

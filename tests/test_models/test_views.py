@@ -92,6 +92,21 @@ def test_a_phase_may_keep_the_views_of_the_one_before():
     assert calls == ['sr']
 
 
+def test_views_of_micro_batches_are_kept_too():
+    model = build_model()
+    calls = []
+    model.sr_net.register_forward_hook(lambda *_: calls.append('sr'))
+    views = model.make_views(make_batch(num=3))
+    phase = model.phases[1]
+    with model.in_phase(model.phases[0], views):
+        before = [piece['sr'] for piece in views.split(1)]
+    phase.keep_views = True
+    with model.in_phase(phase, views):
+        assert torch.equal(views['sr'], torch.cat(before))
+        assert not views['sr'].requires_grad
+    assert calls == ['sr'] * 3
+
+
 def test_pictures_are_exact_in_mixed_precision():
     model = build_model()
     with torch.autocast('cpu', torch.bfloat16):

@@ -52,6 +52,8 @@ class _RealFakeLoss(Loss):
     BatchNorm cannot give away that a batch is all real or all fake.
     """
 
+    is_mean = True
+
     def __init__(
         self, weight: float, tap: Union[int, str] = -1, **kwargs
     ) -> None:

@@ -42,6 +42,8 @@ class PixelLoss(Loss):
         **kwargs: See :class:`Loss`.
     """
 
+    is_mean = True
+
     def __init__(
         self, weight: float = 1.0, criterion: str = 'l1', **kwargs
     ) -> None:

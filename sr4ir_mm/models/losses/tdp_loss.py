@@ -60,6 +60,7 @@ class TDPLoss(Loss):
         self.weights = [check_weight(w, 'TDPLoss.weights') for w in weights]
         self.criterion = get_criterion(criterion)
         self.balance = balance
+        self.is_mean = balance is None
 
     def forward(self, model, views) -> Dict[str, Tensor]:
         """``loss_tdp``, and, if it is balanced, ``tdp_weight``; see
