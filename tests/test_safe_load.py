@@ -1,7 +1,9 @@
 """Files of strangers do not run."""
 
 import io
+import math
 import os
+import os.path as osp
 import pickle
 import shutil
 import subprocess
@@ -12,10 +14,15 @@ import mmengine
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader
 
+from sr4ir_mm.apis import init_model
+from sr4ir_mm.safe_config import read_config
 from sr4ir_mm.safe_load import UnreadableFileError
+
+ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
 
 
 class Attack:
@@ -147,3 +154,61 @@ def test_trust_by_name(tmp_path):
     env = dict(os.environ, SR4IR_TRUST='shutil.copyfile')
     subprocess.run([sys.executable, '-c', code], env=env, check=True)
     assert (tmp_path / 'made').exists() and (tmp_path / 'too').exists()
+
+
+@pytest.fixture
+def toy_config():
+    sr4ir = osp.join(ROOT, 'configs', 'toy', 'sr4ir_fcos_toy_x4.py')
+    return Config.fromfile(sr4ir)
+
+
+def test_a_config_is_read_as_it_was(toy_config):
+    read = read_config(toy_config.pretty_text, 'a.pth')
+    assert read.to_dict() == toy_config.to_dict()
+
+
+def test_classes_may_have_their_full_names():
+    """As configs that import them are dumped."""
+    path = 'mmseg.models.backbones.ResNet'
+    text = f"model = dict(type='{path}', lr=-1e-05, clip=inf, s={{1, 2}})"
+    config = read_config(text, 'a.pth')
+    assert config.model == dict(type=path, lr=-1e-5, clip=math.inf, s={1, 2})
+
+
+@pytest.mark.parametrize(
+    'text,reason',
+    [
+        ('import os', 'more than data .line 1: Import'),
+        ("x = 1\ny = __import__('os').system('touch x')", 'line 2: Call'),
+        ('x = [i for i in (1,)]', 'line 1: ListComp'),
+        ('x = dict(**dict(y=1))', 'line 1: Call'),
+        ('x, y = 1, 2', 'more than data'),
+        ('x = dict(a=[1)', 'more than data'),
+        ('x = {[1]: 2}', 'more than data'),
+        ("m = dict(type='subprocess.Popen', args='ls')", "'subprocess.Popen'"),
+        ("m = dict(type='mmengine.utils.call_command')", "'mmengine.utils.c"),
+        ("m = dict(type='mmengine.call_command', cmd=[])", "'mmengine.call_"),
+        ("m = dict(type='mmengine.Config.fromfile')", 'Config.fromfile'),
+        ("m = [dict(type='this')]", "'this'"),
+        ("m = dict(nms=dict(type='exec(1)'))", r"'exec\(1\)'"),
+        ("m = dict(dtype='x' + 'y')", 'line 1: BinOp'),
+        ("m = dict(dtype='float or print(1)')", 'or print'),
+        ("default_scope = 'evil'", "'evil'"),
+        ("m = dict(_scope_='evil.x')", "'evil.x'"),
+        ("custom_imports = dict(imports=['antigravity'])", "'antigravity'"),
+        ("custom_imports = dict(imports='antigravity')", "'antigravity'"),
+    ],
+)
+def test_a_config_inside_a_checkpoint_is_not_run(text, reason):
+    with pytest.raises(ValueError, match=f'inside a.pth .*{reason}'):
+        read_config(text, 'a.pth')
+
+
+def test_inference_reads_the_config(tmp_path, marker):
+    """Of a checkpoint whose pickle is harmless."""
+    path = str(tmp_path / 'stranger.pth')
+    text = f"x = open({str(marker)!r}, 'w')"
+    torch.save(dict(state_dict={}, meta=dict(cfg=text)), path)
+    with pytest.raises(ValueError, match='more than data'):
+        init_model(path)
+    assert not marker.exists()

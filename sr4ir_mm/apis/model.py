@@ -12,6 +12,7 @@ from mmengine.runner import CheckpointLoader
 from sr4ir_mm.engine.checkpoint_fit import describe_misfit, get_weights
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import MODELS
+from sr4ir_mm.safe_config import read_config
 
 
 def init_model(
@@ -25,8 +26,8 @@ def init_model(
     Args:
         checkpoint (str): Path or address.
         config (str | Config, optional): Defaults to the one that mmengine
-            stores in the checkpoint. It is Python, and run: for checkpoints
-            of strangers, give your own.
+            stores in the checkpoint, which is read, but not run
+            (:func:`~sr4ir_mm.safe_config.read_config`).
         device (str, optional): Defaults to the GPU, if there is one.
         cfg_options (dict, optional): Override settings of the config.
 
@@ -90,7 +91,7 @@ def _config_inside(file: dict, checkpoint: str) -> Config:
             f'The checkpoint {checkpoint!r} holds no config (training with '
             'mmengine stores it): give the config as well.'
         )
-    return Config.fromstring(text, file_format='.py')
+    return read_config(text, repr(checkpoint))
 
 
 def _build_model(cfg: Config, source: Union[str, Config]) -> SRTaskModel:
