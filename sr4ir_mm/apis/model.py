@@ -9,7 +9,11 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import CheckpointLoader
 
-from sr4ir_mm.engine.checkpoint_fit import describe_misfit, get_weights
+from sr4ir_mm.engine.checkpoint_fit import (
+    check_scale,
+    describe_misfit,
+    get_weights,
+)
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import MODELS
 from sr4ir_mm.safe_config import read_config
@@ -128,6 +132,7 @@ def _load_weights(model: SRTaskModel, file: dict, checkpoint: str) -> None:
             f'(model.scale={model.scale}): {misfit}. Is it the config that '
             'they were trained with?'
         )
+    check_scale(file, model, repr(checkpoint))
     model.load_state_dict(weights, strict=False)  # old BatchNorms do not count
 
 

@@ -51,6 +51,20 @@ def complete(
     return filled
 
 
+def check_scale(checkpoint: dict, model: nn.Module, filename: str) -> None:
+    """Raise ValueError if the SR network was trained for another scale; many
+    have weights of one shape for all of them."""
+    sr_net = getattr(model, 'sr_net', None)
+    scale = checkpoint.get('meta', {}).get('scale')
+    if sr_net is None or getattr(sr_net, 'any_scale', False):
+        return
+    if scale not in (None, model.scale):
+        raise ValueError(
+            f'{filename} was trained for scale {scale}, but model.scale='
+            f'{model.scale}. Take the config that it was trained with.'
+        )
+
+
 def describe_misfit(checkpoint: dict, model: nn.Module) -> str:
     """Which weights are missing, unexpected or of another shape; empty if
     none."""

@@ -19,7 +19,7 @@ from sr4ir_mm.datasets.checks import check_dataset, unreadable
 from sr4ir_mm.registry import RUNNERS
 from sr4ir_mm.safe_load import UnreadableFileError
 
-from .checkpoint_fit import complete, describe_misfit
+from .checkpoint_fit import check_scale, complete, describe_misfit
 from .checks import check_optimizers, not_finite
 
 
@@ -140,6 +140,8 @@ class Runner(mmengine.runner.Runner):
                 'config that it was trained with, or, to load what fits, '
                 '--cfg-options load_strict=False.'
             ) from error
+        if strict and not absent:
+            check_scale(checkpoint, model, filename)
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         if trains and self._resume and 'optimizer' not in checkpoint:

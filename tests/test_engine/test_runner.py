@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from tiny import TASKS, build_model, model_cfg, runner_cfg, toy_dataset_cfg
 
+from sr4ir_mm.apis import init_model
 from sr4ir_mm.engine import Runner
 from sr4ir_mm.engine.runner import find_checkpoints
 
@@ -185,6 +186,23 @@ def test_checkpoint_of_another_model(tmp_path, toy_dataset, kind):
         loop = dict(EPOCHS, max_epochs=1)
         options = dict(load_from=str(path), load_strict=False, loop=loop)
         train(tmp_path, toy_dataset, **options)
+
+
+def test_checkpoint_of_another_scale(trained, tmp_path, toy_dataset):
+    """Whose weights fit: it is told by what the checkpoint says."""
+    checkpoint = torch.load(trained / 'epoch_3.pth')
+    assert checkpoint['meta']['scale'] == 4
+    checkpoint['meta']['scale'] = 8
+    path = str(tmp_path / 'epoch_3.pth')
+    torch.save(checkpoint, path)
+    message = 'epoch_3.pth.* was trained for scale 8, but model.scale=4'
+    with pytest.raises(ValueError, match=message):
+        train(tmp_path / 'again', toy_dataset, load_from=path, resume=True)
+    with pytest.raises(ValueError, match=message):
+        init_model(path)
+    # to start from it is fine
+    loop = dict(EPOCHS, max_epochs=1)
+    train(tmp_path / 'new', toy_dataset, load_from=path, loop=loop)
 
 
 def test_whole_networks_may_be_absent(tmp_path, toy_dataset):

@@ -24,6 +24,8 @@ class LIIF(BaseModule):
             Defaults to that of DIV2K, which mmagic's weights know.
     """
 
+    any_scale = True
+
     def __init__(
         self,
         network: dict,
