@@ -229,7 +229,8 @@ class ImageSpace(nn.Module):
         factor = min(
             max(self.resize) / max(size), min(self.resize) / min(size)
         )
-        return int(size[0] * factor), int(size[1] * factor)
+        height, width = (max(1, int(side * factor)) for side in size)
+        return height, width
 
     def enlarge(
         self,

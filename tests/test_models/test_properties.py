@@ -142,6 +142,7 @@ def test_real_lr_images_come_back_enlarged(models, scale, size):
     size=st.tuples(sides, sides),
     resize=st.tuples(st.integers(8, 90), st.integers(8, 90)),
 )
+@example(size=(5, 41), resize=(8, 8))  # a side of less than a pixel
 def test_labels_follow_the_resized_image(models, size, resize):
     """Boxes and masks keep their place, relative to the image."""
     space = models['det'].image_space
