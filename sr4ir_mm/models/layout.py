@@ -3,7 +3,9 @@ from typing import Optional
 import torch
 import torch.nn as nn
 from torch import Tensor
-from torch.nn.utils import convert_conv2d_weight_memory_format
+
+# Others look at their weights, as those that standardise them.
+_PLAIN = (nn.Conv2d.forward, nn.ConvTranspose2d.forward)
 
 
 def arrange_channels(network: Optional[nn.Module]) -> torch.memory_format:
@@ -23,12 +25,26 @@ def arrange_channels(network: Optional[nn.Module]) -> torch.memory_format:
         torch.memory_format: How it wants its images.
     """
     body = getattr(network, 'backbone', network)
-    if body is None or any(isinstance(m, nn.Linear) for m in body.modules()):
+    if body is None or any(map(_keeps_layout, body.modules())):
         return torch.contiguous_format
-    convert_conv2d_weight_memory_format(body, torch.channels_last)
+    for module in body.modules():
+        if type(module).forward in _PLAIN:
+            module.weight.data = module.weight.data.contiguous(
+                memory_format=torch.channels_last
+            )
     if body is not network:
         body.register_forward_hook(_contiguous)
     return torch.channels_last
+
+
+def _keeps_layout(module: nn.Module) -> bool:
+    """Fully connected layers, and two layers whose backward pass on a CPU
+    writes beyond its memory in channels last (PyTorch 2.11): GroupNorm, if its
+    input needs no gradient, and strided 1x1 convolutions of few channels."""
+    if isinstance(module, nn.Conv2d):
+        pointwise = module.kernel_size == (1, 1) and module.stride != (1, 1)
+        return pointwise and module.in_channels < 16
+    return isinstance(module, (nn.Linear, nn.GroupNorm))
 
 
 def _contiguous(module: nn.Module, inputs, outputs):

@@ -1,7 +1,8 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny import build_model, make_batch
+from tiny import TASKS, build_model, make_batch
+from torch import nn
 
 from sr4ir_mm.models.layout import arrange_channels
 
@@ -178,3 +179,33 @@ def test_lr_is_nothing_for_the_task_model():
     views = model.make_views(make_batch())
     with pytest.raises(ValueError, match="'lr' is too small for the labels"):
         model.task_loss(views, 'lr')
+
+
+def test_convolutions_that_look_at_their_weights():
+    """Weight standardisation flattens them."""
+    backbone = dict(
+        TASKS['seg']['model']['backbone'],
+        conv_cfg=dict(type='ConvWS'),
+    )
+    model = build_model(
+        task_model=dict(TASKS['seg']['model'], backbone=backbone)
+    )
+    convs = [m for m in model.modules() if type(m).__name__ == 'ConvWS2d']
+    assert convs
+    losses = model.task_loss(model.make_views(make_batch()), 'sr')
+    losses['decode.loss_ce'].backward()
+    assert all(conv.weight.grad is not None for conv in convs)
+
+
+@pytest.mark.parametrize(
+    'layer,layout',
+    [
+        (nn.Conv2d(3, 8, 3, stride=2), torch.channels_last),
+        (nn.Conv2d(16, 8, 1, stride=2), torch.channels_last),
+        (nn.Conv2d(3, 8, 1, stride=2), torch.contiguous_format),
+        (nn.GroupNorm(2, 8), torch.contiguous_format),
+    ],
+)
+def test_layers_that_crash_in_channels_last(layer, layout):
+    """Memory errors of PyTorch, found by tools/benchmark/zoo_sweep.py."""
+    assert arrange_channels(nn.Sequential(layer)) is layout
