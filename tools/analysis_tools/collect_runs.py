@@ -29,6 +29,7 @@ IMAGE_METRICS = ('PSNR', 'SSIM', 'LPIPS')
 # Prefixes of the configs' names, in the order of the tables.
 METHODS = {
     'h2t': 'H -> T',
+    'h2t-scratch': 'H -> T, random weights',
     'l2t': 'L -> T',
     'sr': 'S',
     'sr+h2t': 'S, T of H -> T',

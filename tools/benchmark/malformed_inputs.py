@@ -581,6 +581,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     torch.set_num_threads(1)
+    args.work_dir = osp.abspath(args.work_dir)
     shutil.rmtree(args.work_dir, ignore_errors=True)
     template = osp.join(args.work_dir, 'toy_scenes')
     write_toy_scenes(template, num_train=2, num_val=1, size=(64, 64))
@@ -597,7 +598,7 @@ def main() -> None:
         name = names[i % len(names)]
         folder = osp.join(args.work_dir, str(i))
         os.makedirs(folder)
-        outcome = run(name, osp.abspath(template), folder, args.seed + i)
+        outcome = run(name, template, folder, args.seed + i)
         verdict = judge(outcome, CASES[name].may)
         counts[name][verdict] += 1
         if verdict not in ('clear error', 'right result'):
