@@ -329,7 +329,7 @@ setting(
     'setting_unknown_type',
     {
         f'{PIXEL}.type': ['sr4ir_mm.PixelLos', 'PixelLoss', 'L1Loss'],
-        'model.sr_net.type': ['EDSRNet', 'mmagic.EDSR', 'sr4ir_mm.EDSRNet'],
+        'model.sr_net.type': ['EDSRNet', 'mmagic.EDSR'],
         'model.task_model.type': ['EncoderDecode', 'FasterRCN'],
         'train_cfg.type': ['AlternatingIterTrainLoop'],
         'optim_wrapper.sr_net.optimizer.type': ['Adan', 'sgd'],
