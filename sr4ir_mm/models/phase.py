@@ -100,7 +100,7 @@ class Phase(nn.Module):
             memory is that of so many images. For losses that are means over
             the images, and networks without BatchNorm. Defaults to None: all
             at once on a GPU, and, where it is possible, some 512x512 pixels
-            on a CPU, which computes larger batches no faster.
+            on a CPU, which gains little time from larger batches.
     """
 
     def __init__(
