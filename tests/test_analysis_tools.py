@@ -1,6 +1,7 @@
 """The scripts of tools/analysis_tools on runs and networks that are tiny."""
 
 import csv
+import shutil
 import sys
 
 import mmengine
@@ -108,6 +109,27 @@ def test_runs_are_collected(work_dir, tmp_path, monkeypatch):
     assert lines[4].startswith('| S -> T | 41.00 ± 1.41 | 20.50 ± 0.71 |')
     assert lines[5].startswith('| SR4IR | 44.50 ± 0.71 | 19.00 ± 0.00 |')
     assert (out / 'net_data_x8.png').stat().st_size > 1000
+
+
+def test_runs_stay_on_record_without_their_folders(
+    work_dir, tmp_path, monkeypatch
+):
+    out = tmp_path / 'out'
+
+    def collect():
+        argv = ['collect', str(work_dir), '--out', str(out)]
+        monkeypatch.setattr(sys, 'argv', argv)
+        collect_runs.main()
+        return (out / 'runs.csv').read_text()
+
+    text = collect()
+    shutil.rmtree(work_dir / 's2t_net_data_x8')
+    assert collect() == text
+    path = work_dir / 'sr4ir_net_data_x8' / 'seed_1' / 'results.json'
+    results = mmengine.load(path)
+    results['metrics']['mIoU'] = 46.0
+    mmengine.dump(results, path)
+    assert collect() == text.replace('mIoU,45.0', 'mIoU,46.0')
 
 
 def test_no_finished_run(tmp_path, monkeypatch):

@@ -1,8 +1,9 @@
 """What runs of ``run_table.py`` came to: ``python
 tools/analysis_tools/collect_runs.py WORK_DIR ... --out docs/en/results``.
 
-Writes ``runs.csv``, a line for every finished run, and for each data set and
-scale a table (mean ± standard deviation over seeds) and, of three methods or
+Adds a line for every finished run to ``runs.csv``, in place of older lines of
+the same run, so that folders need not stay, and makes, for each data set and
+scale, a table (mean ± standard deviation over seeds) and, of three methods or
 more, a plot of the task metric against PSNR. With ``--page``, tables also go
 into a page, between ``<!-- table NAME -->`` and ``<!-- end -->``.
 """
@@ -112,12 +113,18 @@ def updates(cfg: Config, network: str) -> int:
     )
 
 
-def read_runs(work_dirs: List[str]) -> List[dict]:
-    paths = [
-        path
+def read_runs(work_dirs: List[str], record: str) -> List[dict]:
+    """The runs of a CSV file and of folders, of which the latter are newer."""
+    runs = []
+    if osp.isfile(record):
+        with open(record, newline='') as file:
+            runs = [parse(line) for line in csv.DictReader(file)]
+    runs += [
+        read_run(path)
         for work_dir in work_dirs
         for path in glob(osp.join(work_dir, '*', 'seed_*', 'results.json'))
     ]
+    names = ('setup', 'scale', 'method', 'seed', 'work_dir')
     order = list(METHODS)
 
     def key(run: dict) -> tuple:
@@ -125,7 +132,22 @@ def read_runs(work_dirs: List[str]) -> List[dict]:
         known = order.index(method) if method in order else len(order)
         return run['setup'], run['scale'], known, method, run['seed']
 
-    return sorted(map(read_run, paths), key=key)
+    latest = {tuple(run[name] for name in names): run for run in runs}
+    return sorted(latest.values(), key=key)
+
+
+def parse(line: Dict[str, str]) -> dict:
+    """A line of the CSV file, as :func:`read_run` makes it."""
+    counts = ('seed', 'sr_updates', 'task_updates', 'seconds')
+    figures = ('task', *IMAGE_METRICS)
+    return {
+        name: int(value)
+        if name in counts
+        else float(value)
+        if name in figures and value
+        else value
+        for name, value in line.items()
+    }
 
 
 # --------------------------------------------------------------------- tables
@@ -247,11 +269,12 @@ def fill_page(path: str, tables: Dict[str, str]) -> None:
 
 def main() -> None:
     args = parse_args()
-    runs = read_runs(args.work_dirs)
+    record = osp.join(args.out, 'runs.csv')
+    runs = read_runs(args.work_dirs, record)
     if not runs:
         raise SystemExit(f'No finished run in {" ".join(args.work_dirs)}.')
     mmengine.mkdir_or_exist(args.out)
-    with open(osp.join(args.out, 'runs.csv'), 'w', newline='') as file:
+    with open(record, 'w', newline='') as file:
         writer = csv.DictWriter(file, runs[0], lineterminator='\n')
         writer.writeheader()
         writer.writerows(runs)
