@@ -27,11 +27,18 @@ class StepCounter(Hook):
     """The iterations in which each optimizer stepped."""
 
     def before_train(self, runner):
+        # Not by the optimizer's own hooks: in PyTorch 2.1 these are gone for
+        # good once something in the process has been compiled.
         self.steps = {name: [] for name in runner.optim_wrapper.keys()}
         for name, wrapper in runner.optim_wrapper.items():
-            wrapper.optimizer.register_step_post_hook(
-                lambda *_, name=name: self.steps[name].append(runner.iter)
-            )
+            wrapper.step = self._count(wrapper.step, name, runner)
+
+    def _count(self, step, name, runner):
+        def counted(**kwargs):
+            self.steps[name].append(runner.iter)
+            step(**kwargs)
+
+        return counted
 
 
 class Death(Exception):
