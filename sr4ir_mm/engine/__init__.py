@@ -1,7 +1,7 @@
 from .bf16 import BF16OptimWrapper
 from .checkpoint_hook import CheckpointHook
 from .constructor import NetworkOptimWrapperConstructor
-from .hooks import CompileHook, SRVisualizationHook
+from .hooks import CompileHook, PreciseBNHook, SRVisualizationHook
 from .loops import AlternatingEpochTrainLoop, AlternatingIterTrainLoop
 from .optim import PhaseUpdate
 from .runner import Runner
@@ -14,6 +14,7 @@ __all__ = [
     'CompileHook',
     'NetworkOptimWrapperConstructor',
     'PhaseUpdate',
+    'PreciseBNHook',
     'Runner',
     'SRVisualizationHook',
 ]

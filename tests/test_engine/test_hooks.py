@@ -2,7 +2,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from tiny import runner_cfg
+from tiny import TASKS, runner_cfg
 
 from sr4ir_mm.engine import CompileHook
 
@@ -36,3 +36,43 @@ def test_an_unknown_module_is_named():
 
     with pytest.raises(ValueError, match="the model has no 'sr_net'"):
         CompileHook(modules=['sr_net']).before_run(FakeRunner)
+
+
+def first_norm(model):
+    network = model.task_model
+    return next(
+        m for m in network.modules() if isinstance(m, torch.nn.BatchNorm2d)
+    )
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_batch_norm_has_the_statistics_of_sr_images(
+    tmp_path, toy_dataset, task
+):
+    """And nothing else has changed."""
+    states, calls = [], []
+    for hook in ([], [dict(type='sr4ir_mm.PreciseBNHook', num_samples=8)]):
+        cfg = runner_cfg(
+            tmp_path / str(len(hook)),
+            toy_dataset,
+            task,
+            loop=dict(type='sr4ir_mm.AlternatingIterTrainLoop', max_iters=3),
+            custom_hooks=hook,
+        )
+        runner = Runner.from_cfg(Config(cfg))
+        model = runner.model
+        model.sr_net.register_forward_hook(lambda *_: calls.append('sr'))
+        first_norm(model).register_forward_hook(
+            lambda _, inputs, out: calls.append(inputs[0].mean((0, 2, 3)))
+        )
+        runner.train()
+        states.append(
+            torch.load(tmp_path / str(len(hook)) / 'iter_3.pth')['state_dict']
+        )
+    plain, precise = states
+    moved = {k for k in plain if not torch.equal(plain[k], precise[k])}
+    assert moved and all('running' in k or 'tracked' in k for k in moved)
+    calls = calls[-8:]  # of the hook: one SR image for each batch of 2
+    assert calls[::2] == ['sr'] * 4
+    mean = torch.stack(calls[1::2]).mean(0)
+    torch.testing.assert_close(first_norm(model).running_mean, mean)
