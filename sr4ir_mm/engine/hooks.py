@@ -126,12 +126,12 @@ class PreciseBNHook(Hook):
     data as it is, and knows epochs and iterations alike.
 
     Args:
-        num_samples (int): Training images to take them from. Defaults to 1024.
+        num_samples (int): Training images to take them from. Defaults to 640.
     """
 
     priority = 'ABOVE_NORMAL'  # EMA and checkpoints come later
 
-    def __init__(self, num_samples: int = 1024) -> None:
+    def __init__(self, num_samples: int = 640) -> None:
         require_package('mmpretrain', 'mmpretrain', 'PreciseBNHook')
         self.num_samples = num_samples
 

@@ -50,4 +50,6 @@ default_hooks = dict(
     logger=dict(interval=50),
     checkpoint=dict(by_epoch=False, interval=50),
 )
+# of all methods alike: see docs/en/results.md
+custom_hooks = [dict(type='sr4ir_mm.PreciseBNHook')]
 log_processor = dict(by_epoch=False)
