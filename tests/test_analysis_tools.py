@@ -76,13 +76,15 @@ def work_dir(tmp_path):
     )
     name = 'sr4ir_net_data_x8_on_sr_net_data_x8_h2t_net_data'
     write(name, 0, 38.0, 21.0, weights=weights)
+    hooks = [dict(type='sr4ir_mm.PreciseBNHook')]
+    write('s2t_net_data_x4', 0, 50.0, 22.0, custom_hooks=hooks)
     mmengine.mkdir_or_exist(tmp_path / 'work' / 'l2t_net_data_x8' / 'seed_0')
     return tmp_path / 'work'
 
 
 def test_runs_are_collected(work_dir, tmp_path, monkeypatch):
     page = tmp_path / 'page.md'
-    page.write_text('A\n<!-- table net_data_x8 -->\nold\n<!-- end -->\nB\n')
+    page.write_text('A\n<!-- table net_data_x8_running-bn -->\nold\n<!-- end -->\nB\n')
     out = tmp_path / 'out'
     argv = ['collect', str(work_dir), '--out', str(out), '--page', str(page)]
     monkeypatch.setattr(sys, 'argv', argv)
@@ -91,15 +93,18 @@ def test_runs_are_collected(work_dir, tmp_path, monkeypatch):
         rows = list(csv.DictReader(file))
     assert [(r['method'], r['seed']) for r in rows] == [
         ('h2t', '0'),
+        ('s2t', '0'),
         ('sr+h2t', '0'),
         ('s2t', '0'),
         ('s2t', '1'),
         ('sr4ir', '0'),
         ('sr4ir', '1'),
     ]
-    assert rows[2]['task'] == '40.0' and rows[2]['seconds'] == '60'
-    assert (rows[1]['sr_updates'], rows[1]['task_updates']) == ('0', '0')
-    for row in rows[2:]:  # the same number of updates of each network
+    norms = [row['batch_norm'] for row in rows]
+    assert norms == ['running', 'precise', *['running'] * 5]
+    assert rows[3]['task'] == '40.0' and rows[3]['seconds'] == '60'
+    assert (rows[2]['sr_updates'], rows[2]['task_updates']) == ('0', '0')
+    for row in rows[3:]:  # the same number of updates of each network
         assert (row['sr_updates'], row['task_updates']) == ('100', '100')
     text = page.read_text()
     assert 'old' not in text and text.startswith('A\n') and '\nB\n' in text
@@ -108,7 +113,7 @@ def test_runs_are_collected(work_dir, tmp_path, monkeypatch):
     assert lines[3].startswith('| S, T of H -> T | 38.00 |')
     assert lines[4].startswith('| S -> T | 41.00 ± 1.41 | 20.50 ± 0.71 |')
     assert lines[5].startswith('| SR4IR | 44.50 ± 0.71 | 19.00 ± 0.00 |')
-    assert (out / 'net_data_x8.png').stat().st_size > 1000
+    assert (out / 'net_data_x8_running-bn.png').stat().st_size > 1000
 
 
 def test_runs_stay_on_record_without_their_folders(

@@ -42,6 +42,9 @@ METHODS = {
     't2s-balanced-tdp': 'T -> S, TDP balanced',
     'without-tdp': 'SR4IR without TDP',
     'balanced-tdp': 'SR4IR, TDP balanced',
+    'one-batch': 'SR4IR, one batch',
+    'one-batch-without-tdp': 'SR4IR, one batch, without TDP',
+    'one-batch-balanced-tdp': 'SR4IR, one batch, TDP balanced',
     'perceptual-fixed': 'SR4IR, TDP by a fixed T',
     'perceptual-joint': 'SR4IR, joint',
     'views-sr': 'SR4IR, views SR',
@@ -81,6 +84,7 @@ def read_run(path: str) -> dict:
         setup=setup,
         scale=scale or '',
         method=method,
+        batch_norm=batch_norm(cfg),
         seed=int(seed[5:]),
         metric=task,
         task='' if method == 'sr' else round(value, 4),
@@ -100,6 +104,12 @@ def read_run(path: str) -> dict:
 def method_of(checkpoint: str) -> str:
     folder = osp.dirname(osp.dirname(checkpoint))
     return osp.basename(folder).split('_')[0]
+
+
+def batch_norm(cfg: Config) -> str:
+    """Which statistics of BatchNorm the task network was tested with."""
+    hooks = [hook['type'] for hook in cfg.get('custom_hooks', [])]
+    return 'precise' if 'sr4ir_mm.PreciseBNHook' in hooks else 'running'
 
 
 def updates(cfg: Config, network: str) -> int:
@@ -124,7 +134,7 @@ def read_runs(work_dirs: List[str], record: str) -> List[dict]:
         for work_dir in work_dirs
         for path in glob(osp.join(work_dir, '*', 'seed_*', 'results.json'))
     ]
-    names = ('setup', 'scale', 'method', 'seed', 'work_dir')
+    names = ('setup', 'scale', 'method', 'batch_norm', 'seed', 'work_dir')
     order = list(METHODS)
 
     def key(run: dict) -> tuple:
@@ -154,19 +164,23 @@ def parse(line: Dict[str, str]) -> dict:
 
 
 def columns(runs: List[dict]) -> Dict[str, Dict[str, List[dict]]]:
-    """Runs by data set and scale, then by method. The oracle, which knows no
-    scale, is in all tables of its data set."""
+    """Runs by data set, scale and, if they are running ones, BatchNorm's
+    statistics, then by method. The oracle, which knows no scale, is in all
+    tables of its data set."""
+
+    def table(run: dict, scale: str) -> str:
+        end = '' if run['batch_norm'] == 'precise' else '_running-bn'
+        return f'{run["setup"]}_{scale}{end}'
+
     tables = {}
     for run in runs:
         if run['scale']:
-            name = f'{run["setup"]}_{run["scale"]}'
-            tables.setdefault(name, {})
-    for name, methods in tables.items():
-        for run in runs:
-            own = f'{run["setup"]}_{run["scale"]}'.rstrip('_')
-            if own == name or (
-                not run['scale'] and name.rpartition('_')[0] == own
-            ):
+            tables.setdefault(table(run, run['scale']), {})
+    scales = {run['scale'] for run in runs} - {''}
+    for run in runs:
+        for scale in [run['scale']] if run['scale'] else scales:
+            if table(run, scale) in tables:
+                methods = tables[table(run, scale)]
                 methods.setdefault(run['method'], []).append(run)
     order = list(METHODS)
     return {

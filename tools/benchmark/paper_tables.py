@@ -242,6 +242,22 @@ TABLES = {
         },
         paper={('voc-seg', 'x8'): {}, ('cars', 'x8'): {}},
     ),
+    'one_batch': dict(
+        source='not in the paper',
+        metrics=('task', 'LPIPS', 'PSNR'),
+        rows={
+            'S -> T': 'baselines/s2t_{setup}_{scale}',
+            'SR4IR': SR4IR,
+            'one batch': 'ablations/one-batch_{setup}_{scale}',
+            'one batch, without TDP': (
+                'ablations/one-batch-without-tdp_{setup}_{scale}'
+            ),
+            'one batch, balanced TDP': (
+                'ablations/one-batch-balanced-tdp_{setup}_{scale}'
+            ),
+        },
+        paper={('voc-seg', 'x8'): {}, ('cars', 'x8'): {}},
+    ),
     'views': dict(
         source='Table 5',
         metrics=('task',),

@@ -1,0 +1,7 @@
+# The paper's text, as `one-batch`, without the TDP loss.
+_base_ = '../sr4ir_resnet18_cars_x8.py'
+
+phases = _base_.phases
+phases[0].losses.pop()
+phases[1].losses[0].views = {'sr+hr+cqmix': 1.02}
+model = dict(phases=phases)
