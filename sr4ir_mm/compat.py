@@ -180,12 +180,13 @@ def _skip_later_packages(setup_env: ModuleType) -> None:
 
     @wraps(try_import)
     def try_old_import(name: str) -> Optional[ModuleType]:
-        if name in _TOO_NEW:
-            try:
+        try:
+            if name in _TOO_NEW:
                 _require_old_diffusers()
-            except ImportError:
-                return nothing if name == 'diffusers' else None
-        return try_import(name)
+            found = try_import(name)
+        except ImportError:
+            found = None
+        return nothing if found is None and name == 'diffusers' else found
 
     setup_env.try_import = try_old_import
 

@@ -3,8 +3,11 @@ import subprocess
 import sys
 from importlib.metadata import requires
 from pathlib import Path
+from types import SimpleNamespace
 
 import mmengine
+
+from sr4ir_mm import compat
 
 LATER_PACKAGES = """
 import sys
@@ -67,3 +70,13 @@ def test_sr_networks_of_mmagic_need_no_diffusers(tmp_path):
     for name in ('pandas', 'albumentations'):
         missing = f"No module named '{name}'. `pip install {name}`"
         assert missing in done.stdout
+
+
+def test_a_diffusers_that_cannot_be_imported(monkeypatch):
+    """Such as one without its own requirements."""
+    monkeypatch.setattr(compat, '_require_old_diffusers', lambda: None)
+    setup_env = SimpleNamespace(try_import={'mmdet': mmengine}.get)
+    compat._skip_later_packages(setup_env)
+    assert setup_env.try_import('diffusers').models
+    assert setup_env.try_import('transformers') is None
+    assert setup_env.try_import('mmdet') is mmengine
