@@ -84,7 +84,8 @@ def work_dir(tmp_path):
 
 def test_runs_are_collected(work_dir, tmp_path, monkeypatch):
     page = tmp_path / 'page.md'
-    page.write_text('A\n<!-- table net_data_x8_running-bn -->\nold\n<!-- end -->\nB\n')
+    start = '<!-- table net_data_x8_running-bn -->'
+    page.write_text(f'A\n{start}\nold\n<!-- end -->\nB\n')
     out = tmp_path / 'out'
     argv = ['collect', str(work_dir), '--out', str(out), '--page', str(page)]
     monkeypatch.setattr(sys, 'argv', argv)
