@@ -108,7 +108,7 @@ def method_of(checkpoint: str) -> str:
 
 def batch_norm(cfg: Config) -> str:
     """Which statistics of BatchNorm the task network was tested with."""
-    hooks = [hook['type'] for hook in cfg.get('custom_hooks', [])]
+    hooks = [hook['type'] for hook in cfg.get('custom_hooks') or []]
     return 'precise' if 'sr4ir_mm.PreciseBNHook' in hooks else 'running'
 
 
