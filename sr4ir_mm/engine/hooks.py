@@ -120,7 +120,8 @@ class PreciseBNHook(Hook):
     SR4IR shows the task model three kinds of images, each of which BatchNorm
     normalises by itself in training, while its running statistics, which are
     used in prediction, mix them. At x8 that costs much of what the method
-    gains (docs/en/results.md). BatchNorm that is frozen stays as it is.
+    gains (docs/en/results.md). BatchNorm that is frozen stays as it is, and
+    so does a task model that is not trained at the end, as in T -> S.
 
     Unlike ``mmpretrain.PreciseBNHook``, it leaves the order of the training
     data as it is, and knows epochs and iterations alike.
@@ -148,7 +149,14 @@ class PreciseBNHook(Hook):
         if runner.iter + 1 < runner.max_iters:
             return
         model = runner.model
-        getattr(model, 'module', model).task_model.train()
+        bare = getattr(model, 'module', model)
+        progress = runner.iter / runner.max_iters
+        if not any(
+            'task_model' in phase.trains and progress in phase.span
+            for phase in bare.phases
+        ):
+            return
+        bare.task_model.train()
         loader = runner.build_dataloader(
             runner.cfg.train_dataloader, seed=runner.seed
         )

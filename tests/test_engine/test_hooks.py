@@ -1,8 +1,10 @@
+import copy
+
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
-from tiny import TASKS, runner_cfg
+from tiny import SR4IR, TASKS, model_cfg, runner_cfg
 
 from sr4ir_mm.engine import CompileHook
 
@@ -76,3 +78,18 @@ def test_batch_norm_has_the_statistics_of_sr_images(
     assert calls[::2] == ['sr'] * 4
     mean = torch.stack(calls[1::2]).mean(0)
     torch.testing.assert_close(first_norm(model).running_mean, mean)
+
+
+def test_a_frozen_task_model_keeps_its_batch_norm(tmp_path, toy_dataset):
+    cfg = runner_cfg(
+        tmp_path,
+        toy_dataset,
+        model=model_cfg(phases=SR4IR[:1]),
+        loop=dict(type='sr4ir_mm.AlternatingIterTrainLoop', max_iters=2),
+        custom_hooks=[dict(type='sr4ir_mm.PreciseBNHook', num_samples=8)],
+    )
+    runner = Runner.from_cfg(Config(cfg))
+    before = copy.deepcopy(runner.model.task_model.state_dict())
+    runner.train()
+    for name, value in runner.model.task_model.state_dict().items():
+        assert torch.equal(value, before[name]), name

