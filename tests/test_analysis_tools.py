@@ -77,14 +77,14 @@ def work_dir(tmp_path):
     name = 'sr4ir_net_data_x8_on_sr_net_data_x8_h2t_net_data'
     write(name, 0, 38.0, 21.0, weights=weights)
     hooks = [dict(type='sr4ir_mm.PreciseBNHook')]
-    write('s2t_net_data_x4', 0, 50.0, 22.0, custom_hooks=hooks)
+    write('s2t_net_data_x8', 2, 50.0, 22.0, custom_hooks=hooks)
     mmengine.mkdir_or_exist(tmp_path / 'work' / 'l2t_net_data_x8' / 'seed_0')
     return tmp_path / 'work'
 
 
 def test_runs_are_collected(work_dir, tmp_path, monkeypatch):
     page = tmp_path / 'page.md'
-    start = '<!-- table net_data_x8_running-bn -->'
+    start = '<!-- table net_data_x8 -->'
     page.write_text(f'A\n{start}\nold\n<!-- end -->\nB\n')
     out = tmp_path / 'out'
     argv = ['collect', str(work_dir), '--out', str(out), '--page', str(page)]
@@ -94,27 +94,28 @@ def test_runs_are_collected(work_dir, tmp_path, monkeypatch):
         rows = list(csv.DictReader(file))
     assert [(r['method'], r['seed']) for r in rows] == [
         ('h2t', '0'),
-        ('s2t', '0'),
         ('sr+h2t', '0'),
+        ('s2t', '2'),
         ('s2t', '0'),
         ('s2t', '1'),
         ('sr4ir', '0'),
         ('sr4ir', '1'),
     ]
     norms = [row['batch_norm'] for row in rows]
-    assert norms == ['running', 'precise', *['running'] * 5]
+    assert norms == [*['running'] * 2, 'precise', *['running'] * 4]
     assert rows[3]['task'] == '40.0' and rows[3]['seconds'] == '60'
-    assert (rows[2]['sr_updates'], rows[2]['task_updates']) == ('0', '0')
+    assert (rows[1]['sr_updates'], rows[1]['task_updates']) == ('0', '0')
     for row in rows[3:]:  # the same number of updates of each network
         assert (row['sr_updates'], row['task_updates']) == ('100', '100')
     text = page.read_text()
     assert 'old' not in text and text.startswith('A\n') and '\nB\n' in text
     lines = [line for line in text.split('\n') if line.startswith('|')]
-    assert lines[2].startswith('| H -> T | 60.00 | inf |')
-    assert lines[3].startswith('| S, T of H -> T | 38.00 |')
-    assert lines[4].startswith('| S -> T | 41.00 ± 1.41 | 20.50 ± 0.71 |')
-    assert lines[5].startswith('| SR4IR | 44.50 ± 0.71 | 19.00 ± 0.00 |')
-    assert (out / 'net_data_x8_running-bn.png').stat().st_size > 1000
+    assert lines[2].startswith('| H -> T | running | 60.00 | inf |')
+    assert lines[3].startswith('| S, T of H -> T | running | 38.00 |')
+    assert lines[4].startswith('| S -> T | precise | 50.00 | 22.00 |')
+    assert lines[5].startswith('| S -> T | running | 41.00 ± 1.41 | 20.50 ±')
+    assert lines[6].startswith('| SR4IR | running | 44.50 ± 0.71 | 19.00 ±')
+    assert (out / 'net_data_x8.png').stat().st_size > 1000
 
 
 def test_runs_stay_on_record_without_their_folders(

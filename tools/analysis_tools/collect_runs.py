@@ -14,9 +14,10 @@ import os.path as osp
 import re
 from glob import glob
 from statistics import mean, stdev
-from typing import Dict, List
+from typing import Dict, List, Tuple
 
 import mmengine
+from matplotlib import colormaps
 from matplotlib.figure import Figure
 from mmengine.config import Config
 
@@ -135,12 +136,10 @@ def read_runs(work_dirs: List[str], record: str) -> List[dict]:
         for path in glob(osp.join(work_dir, '*', 'seed_*', 'results.json'))
     ]
     names = ('setup', 'scale', 'method', 'batch_norm', 'seed', 'work_dir')
-    order = list(METHODS)
 
     def key(run: dict) -> tuple:
-        method = run['method']
-        known = order.index(method) if method in order else len(order)
-        return run['setup'], run['scale'], known, method, run['seed']
+        row = order_of((run['method'], run['batch_norm']))
+        return run['setup'], run['scale'], row, run['seed']
 
     latest = {tuple(run[name] for name in names): run for run in runs}
     return sorted(latest.values(), key=key)
@@ -164,36 +163,30 @@ def parse(line: Dict[str, str]) -> dict:
 
 
 def columns(runs: List[dict]) -> Dict[str, Dict[str, List[dict]]]:
-    """Runs by data set, scale and, if they are running ones, BatchNorm's
-    statistics, then by method. The oracle, which knows no scale, is in all
-    tables of its data set."""
-
-    def table(run: dict, scale: str) -> str:
-        end = '' if run['batch_norm'] == 'precise' else '_running-bn'
-        return f'{run["setup"]}_{scale}{end}'
-
+    """Runs by data set and scale, then by what a row of the table is. The
+    oracle, which knows no scale, is in all tables of its data set."""
     tables = {}
     for run in runs:
         if run['scale']:
-            tables.setdefault(table(run, run['scale']), {})
-    scales = {run['scale'] for run in runs} - {''}
-    for run in runs:
-        for scale in [run['scale']] if run['scale'] else scales:
-            if table(run, scale) in tables:
-                methods = tables[table(run, scale)]
-                methods.setdefault(run['method'], []).append(run)
-    order = list(METHODS)
+            tables.setdefault((run['setup'], run['scale']), {})
+    for (setup, scale), rows in tables.items():
+        for run in runs:
+            if run['setup'] == setup and run['scale'] in ('', scale):
+                row = run['method'], run['batch_norm']
+                rows.setdefault(row, []).append(run)
     return {
-        name: dict(
-            sorted(
-                methods.items(),
-                key=lambda item: (
-                    order.index(item[0]) if item[0] in order else len(order)
-                ),
-            )
-        )
-        for name, methods in tables.items()
+        f'{setup}_{scale}': {
+            row: rows[row] for row in sorted(rows, key=order_of)
+        }
+        for (setup, scale), rows in tables.items()
     }
+
+
+def order_of(row: Tuple[str, str]) -> tuple:
+    method, batch_norm = row
+    order = list(METHODS)
+    known = order.index(method) if method in order else len(order)
+    return known, method, batch_norm
 
 
 def summary(runs: List[dict], key: str, digits: int) -> str:
@@ -208,11 +201,12 @@ def summary(runs: List[dict], key: str, digits: int) -> str:
     return text
 
 
-def write_table(methods: Dict[str, List[dict]]) -> str:
+def write_table(methods: Dict[Tuple[str, str], List[dict]]) -> str:
     """A table in Markdown."""
     metric = next(iter(methods.values()))[0]['metric']
     head = [
         '',
+        'BatchNorm',
         f'{metric}, %',
         'PSNR, dB',
         'SSIM',
@@ -222,11 +216,12 @@ def write_table(methods: Dict[str, List[dict]]) -> str:
         'seeds',
     ]
     rows = [head, ['---'] * len(head)]
-    for method, runs in methods.items():
+    for row, runs in methods.items():
         first = runs[0]
         rows.append(
             [
-                METHODS.get(method, method),
+                METHODS.get(row[0], row[0]),
+                row[1],
                 summary(runs, 'task', 2),
                 summary(runs, 'PSNR', 2),
                 summary(runs, 'SSIM', 3),
@@ -236,28 +231,31 @@ def write_table(methods: Dict[str, List[dict]]) -> str:
                 str(len(runs)),
             ]
         )
-    if not any(row[4] for row in rows[2:]):
-        rows = [row[:4] + row[5:] for row in rows]
+    if not any(row[5] for row in rows[2:]):
+        rows = [row[:5] + row[6:] for row in rows]
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
 
 
-def draw(title: str, methods: Dict[str, List[dict]]) -> Figure:
+def draw(title: str, methods: Dict[Tuple[str, str], List[dict]]) -> Figure:
     """The task metric against PSNR: a point for every run, a cross for the
-    mean of a method; the oracle, without PSNR, is a line."""
+    mean of a method, with the BatchNorm statistics that serve it better; the
+    oracle, without PSNR, is a line."""
+    best = {}
+    for (method, _), runs in methods.items():
+        scores = [run['task'] for run in runs if run['task'] != '']
+        if scores and mean(scores) > best.get(method, (0,))[0]:
+            best[method] = mean(scores), runs
     figure = Figure(figsize=(5.5, 4), layout='constrained')
     ax = figure.subplots()
-    for i, (method, runs) in enumerate(methods.items()):
-        points = [
-            (run['PSNR'], run['task']) for run in runs if run['task'] != ''
-        ]
-        if not points:
-            continue
+    for i, (method, (_, runs)) in enumerate(best.items()):
+        points = [(r['PSNR'], r['task']) for r in runs if r['task'] != '']
         x, y = zip(*points)
-        style = dict(color=f'C{i}', label=METHODS.get(method, method))
+        color = colormaps['tab20'](i)
+        style = dict(color=color, label=METHODS.get(method, method))
         if x[0] in ('', float('inf')):
             ax.axhline(mean(y), linestyle='--', **style)
             continue
-        ax.plot(x, y, 'o', alpha=0.4, color=f'C{i}')
+        ax.plot(x, y, 'o', alpha=0.4, color=color)
         ax.plot(mean(x), mean(y), 'P', markersize=10, **style)
     metric = next(iter(methods.values()))[0]['metric']
     ax.set(title=title, xlabel='PSNR, dB', ylabel=f'{metric}, %')
