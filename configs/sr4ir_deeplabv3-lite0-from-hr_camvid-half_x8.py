@@ -1,0 +1,15 @@
+# As sr4ir_deeplabv3-lite0_camvid-half_x8.py, for a segmentor that has learnt
+# from HR images before, which `tools/benchmark/evidence.sh` trains.
+_base_ = './sr4ir_deeplabv3-lite0_camvid-half_x8.py'
+
+model = dict(
+    task_model=dict(
+        init_cfg=dict(
+            type='Pretrained',
+            checkpoint='checkpoints/t-start_camvid-half.pth',
+            prefix='task_model.',
+        ),
+        backbone=dict(init_cfg=None),
+    )
+)
+optim_wrapper = dict(task_model=dict(paramwise_cfg=None))
