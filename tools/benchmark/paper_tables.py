@@ -232,6 +232,9 @@ TABLES = {
         metrics=('task', 'LPIPS', 'PSNR'),
         rows={
             'S, T of H -> T': swapped(SR, H2T),
+            'T -> S, task loss': on_oracle(
+                'baselines/t2s-2nd_{setup}_{scale}'
+            ),
             'T -> S, TDP': on_oracle('ablations/t2s-tdp_{setup}_{scale}'),
             'T -> S, balanced TDP': on_oracle(
                 'ablations/t2s-balanced-tdp_{setup}_{scale}'
