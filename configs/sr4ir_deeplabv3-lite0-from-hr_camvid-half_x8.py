@@ -1,5 +1,5 @@
 # As sr4ir_deeplabv3-lite0_camvid-half_x8.py, for a segmentor that has learnt
-# from HR images before, which `tools/benchmark/evidence.sh` trains.
+# from HR images before: docs/en/results.md has the command.
 _base_ = './sr4ir_deeplabv3-lite0_camvid-half_x8.py'
 
 model = dict(

@@ -121,7 +121,8 @@ class PreciseBNHook(Hook):
     normalises by itself in training, while its running statistics, which are
     used in prediction, mix them. At x8 that costs much of what the method
     gains (docs/en/results.md). BatchNorm that is frozen stays as it is, and
-    so does a task model that is not trained at the end, as in T -> S.
+    so does a task model that is not trained at the end, as in T -> S. Not for
+    views in one batch, ``sr+hr+cqmix``: their running statistics are right.
 
     Unlike ``mmpretrain.PreciseBNHook``, it leaves the order of the training
     data as it is, and knows epochs and iterations alike.

@@ -246,7 +246,7 @@ def draw(title: str, methods: Dict[Tuple[str, str], List[dict]]) -> Figure:
         scores = [run['task'] for run in runs if run['task'] != '']
         if scores and mean(scores) > best.get(method, (0,))[0]:
             best[method] = mean(scores), runs
-    figure = Figure(figsize=(5.5, 4), layout='constrained')
+    figure = Figure(figsize=(8, 4), layout='constrained')
     ax = figure.subplots()
     for i, (method, (_, runs)) in enumerate(best.items()):
         points = [(r['PSNR'], r['task']) for r in runs if r['task'] != '']
@@ -261,7 +261,7 @@ def draw(title: str, methods: Dict[Tuple[str, str], List[dict]]) -> Figure:
     metric = next(iter(methods.values()))[0]['metric']
     ax.set(title=title, xlabel='PSNR, dB', ylabel=f'{metric}, %')
     ax.grid(alpha=0.3)
-    ax.legend(fontsize=8)
+    figure.legend(loc='outside right center', fontsize=8)
     return figure
 
 
