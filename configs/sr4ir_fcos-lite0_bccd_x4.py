@@ -31,12 +31,4 @@ train_dataloader = dict(
 )
 val_dataloader = dict(num_workers=0, persistent_workers=False)
 test_dataloader = dict(num_workers=0, persistent_workers=False)
-test_evaluator = [
-    *_base_.val_evaluator,
-    dict(
-        type='sr4ir_mm.SRLPIPS',
-        net='alex',
-        checkpoint='checkpoints/lpips_alex.pth',
-        required=False,
-    ),
-]
+test_evaluator = [*_base_.val_evaluator, _base_.lpips]

