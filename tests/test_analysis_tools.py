@@ -78,6 +78,11 @@ def work_dir(tmp_path):
     write(name, 0, 38.0, 21.0, weights=weights)
     hooks = [dict(type='sr4ir_mm.PreciseBNHook')]
     write('s2t_net_data_x8', 2, 50.0, 22.0, custom_hooks=hooks)
+    loss = dict(type='sr4ir_mm.TaskLoss', views={'sr+hr': 1.0})
+    phases = [SR4IR[0], dict(SR4IR[1], losses=[loss])]
+    write(
+        'one-batch_net_data_x8', 0, 46.0, 19.0, phases, 100, custom_hooks=hooks
+    )
     mmengine.mkdir_or_exist(tmp_path / 'work' / 'l2t_net_data_x8' / 'seed_0')
     return tmp_path / 'work'
 
@@ -100,9 +105,10 @@ def test_runs_are_collected(work_dir, tmp_path, monkeypatch):
         ('s2t', '1'),
         ('sr4ir', '0'),
         ('sr4ir', '1'),
+        ('one-batch', '0'),
     ]
     norms = [row['batch_norm'] for row in rows]
-    assert norms == [*['running'] * 2, 'precise', *['running'] * 4]
+    assert norms == [*['running'] * 2, 'precise', *['running'] * 5]
     assert rows[3]['task'] == '40.0' and rows[3]['seconds'] == '60'
     assert (rows[1]['sr_updates'], rows[1]['task_updates']) == ('0', '0')
     for row in rows[3:]:  # the same number of updates of each network

@@ -6,4 +6,3 @@ phases = _base_.phases
 phases[0].losses[1].balance = 1.0
 phases[1].losses[0].views = {'sr+hr+cqmix': 1.02}
 model = dict(phases=phases)
-custom_hooks = []  # running statistics of mixed batches are right as they are

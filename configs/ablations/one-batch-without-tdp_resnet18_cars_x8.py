@@ -5,4 +5,3 @@ phases = _base_.phases
 phases[0].losses.pop()
 phases[1].losses[0].views = {'sr+hr+cqmix': 1.02}
 model = dict(phases=phases)
-custom_hooks = []  # running statistics of mixed batches are right as they are

@@ -6,4 +6,3 @@ _base_ = '../sr4ir_resnet18_cars_x8.py'
 phases = _base_.phases
 phases[1].losses[0].views = {'sr+hr+cqmix': 1.02}
 model = dict(phases=phases)
-custom_hooks = []  # running statistics of mixed batches are right as they are

@@ -7,6 +7,7 @@ from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from sr4ir_mm.models import TaskLoss
 from sr4ir_mm.registry import HOOKS, require_package
 from sr4ir_mm.visualization import draw_panel
 
@@ -121,8 +122,9 @@ class PreciseBNHook(Hook):
     normalises by itself in training, while its running statistics, which are
     used in prediction, mix them. At x8 that costs much of what the method
     gains (docs/en/results.md). BatchNorm that is frozen stays as it is, and
-    so does a task model that is not trained at the end, as in T -> S. Not for
-    views in one batch, ``sr+hr+cqmix``: their running statistics are right.
+    so does that of a task model that is not trained at the end, as in T -> S,
+    or that sees its views in one batch, ``sr+hr+cqmix``, whose running
+    statistics are right.
 
     Unlike ``mmpretrain.PreciseBNHook``, it leaves the order of the training
     data as it is, and knows epochs and iterations alike.
@@ -152,10 +154,15 @@ class PreciseBNHook(Hook):
         model = runner.model
         bare = getattr(model, 'module', model)
         progress = runner.iter / runner.max_iters
-        if not any(
-            'task_model' in phase.trains and progress in phase.span
+        views = [
+            view
             for phase in bare.phases
-        ):
+            if 'task_model' in phase.trains and progress in phase.span
+            for loss in phase.losses
+            if isinstance(loss, TaskLoss)
+            for view in loss.views
+        ]
+        if not views or any('+' in view for view in views):
             return
         bare.task_model.train()
         loader = runner.build_dataloader(

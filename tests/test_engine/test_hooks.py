@@ -78,17 +78,32 @@ def test_batch_norm_has_the_statistics_of_sr_images(
     torch.testing.assert_close(first_norm(model).running_mean, mean)
 
 
-def test_a_frozen_task_model_keeps_its_batch_norm(tmp_path, toy_dataset):
+ONE_BATCH = dict(type='sr4ir_mm.TaskLoss', views={'sr+hr+cqmix': 1.02})
+
+
+@pytest.mark.parametrize(
+    ('phases', 'updates'),
+    [(SR4IR[:1], 0), ([dict(SR4IR[1], losses=[ONE_BATCH])], 2)],
+    ids=['frozen', 'one batch'],
+)
+def test_running_statistics_that_are_right_stay(
+    tmp_path, toy_dataset, phases, updates
+):
     cfg = runner_cfg(
         tmp_path,
         toy_dataset,
-        model=model_cfg(phases=SR4IR[:1]),
+        model=model_cfg(phases=phases),
         loop=dict(type='sr4ir_mm.AlternatingIterTrainLoop', max_iters=2),
         custom_hooks=[dict(type='sr4ir_mm.PreciseBNHook', num_samples=8)],
     )
     runner = Runner.from_cfg(Config(cfg))
     runner.train()
-    for module in runner.model.task_model.modules():
-        if isinstance(module, torch.nn.BatchNorm2d):
-            assert not module.num_batches_tracked
-            assert not module.running_mean.any()
+    norms = [
+        module
+        for module in runner.model.task_model.modules()
+        if isinstance(module, torch.nn.BatchNorm2d)
+    ]
+    assert norms
+    for norm in norms:
+        assert norm.num_batches_tracked == updates
+        assert norm.running_mean.any() == bool(updates)

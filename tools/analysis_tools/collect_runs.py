@@ -111,7 +111,14 @@ def method_of(checkpoint: str) -> str:
 def batch_norm(cfg: Config) -> str:
     """Which statistics of BatchNorm the task network was tested with."""
     hooks = [hook['type'] for hook in cfg.get('custom_hooks') or []]
-    return 'precise' if 'sr4ir_mm.PreciseBNHook' in hooks else 'running'
+    one_batch = any(
+        '+' in view
+        for phase in cfg.model.phases
+        for loss in phase.losses
+        for view in loss.get('views', ())
+    )
+    precise = 'sr4ir_mm.PreciseBNHook' in hooks and not one_batch
+    return 'precise' if precise else 'running'
 
 
 def updates(cfg: Config, network: str) -> int:
