@@ -6,6 +6,16 @@ _base_ = [
     '../_base_/recipes/sr4ir.py',
 ]
 
+# Nothing is pre-trained here: at first, each network learns from HR images by
+# itself. Otherwise, whether the task network ever tells some of the textures
+# apart depends on the seed.
+phases = _base_.phases
+alone = 0.45
+phases[0].losses[1].begin = alone
+phases[1].losses[0].begin = alone
+phases[1].losses.append(
+    dict(type='sr4ir_mm.TaskLoss', views=dict(hr=1.0), end=alone)
+)
 model = dict(
     type='sr4ir_mm.SRSegmentor',
     decode_head=dict(type='FCNHead'),  # for mmseg's get_flops
@@ -50,7 +60,7 @@ model = dict(
         test_cfg=dict(mode='whole'),
     ),
     scale=_base_.scale,
-    phases=_base_.phases,
+    phases=phases,
 )
 # With the 4e-3 of the other two, some seeds never tell two textures apart.
 optim_wrapper = dict(task_model=dict(optimizer=dict(lr=3e-3)))
