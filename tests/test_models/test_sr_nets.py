@@ -1,5 +1,7 @@
 """FSRCNN and WDSR: shapes, sizes, and the prefix that a classifier shares."""
 
+import shutil
+
 import pytest
 import torch
 import torch.nn as nn
@@ -9,6 +11,7 @@ from mmengine.registry import init_default_scope
 from tiny import build_model, make_batch
 
 from sr4ir_mm.models import FSRCNN, WDSR
+from sr4ir_mm.models.sr_nets.edsr import conv_shuffle_conv
 from sr4ir_mm.models.sr_task_model import build_sr_net
 from sr4ir_mm.registry import MODELS
 
@@ -346,6 +349,22 @@ def test_merged_convolutions_are_edsrs(scale, size):
         upscale_factor=scale,
     )
     assert_same(*pair, (2, 3, *size))
+
+
+@pytest.mark.skipif(not shutil.which('g++'), reason='compiles C++')
+def test_merged_convolutions_compile():
+    """By PyTorch's own back end, which takes no view for a bias."""
+    first, last = nn.Conv2d(2, 8, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1)
+    x = torch.rand(1, 2, 4, 5)
+    results = [
+        call(x, first, last, 2)
+        for call in (conv_shuffle_conv, torch.compile(conv_shuffle_conv))
+    ]
+    grads = [
+        torch.autograd.grad(y.square().sum(), first.weight) for y in results
+    ]
+    torch.testing.assert_close(*results)
+    torch.testing.assert_close(*grads)
 
 
 def test_merged_convolutions_make_no_large_map():

@@ -118,7 +118,11 @@ def load(path: str, args: argparse.Namespace) -> Config:
         max_iters=args.warmup + args.iters,
     )
     cfg.param_scheduler = None
-    cfg.custom_hooks = []
+    cfg.custom_hooks = [
+        hook
+        for hook in cfg.get('custom_hooks') or []
+        if hook['type'] == 'sr4ir_mm.CompileHook'
+    ]
     cfg.default_hooks = dict(checkpoint=None, logger=None)
     cfg.launcher = 'none'
     cfg.log_level = 'ERROR'

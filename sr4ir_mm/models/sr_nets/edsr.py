@@ -102,7 +102,9 @@ def _before_shuffle(
     ]
     return (
         torch.stack(shifted, dim=1).flatten(0, 1),
-        bias.repeat_interleave(factor**2),
+        # as `repeat_interleave`, of which torch.compile makes a view, and
+        # then refuses it as a bias
+        torch.stack([bias] * factor**2, dim=1).flatten(),
     )
 
 
