@@ -76,6 +76,7 @@ def work_dir(tmp_path):
     )
     name = 'sr4ir_net_data_x8_on_sr_net_data_x8_h2t_net_data'
     write(name, 0, 38.0, 21.0, weights=weights)
+    write('sr4ir_net_data_x8', 7, 49.0, 19.0, SR4IR, 400)
     hooks = [dict(type='sr4ir_mm.PreciseBNHook')]
     write('s2t_net_data_x8', 2, 50.0, 22.0, custom_hooks=hooks)
     loss = dict(type='sr4ir_mm.TaskLoss', views={'sr+hr': 1.0})
@@ -105,14 +106,16 @@ def test_runs_are_collected(work_dir, tmp_path, monkeypatch):
         ('s2t', '1'),
         ('sr4ir', '0'),
         ('sr4ir', '1'),
+        ('sr4ir', '7'),
         ('one-batch', '0'),
     ]
     norms = [row['batch_norm'] for row in rows]
-    assert norms == [*['running'] * 2, 'precise', *['running'] * 5]
+    assert norms == [*['running'] * 2, 'precise', *['running'] * 6]
     assert rows[3]['task'] == '40.0' and rows[3]['seconds'] == '60'
     assert (rows[1]['sr_updates'], rows[1]['task_updates']) == ('0', '0')
-    for row in rows[3:]:  # the same number of updates of each network
-        assert (row['sr_updates'], row['task_updates']) == ('100', '100')
+    # the same number of updates of each network
+    counts = [(row['sr_updates'], row['task_updates']) for row in rows[3:]]
+    assert counts == [*[('100',) * 2] * 4, ('400',) * 2, ('100',) * 2]
     text = page.read_text()
     assert 'old' not in text and text.startswith('A\n') and '\nB\n' in text
     lines = [line for line in text.split('\n') if line.startswith('|')]
@@ -121,6 +124,8 @@ def test_runs_are_collected(work_dir, tmp_path, monkeypatch):
     assert lines[4].startswith('| S -> T | precise | 50.00 | 22.00 |')
     assert lines[5].startswith('| S -> T | running | 41.00 ± 1.41 | 20.50 ±')
     assert lines[6].startswith('| SR4IR | running | 44.50 ± 0.71 | 19.00 ±')
+    assert lines[7].startswith('| SR4IR | running | 49.00 | 19.00 | ')
+    assert '| 400 / 400 |' in lines[7]
     assert (out / 'net_data_x8.png').stat().st_size > 1000
 
 

@@ -14,7 +14,7 @@ import os.path as osp
 import re
 from glob import glob
 from statistics import mean, stdev
-from typing import Dict, List, Tuple
+from typing import Dict, List
 
 import mmengine
 from matplotlib import colormaps
@@ -146,8 +146,7 @@ def read_runs(work_dirs: List[str], record: str) -> List[dict]:
     names = ('setup', 'scale', 'method', 'batch_norm', 'seed', 'work_dir')
 
     def key(run: dict) -> tuple:
-        row = order_of((run['method'], run['batch_norm']))
-        return run['setup'], run['scale'], row, run['seed']
+        return run['setup'], run['scale'], order_of(row_of(run)), run['seed']
 
     latest = {tuple(run[name] for name in names): run for run in runs}
     return sorted(latest.values(), key=key)
@@ -170,7 +169,7 @@ def parse(line: Dict[str, str]) -> dict:
 # --------------------------------------------------------------------- tables
 
 
-def columns(runs: List[dict]) -> Dict[str, Dict[str, List[dict]]]:
+def columns(runs: List[dict]) -> Dict[str, Dict[tuple, List[dict]]]:
     """Runs by data set and scale, then by what a row of the table is. The
     oracle, which knows no scale, is in all tables of its data set."""
     tables = {}
@@ -180,8 +179,7 @@ def columns(runs: List[dict]) -> Dict[str, Dict[str, List[dict]]]:
     for (setup, scale), rows in tables.items():
         for run in runs:
             if run['setup'] == setup and run['scale'] in ('', scale):
-                row = run['method'], run['batch_norm']
-                rows.setdefault(row, []).append(run)
+                rows.setdefault(row_of(run), []).append(run)
     return {
         f'{setup}_{scale}': {
             row: rows[row] for row in sorted(rows, key=order_of)
@@ -190,11 +188,16 @@ def columns(runs: List[dict]) -> Dict[str, Dict[str, List[dict]]]:
     }
 
 
-def order_of(row: Tuple[str, str]) -> tuple:
-    method, batch_norm = row
+def row_of(run: dict) -> tuple:
+    """What the seeds of a row have in common."""
+    names = ('method', 'batch_norm', 'sr_updates', 'task_updates')
+    return tuple(run[name] for name in names)
+
+
+def order_of(row: tuple) -> tuple:
     order = list(METHODS)
-    known = order.index(method) if method in order else len(order)
-    return known, method, batch_norm
+    known = order.index(row[0]) if row[0] in order else len(order)
+    return known, *row
 
 
 def summary(runs: List[dict], key: str, digits: int) -> str:
@@ -209,7 +212,7 @@ def summary(runs: List[dict], key: str, digits: int) -> str:
     return text
 
 
-def write_table(methods: Dict[Tuple[str, str], List[dict]]) -> str:
+def write_table(methods: Dict[tuple, List[dict]]) -> str:
     """A table in Markdown."""
     metric = next(iter(methods.values()))[0]['metric']
     head = [
@@ -225,16 +228,16 @@ def write_table(methods: Dict[Tuple[str, str], List[dict]]) -> str:
     ]
     rows = [head, ['---'] * len(head)]
     for row, runs in methods.items():
-        first = runs[0]
+        method, batch_norm, sr_updates, task_updates = row
         rows.append(
             [
-                METHODS.get(row[0], row[0]),
-                row[1],
+                METHODS.get(method, method),
+                batch_norm,
                 summary(runs, 'task', 2),
                 summary(runs, 'PSNR', 2),
                 summary(runs, 'SSIM', 3),
                 summary(runs, 'LPIPS', 3),
-                f'{first["sr_updates"]} / {first["task_updates"]}',
+                f'{sr_updates} / {task_updates}',
                 f'{mean(run["seconds"] for run in runs):.0f}',
                 str(len(runs)),
             ]
@@ -244,15 +247,20 @@ def write_table(methods: Dict[Tuple[str, str], List[dict]]) -> str:
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
 
 
-def draw(title: str, methods: Dict[Tuple[str, str], List[dict]]) -> Figure:
+def draw(title: str, methods: Dict[tuple, List[dict]]) -> Figure:
     """The task metric against PSNR: a point for every run, a cross for the
-    mean of a method, with the BatchNorm statistics that serve it better; the
-    oracle, without PSNR, is a line."""
+    mean of a method, of its shortest training, with the BatchNorm statistics
+    that serve it better; the oracle, without PSNR, is a line."""
     best = {}
-    for (method, _), runs in methods.items():
+    for (method, _, *updates), runs in methods.items():
         scores = [run['task'] for run in runs if run['task'] != '']
-        if scores and mean(scores) > best.get(method, (0,))[0]:
-            best[method] = mean(scores), runs
+        if scores:
+            candidate = (-sum(updates), mean(scores)), runs
+            best[method] = max(
+                best.get(method, candidate),
+                candidate,
+                key=lambda pair: pair[0],
+            )
     figure = Figure(figsize=(8, 4), layout='constrained')
     ax = figure.subplots()
     for i, (method, (_, runs)) in enumerate(best.items()):
