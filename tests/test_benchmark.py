@@ -63,7 +63,15 @@ def test_configs_of_the_paper_fit_other_data_sets(tmp_path, template, scale):
         if not theirs.startswith(str(tmp_path)):
             break
     theirs = Config.fromfile(theirs)
-    assert toy.model.phases == theirs.model.phases
+    # when losses begin is the data set's own
+    toy_phases, their_phases = (
+        [
+            (phase.name, phase.trains, {loss.type for loss in phase.losses})
+            for phase in cfg.model.phases
+        ]
+        for cfg in (toy, theirs)
+    )
+    assert toy_phases == their_phases
     assert toy.model.get('degradation') == theirs.model.get('degradation')
 
 
