@@ -15,6 +15,14 @@ def swaps_channels(data_preprocessor: Optional[dict]) -> bool:
     return any((data_preprocessor or {}).get(key, False) for key in keys)
 
 
+def fit_within(size: Size, limits: Size) -> Size:
+    """The largest size, of the same shape, within a long and a short side.
+    Rounded down, as in torchvision's detectors."""
+    factor = min(max(limits) / max(size), min(limits) / min(size))
+    height, width = (max(1, int(side * factor)) for side in size)
+    return height, width
+
+
 class ImageSpace(nn.Module):
     """The two-way map between a task model's input and RGB in [0, 1].
 
@@ -212,7 +220,7 @@ class ImageSpace(nn.Module):
         """Height and width at which the task model sees images of these."""
         if self.resize is None:
             return list(sizes)
-        return [self._resized(size) for size in sizes]
+        return [fit_within(size, self.resize) for size in sizes]
 
     def task_shape(self, sizes: Sequence[Size], canvas_shape: Size) -> Size:
         """Height and width of what :meth:`from_rgb` returns."""
@@ -223,14 +231,6 @@ class ImageSpace(nn.Module):
             -(-max(sides) // divisor) * divisor
             for sides in zip(*self.task_sizes(sizes))
         )
-
-    def _resized(self, size: Size) -> Size:
-        # Rounded down, as in torchvision's detectors.
-        factor = min(
-            max(self.resize) / max(size), min(self.resize) / min(size)
-        )
-        height, width = (max(1, int(side * factor)) for side in size)
-        return height, width
 
     def enlarge(
         self,
@@ -243,7 +243,7 @@ class ImageSpace(nn.Module):
         height, width = shape or self.task_shape(sizes, inputs.shape[2:])
         enlarged = []
         for image, (h, w) in zip(inputs, sizes):
-            size = self._resized((h, w))
+            size = fit_within((h, w), self.resize)
             image = F.interpolate(
                 image[None, :, :h, :w],
                 size=size,
