@@ -154,15 +154,18 @@ class PreciseBNHook(Hook):
         model = runner.model
         bare = getattr(model, 'module', model)
         progress = runner.iter / runner.max_iters
-        views = [
-            view
+        phases = [
+            phase
             for phase in bare.phases
             if 'task_model' in phase.trains and progress in phase.span
-            for loss in phase.losses
-            if isinstance(loss, TaskLoss)
-            for view in loss.views
         ]
-        if not views or any('+' in view for view in views):
+        in_one_batch = any(
+            isinstance(loss, TaskLoss) and '+' in ' '.join(loss.views)
+            for phase in phases
+            for loss in phase.losses
+            if progress in loss.span
+        )
+        if not phases or in_one_batch:
             return
         bare.task_model.train()
         loader = runner.build_dataloader(

@@ -254,13 +254,11 @@ def draw(title: str, methods: Dict[tuple, List[dict]]) -> Figure:
     best = {}
     for (method, _, *updates), runs in methods.items():
         scores = [run['task'] for run in runs if run['task'] != '']
-        if scores:
-            candidate = (-sum(updates), mean(scores)), runs
-            best[method] = max(
-                best.get(method, candidate),
-                candidate,
-                key=lambda pair: pair[0],
-            )
+        if not scores:
+            continue
+        rank = -sum(updates), mean(scores)
+        if method not in best or rank > best[method][0]:
+            best[method] = rank, runs
     figure = Figure(figsize=(8, 4), layout='constrained')
     ax = figure.subplots()
     for i, (method, (_, runs)) in enumerate(best.items()):
