@@ -5,14 +5,18 @@ Each entry names the breakage and the version that needs it; delete it when
 the release that repairs it becomes the oldest that we support.
 """
 
+import multiprocessing
+import os
 import sys
+import traceback
 from functools import partial, wraps
 from importlib import import_module
 from importlib.machinery import PathFinder, SourceFileLoader
 from importlib.metadata import version
 from importlib.util import find_spec
+from multiprocessing.queues import Queue
 from types import ModuleType
-from typing import Optional
+from typing import Any, Optional
 
 import numpy as np
 from mmengine.utils import digit_version
@@ -25,6 +29,9 @@ def apply() -> None:
     _restore_numpy_bool8()
     sys.meta_path.insert(0, _UpstreamFinder)
     safe_load.install()
+    for name in set(_REPAIRS) & set(sys.modules):
+        _REPAIRS[name](sys.modules[name])
+    _end_workers_that_cannot_answer()
     _let_mmseg_browse_data()
     _let_mmseg_count_flops()
 
@@ -36,6 +43,21 @@ def _restore_numpy_bool8() -> None:
     """
     if not hasattr(np, 'bool8'):
         np.bool8 = np.bool_
+
+
+def _end_workers_that_cannot_answer() -> None:
+    """A data loader's worker that cannot hand over a batch, since ``/dev/shm``
+    is full, say, prints why, and PyTorch waits for it for ever. One that ends
+    is an error.
+    """
+
+    def end(error: Exception, item: Any) -> None:
+        traceback.print_exception(type(error), error, error.__traceback__)
+        sys.stderr.flush()
+        if multiprocessing.parent_process() is not None:
+            os._exit(1)
+
+    Queue._on_queue_feeder_error = staticmethod(end)
 
 
 def _let_mmseg_browse_data() -> None:
@@ -122,7 +144,8 @@ class _UpstreamLoader(SourceFileLoader):
                 _require_old_diffusers()
             super().exec_module(module)
         except ImportError as error:
-            if (error.name or 'mmagic').split('.')[0] == 'mmagic':
+            package = (error.name or 'mmagic').split('.')[0]
+            if package == 'mmagic' or not module.__name__.startswith('mmagic'):
                 raise
             module.__getattr__ = partial(_stand_in, error)
         if module.__name__ in _REPAIRS:
@@ -198,7 +221,17 @@ def _leave_out_multimodal(dependency: ModuleType) -> None:
         dependency.WITH_MULTIMODAL = found < digit_version('4.56')
 
 
+def _repair_reader(name: str, module: ModuleType) -> None:
+    """mmdet 3.3.0 reads annotations by position, and passes over much."""
+    getattr(import_module('sr4ir_mm.datasets.annotations'), name)(module)
+
+
 _REPAIRS = {
+    'mmdet.datasets.api_wrappers.coco_api': partial(
+        _repair_reader, 'repair_coco_api'
+    ),
+    'mmdet.datasets.coco': partial(_repair_reader, 'repair_coco_dataset'),
+    'mmdet.datasets.xml_style': partial(_repair_reader, 'repair_xml_dataset'),
     'mmagic.datasets.transforms': partial(_register_stand_ins, 'TRANSFORMS'),
     'mmagic.models.editors': partial(_register_stand_ins, 'MODELS'),
     'mmagic.utils.setup_env': _skip_later_packages,

@@ -7,6 +7,7 @@ holds when something is first looked up in it. So
 
 from importlib.util import find_spec
 
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import LOOPS as MMENGINE_LOOPS
@@ -44,6 +45,11 @@ TASK_UTILS = Registry(
 )
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, locations=['sr4ir_mm.datasets']
+)
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    parent=MMENGINE_DATA_SAMPLERS,
+    locations=['sr4ir_mm.datasets'],
 )
 TRANSFORMS = Registry(
     'transform', parent=MMENGINE_TRANSFORMS, locations=['sr4ir_mm.datasets']

@@ -16,6 +16,8 @@ from mmengine.logging import print_log
 from PIL import Image, UnidentifiedImageError
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
+from sr4ir_mm.datasets.images import check_values, read_header
+
 ImageType = Union[str, Path, np.ndarray]
 InputsType = Union[ImageType, int, Sequence[ImageType]]
 
@@ -133,7 +135,7 @@ def read_image(image: ImageType) -> np.ndarray:
     """Read an image as OpenMMLab does.
 
     A photograph is turned as its EXIF says, grey gets three channels, alpha is
-    dropped, and of 16 bits the upper 8 are taken.
+    dropped, and of 16 bits the upper 8 are taken, if they hold anything.
 
     Args:
         image (str | Path | np.ndarray): A path or an address, or an array that
@@ -144,10 +146,15 @@ def read_image(image: ImageType) -> np.ndarray:
         np.ndarray: BGR, uint8, (h, w, 3).
 
     Raises:
-        ValueError: If it is no image, or not a whole one.
+        ValueError: If it is no image, not a whole one, or one whose values do
+            not survive 8 bits (:func:`check_values`).
     """
     if isinstance(image, np.ndarray):
         return _as_bgr(image)
+    if osp.isfile(str(image)):
+        header = read_header(str(image))
+        if header is not None:
+            check_values(str(image), header)
     content = get(str(image))
     try:
         # OpenCV fills up a file that was cut short with grey

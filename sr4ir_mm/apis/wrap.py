@@ -29,6 +29,8 @@ RESIZING = (
     'CopyPaste',
     'Pad',
 )
+# Keys of mmdet's filter_cfg that leave out what is small when enlarged.
+SIZE_FILTERS = ('min_size', 'bbox_min_size')
 
 
 def wrap(
@@ -217,6 +219,8 @@ def _take_out_resizing(cfg) -> None:
         if isinstance(node, dict):
             for key in list(node):
                 node[key] = without(node[key])
+            for key in SIZE_FILTERS:  # images are small here by design
+                (node.get('filter_cfg') or {}).pop(key, None)
             if _kind(node) == 'TestTimeAug':
                 node['transforms'] = [t for t in node['transforms'] if t]
         elif isinstance(node, (list, tuple)):

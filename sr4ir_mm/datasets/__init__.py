@@ -1,5 +1,6 @@
 from .cache import CacheImages
 from .digits import MNIST, SVHN
+from .samplers import AspectRatioBatchSampler
 from .transforms import (
     CQMix,
     DegradeInPipeline,
@@ -11,6 +12,7 @@ from .transforms import (
 )
 
 __all__ = [
+    'AspectRatioBatchSampler',
     'CQMix',
     'CacheImages',
     'DegradeInPipeline',

@@ -18,7 +18,6 @@ from sr4ir_mm.models.phase import Span
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import LOOPS
 
-from .checks import check_classes
 from .loss_guard import LossGuard
 from .optim import PhaseUpdate
 
@@ -162,7 +161,6 @@ class _AlternatingLoop:
                 "constructor='sr4ir_mm.NetworkOptimWrapperConstructor', "
                 'sr_net=dict(...), task_model=dict(...)).'
             )
-        check_classes(self._model, self.dataloader.dataset)
         for phase in self._model.phases:
             for name in phase.trains:
                 if name not in optim_wrapper:

@@ -2,7 +2,7 @@ import os
 import os.path as osp
 import re
 from glob import escape, glob
-from typing import List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence
 
 import mmengine.runner
 from mmengine.dist import master_only
@@ -15,12 +15,24 @@ from mmengine.runner.checkpoint import (
 from torch import nn
 from torch.utils.data import DataLoader
 
-from sr4ir_mm.datasets.checks import check_dataset, unreadable
+from sr4ir_mm.datasets.census import (
+    Census,
+    compare_classes,
+    counted_filters,
+)
+from sr4ir_mm.datasets.pipeline import name_files, unreadable
 from sr4ir_mm.registry import RUNNERS
 from sr4ir_mm.safe_load import UnreadableFileError
 
 from .checkpoint_fit import check_scale, complete, describe_misfit
-from .checks import check_optimizers, not_finite
+from .checks import not_finite
+from .preflight import (
+    check_batches,
+    check_data,
+    check_model,
+    check_optimizers,
+    report,
+)
 
 
 @RUNNERS.register_module()
@@ -34,14 +46,15 @@ class Runner(mmengine.runner.Runner):
     - A checkpoint of another model is an error. Only ``load_from`` in
       training may leave out whole networks, and ``load_strict=False`` in the
       config takes whatever fits.
-    - Images and labels that cannot be right are named
-      (:func:`check_dataset`).
+    - Images and labels that cannot be right are named before they are used
+      (:func:`check_data`).
 
     ``runner_type='sr4ir_mm.Runner'`` in a config makes the toolboxes' own
     scripts use it, too.
     """
 
     def __init__(self, *args, **kwargs) -> None:
+        self._censuses: Dict[str, List[Census]] = {}
         super().__init__(*args, **kwargs)
         self._never_finite: List[str] = []
         check_optimizers(self.cfg, self._inner_model)
@@ -79,17 +92,56 @@ class Runner(mmengine.runner.Runner):
         super().register_default_hooks(hooks)
 
     def build_dataloader(self, dataloader, *args, **kwargs) -> DataLoader:
-        """Build a data loader that names what is wrong with its data."""
+        """Build a data loader, and look at all of its data before they are
+        used (:func:`check_data`)."""
+        if isinstance(dataloader, DataLoader):
+            return dataloader
+        name = self._name_of(dataloader)
+        sampler = dataloader.get('batch_sampler') or {}
+        if str(sampler.get('type')).endswith('AspectRatioBatchSampler'):
+            kind = 'sr4ir_mm.AspectRatioBatchSampler'
+            dataloader = dict(
+                dataloader, batch_sampler=dict(sampler, type=kind)
+            )
+        cfg = dataloader['dataset']
         try:
-            loader = super().build_dataloader(dataloader, *args, **kwargs)
+            with counted_filters(cfg):
+                loader = super().build_dataloader(dataloader, *args, **kwargs)
         except Exception as error:
-            cfg = dataloader['dataset'] if isinstance(dataloader, dict) else 0
             of_config = re.search(r'registry|keyword argument', str(error))
             if of_config or not isinstance(cfg, dict):
                 raise
             raise unreadable(cfg, error) from error
-        check_dataset(loader.dataset, self._inner_model)
+        self._look_at(loader, name)
+        name_files(loader.dataset)
         return loader
+
+    def _look_at(self, loader: DataLoader, name: str) -> None:
+        model = self._inner_model
+        censuses = check_data(loader, name, model)
+        if name not in self._censuses:
+            self._censuses[name] = censuses
+            report(censuses, self.logger)
+        for census in censuses:
+            census.raise_errors()
+        check_model(model, censuses)
+        compare_classes(
+            [c for found in self._censuses.values() for c in found]
+        )
+        if name == 'train_dataloader':
+            check_batches(loader, model)
+
+    def _name_of(self, dataloader: dict) -> str:
+        """The key of a data loader in the config; of our epoch loop, which
+        sets `persistent_workers`, too."""
+        for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            found = dict(self.cfg.get(name) or {})
+            workers = dataloader.get('persistent_workers')
+            if dict(found, persistent_workers=workers) == dict(
+                dataloader, persistent_workers=workers
+            ):
+                return name
+        return 'dataloader'
 
     # ------------------------------------------------------------- reading
 

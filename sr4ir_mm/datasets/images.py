@@ -1,0 +1,194 @@
+"""What an image file is, as its header says, without decoding it."""
+
+import os
+import os.path as osp
+import stat
+from dataclasses import dataclass
+from typing import BinaryIO, Optional, Tuple
+
+import cv2
+import numpy as np
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+# What the last bytes of a whole file hold.
+_ENDS = {'.jpg': b'\xff\xd9', '.jpeg': b'\xff\xd9', '.png': b'IEND'}
+_TAIL = 4096
+# 12 bits in a file of 16: OpenCV takes the upper eight.
+_DARK = 1 << 12
+_ADVICE = (
+    'Convert it to 8 bits, with the range of its values stretched to 0 to 255.'
+)
+_KINDS = {2: 'signed integers', 3: 'floating-point numbers'}
+
+
+class DataError(ValueError):
+    """An image or a label that cannot be used."""
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What the header of an image file says.
+
+    Args:
+        width (int): In pixels, as the file is shown, after its EXIF entry.
+        height (int): Likewise.
+        bands (int): Channels.
+        bits (int): Of each value.
+        turned (bool): Whether the EXIF entry swaps width and height.
+        kind (str): What its values are. Defaults to unsigned integers.
+    """
+
+    width: int
+    height: int
+    bands: int
+    bits: int
+    turned: bool = False
+    kind: str = 'unsigned integers'
+
+
+def require_file(path: str) -> None:
+    """Raise DataError unless it is a regular file that holds something: a
+    pipe, say, would be waited for."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise DataError(f'{path}: {error.strerror}.') from None
+    if not stat.S_ISREG(found.st_mode):
+        raise DataError(f'{path} is no file, but a folder, pipe or device.')
+    if not found.st_size:
+        raise DataError(f'{path} is empty (0 bytes).')
+
+
+def read_header(path: str) -> Optional[ImageHeader]:
+    """Look at an image file.
+
+    Args:
+        path (str): A local file.
+
+    Returns:
+        ImageHeader | None: None for a format that Pillow does not know, which
+        OpenCV may.
+
+    Raises:
+        DataError: If it is no file, or a damaged one.
+    """
+    require_file(path)
+    try:
+        if osp.splitext(path)[1].lower() in ('.tif', '.tiff'):
+            return _read_tiff_header(path)
+        with Image.open(path) as image:
+            bits, bands = _depth(image)
+            turned = image.getexif().get(0x0112, 1) >= 5
+            size = image.size[::-1] if turned else image.size
+    except DataError:
+        raise
+    except UnidentifiedImageError:
+        if osp.splitext(path)[1].lower() in _ENDS:
+            raise DataError(f'{path} is damaged, or no image.') from None
+        return None
+    except Exception as error:
+        raise DataError(f'{path} is damaged ({message(error)}).') from error
+    return ImageHeader(*size, bands, bits, turned)
+
+
+def _depth(image: Image.Image) -> Tuple[int, int]:
+    """Bits and bands: Pillow's mode of a PNG of 16 bits and three bands is
+    one of 8 bits, but the decoder is told."""
+    arguments = str(image.tile[0][3]) if image.tile else ''
+    wide = image.mode.startswith('I') or ';16' in arguments
+    bits = 32 if image.mode == 'F' else 16 if wide else 8
+    return bits, len(image.getbands())
+
+
+def _read_tiff_header(path: str) -> ImageHeader:
+    """Pillow opens few kinds of TIFF, but reads the tags of all."""
+    with open(path, 'rb') as file:
+        start = file.read(8)
+        if start[2:3] == b'\x2b' or start[3:4] == b'\x2b':  # BigTIFF
+            start += file.read(8)
+        tags = _read_tags(file, start)
+        if tags.next:
+            more = _read_tags(file, start, tags.next)
+            if not more.get(254, 0) & 1 and more[256] == tags[256]:
+                raise DataError(
+                    f'{path} has several pages, of which the first alone '
+                    'would be read: save the one that is meant.'
+                )
+    bits = max(np.atleast_1d(tags.get(258, 1)).tolist())
+    kind = max(np.atleast_1d(tags.get(339, 1)).tolist())
+    turned = tags.get(274, 1) >= 5
+    size = (tags[256], tags[257])[:: -1 if turned else 1]
+    kind = _KINDS.get(kind, ImageHeader.kind)
+    return ImageHeader(*size, tags.get(277, 1), bits, turned, kind)
+
+
+def _read_tags(
+    file: BinaryIO, start: bytes, at: Optional[int] = None
+) -> TiffImagePlugin.ImageFileDirectory_v2:
+    tags = TiffImagePlugin.ImageFileDirectory_v2(start)
+    file.seek(tags.next if at is None else at)
+    tags.load(file)
+    return tags
+
+
+def check_whole(path: str) -> None:
+    """Raise DataError for an image file that is cut off, of which OpenCV
+    reads the rest as grey without a word."""
+    end = _ENDS.get(osp.splitext(path)[1].lower())
+    if end is None or not osp.isfile(path):
+        return
+    require_file(path)
+    with open(path, 'rb') as file:
+        file.seek(max(0, osp.getsize(path) - _TAIL))
+        if end in file.read():
+            return
+    try:  # something may have been appended to it
+        with Image.open(path) as image:
+            image.load()
+    except Exception as error:
+        raise DataError(
+            f'{path} is damaged or cut off ({message(error)}).'
+        ) from error
+
+
+def check_values(path: str, header: ImageHeader) -> None:
+    """Raise DataError for an image whose values do not survive being read as
+    RGB of 8 bits.
+
+    Args:
+        path (str): The file.
+        header (ImageHeader): Of it.
+    """
+    what = (
+        f'{path} has {header.bands} bands of {header.bits}-bit {header.kind}'
+    )
+    if header.bands > 4:
+        raise DataError(
+            f'{what}: images of up to four are read, as grey or RGB. Save '
+            'three of them as an RGB image.'
+        )
+    if header.bits > 16 or header.kind != ImageHeader.kind:
+        raise DataError(f'{what}: unsigned 8 or 16 bits are read. {_ADVICE}')
+    if header.bits == 16:
+        values = cv2.imread(path, cv2.IMREAD_UNCHANGED)
+        if values is not None and values.max() < _DARK:
+            raise DataError(
+                f'{path} has 16 bits, of which only the lower 12 are used '
+                f'(its largest value is {values.max()}): the upper eight, '
+                f'which are read, are nearly black. {_ADVICE}'
+            )
+
+
+def message(error: Exception) -> str:
+    """The first line of what an error says."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0]
+
+
+def blank_line(path: str) -> Optional[str]:
+    """What to say of a list of images with a blank line, if it has one."""
+    with open(path, errors='replace') as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                return f'{path}: line {number} is blank: remove it.'
+    return None

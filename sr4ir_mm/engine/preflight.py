@@ -1,0 +1,186 @@
+"""What is looked at before a training or a test begins."""
+
+from difflib import get_close_matches
+from typing import List, Sequence
+
+from mmengine.config import Config
+from mmengine.dist import (
+    all_gather_object,
+    broadcast_object_list,
+    is_main_process,
+)
+from mmengine.logging import MMLogger
+from mmengine.registry import OPTIMIZERS
+from torch import nn
+from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
+from torch.utils.data import DataLoader
+
+from sr4ir_mm.datasets.census import (
+    Census,
+    compare_classes,
+    empty,
+    sentences,
+    take_census,
+)
+from sr4ir_mm.models.heads import check_heads
+from sr4ir_mm.models.phased_model import NETWORKS
+
+
+def check_data(
+    loader: DataLoader, name: str, model: nn.Module, quiet: bool = False
+) -> List[Census]:
+    """Take the census of a data loader's images and labels, on one process
+    for all.
+
+    Args:
+        loader (DataLoader): Of a toolbox's data set.
+        name (str): ``train_dataloader``, ``val_dataloader`` or
+            ``test_dataloader``.
+        model (nn.Module): What it is for.
+        quiet (bool): Whether to show no progress. Defaults to False.
+
+    Returns:
+        list[Census]: One for each data set that it is made of.
+
+    Raises:
+        DataError: If there is nothing in it, or classes differ.
+    """
+    dataset = loader.dataset
+    if not len(dataset):
+        raise empty(type(dataset).__name__, vars(dataset))
+    found = [None]
+    if is_main_process():
+        try:
+            found[0] = take_census(
+                dataset,
+                name,
+                getattr(model, 'scale', 1),
+                {getattr(m, 'ignore_index', None) for m in model.modules()}
+                - {None},
+                quiet,
+            )
+        except Exception as error:  # all processes stop, not this one alone
+            found[0] = error
+    broadcast_object_list(found)
+    if isinstance(found[0], Exception):
+        raise found[0]
+    compare_classes(found[0])
+    return found[0]
+
+
+def check_model(model: nn.Module, censuses: Sequence[Census]) -> None:
+    """Raise ValueError unless each head is for the classes of the data."""
+    task_model = getattr(model, 'task_model', None)
+    for census in censuses[:1]:
+        if task_model is not None and census.classes and census.task:
+            check_heads(task_model, census.classes, census.name)
+
+
+def check_batches(loader: DataLoader, model: nn.Module) -> None:
+    """Raise ValueError where training would find no batch, other numbers of
+    them on other ranks, or BatchNorm a single image.
+
+    Args:
+        loader (DataLoader): Of the training.
+        model (nn.Module): The model.
+    """
+    sampler = loader.batch_sampler
+    size, drop_last = sampler.batch_size, sampler.drop_last
+    number = len(sampler.sampler)
+    key = 'train_dataloader'
+    if not len(loader):
+        raise ValueError(
+            f'{key} gives no batch: {number} images on each rank, '
+            f'batch_size={size}, drop_last={drop_last}. Lower batch_size, or '
+            'set drop_last=False.'
+        )
+    lengths = all_gather_object(len(loader))
+    if len(set(lengths)) > 1:
+        raise ValueError(
+            f'{key} gives {lengths} batches on the ranks, which would wait '
+            "for each other for ever. Set sampler=dict(type='DefaultSampler', "
+            'round_up=True).'
+        )
+    alone = size == 1 or (number % size == 1 and not drop_last)
+    if type(sampler.sampler).__name__ == 'InfiniteSampler':
+        alone = size == 1
+    norms = [
+        name
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm)
+        and not isinstance(module, SyncBatchNorm)
+        and module.training
+    ]
+    if not alone or not norms:
+        return
+    if size == 1:
+        MMLogger.get_current_instance().warning(
+            f'{key}.batch_size=1: {len(norms)} BatchNorm layers, first '
+            f'{norms[0]}, see one image at a time. Take more, or freeze them '
+            '(norm_eval=True).'
+        )
+        return
+    raise ValueError(
+        f'{key}: the last batch of each epoch has a single image ({number} '
+        f'images, batch_size={size}), of which BatchNorm, {norms[0]} say, '
+        'makes no statistics. Set drop_last=True, or another batch_size.'
+    )
+
+
+def report(censuses: Sequence[Census], logger: MMLogger) -> None:
+    """Log what is in a data set, in a line, and warn of what may be wrong."""
+    for census in censuses:
+        logger.info(str(census))
+        for text in sentences(census.warnings):
+            logger.warning(text)
+
+
+def check_optimizers(cfg: Config, model: nn.Module) -> None:
+    """Raise ValueError for an optimizer or a schedule of a network that there
+    is not, KeyError for an unknown optimizer."""
+    networks = list(getattr(model, 'networks', ()))
+    if not networks:  # no model of this package
+        return
+    optimizers = cfg.get('optim_wrapper')
+    schedules = cfg.get('param_scheduler')
+    named = {
+        key: [
+            name
+            for name, value in group.items()
+            if isinstance(value, (dict, list))
+        ]
+        for key, group in (
+            ('optim_wrapper', optimizers),
+            ('param_scheduler', schedules),
+        )
+        if isinstance(group, dict) and 'type' not in group
+    }
+    for key, names in named.items():
+        # a schedule of a network that this recipe has not is no harm
+        known = networks if key == 'optim_wrapper' else NETWORKS
+        for name in names:
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                raise ValueError(
+                    f'{key}.{name}: the model has no such network. It has '
+                    f'{" and ".join(networks)}'
+                    + (f': did you mean {near[0]}?' if near else '.')
+                )
+    for name in named.get('optim_wrapper', []):
+        optimizer = optimizers[name].get('optimizer', {})
+        rate = optimizer.get('lr', 0)
+        if not isinstance(rate, (int, float)) or not 0 <= rate < float('inf'):
+            raise ValueError(
+                f'optim_wrapper.{name}.optimizer.lr={rate!r}: expected a '
+                'finite number, 0 or more.'
+            )
+        kind = optimizer.get('type')
+        if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
+            raise KeyError(f"'{kind} is not in the optimizer registry")
+    if 'optim_wrapper' in named and 'param_scheduler' in named:
+        for name in named['optim_wrapper']:
+            if name not in named['param_scheduler']:
+                raise ValueError(
+                    f'param_scheduler has no {name}, which optim_wrapper has: '
+                    'add its list of schedules, which may be empty.'
+                )
