@@ -195,7 +195,6 @@ def take_census(
     name: str,
     scale: int = 1,
     ignored: Set[int] = frozenset(),
-    quiet: bool = False,
 ) -> List[Census]:
     """Count what is in a data set, once: what was found is kept beside the
     annotations, until these or a file change.
@@ -205,27 +204,24 @@ def take_census(
         name (str): Of its data loader, such as ``train_dataloader``.
         scale (int): Factor between LR and HR. Defaults to 1.
         ignored (set[int]): Ids of masks that losses ignore.
-        quiet (bool): Whether to show no progress. Defaults to False.
 
     Returns:
         list[Census]: One for each data set that it is made of.
     """
     return [
-        _take_one(leaf, name, CensusReader(leaf, name, scale, ignored), quiet)
+        _take_one(leaf, CensusReader(leaf, name, scale, ignored))
         for leaf in leaves(dataset)
         if isinstance(leaf, BaseDataset)
     ]
 
 
-def _take_one(
-    dataset: BaseDataset, name: str, reader: CensusReader, quiet: bool
-) -> Census:
+def _take_one(dataset: BaseDataset, reader: CensusReader) -> Census:
     key = reader.key()
     found = _recall(reader.cache_files, key)
     if found is not None:
         return found
     census = _new(reader)
-    for part in _read(reader, len(dataset), quiet):
+    for part in _read(reader, len(dataset)):
         census.add(part)
     census.num_images = len(dataset)
     _judge(census, dataset)
@@ -241,7 +237,7 @@ def _new(reader: CensusReader) -> Census:
 _reader: Optional[CensusReader] = None  # forked processes find it there
 
 
-def _read(reader: CensusReader, number: int, quiet: bool) -> Iterator[Census]:
+def _read(reader: CensusReader, number: int) -> Iterator[Census]:
     global _reader
     _reader = reader
     chunks = [
@@ -258,7 +254,6 @@ def _read(reader: CensusReader, number: int, quiet: bool) -> Iterator[Census]:
             f'Looking at the {number} images of {reader.name}',
             len(chunks),
             transient=True,
-            disable=quiet,
         )
 
 

@@ -20,6 +20,7 @@ from .images import (
     read_header,
     require_file,
 )
+from .transforms import VOCBoxesAsCOCO
 
 if TYPE_CHECKING:
     from .census import Census
@@ -50,6 +51,7 @@ class CensusReader:
         transforms = getattr(dataset.pipeline, 'transforms', [])
         loaders = [t for t in transforms if 'LoadAnn' in type(t).__name__]
         self.load = loaders[0] if loaders else None
+        self.convert = [t for t in transforms if isinstance(t, VOCBoxesAsCOCO)]
         self.drops_boxes = any(
             type(t).__name__ == 'FilterAnnotations' for t in transforms
         )
@@ -94,6 +96,7 @@ class CensusReader:
             self.scale,
             sorted(self.ignored),
             self.drops_boxes,
+            len(self.convert),
             repr(self.load),
         )
         digest = hashlib.sha1(repr(settings).encode())
@@ -196,6 +199,8 @@ class CensusReader:
     def _read_boxes(
         self, info: dict, size: Optional[Tuple[int, int]], census: 'Census'
     ) -> None:
+        for transform in self.convert:
+            info = transform(info)
         instances = info['instances']
         census.ignored += sum(bool(x.get('ignore_flag')) for x in instances)
         census.counts.update(

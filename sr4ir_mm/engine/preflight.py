@@ -1,5 +1,7 @@
 """What is looked at before a training or a test begins."""
 
+import os.path as osp
+import re
 from difflib import get_close_matches
 from typing import List, Sequence
 
@@ -11,6 +13,7 @@ from mmengine.dist import (
 )
 from mmengine.logging import MMLogger
 from mmengine.registry import OPTIMIZERS
+from mmengine.runner import Runner
 from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 from torch.utils.data import DataLoader
@@ -18,54 +21,104 @@ from torch.utils.data import DataLoader
 from sr4ir_mm.datasets.census import (
     Census,
     compare_classes,
+    counted_filters,
     empty,
     sentences,
     take_census,
 )
+from sr4ir_mm.datasets.pipeline import name_files, unreadable
 from sr4ir_mm.models.heads import check_heads
 from sr4ir_mm.models.phased_model import NETWORKS
 
+SPLITS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def build_loader(dataloader: dict, *args, **kwargs) -> DataLoader:
+    """Build a data loader whose data set counts what it leaves out, and names
+    the file that it fails on.
+
+    Args:
+        dataloader (dict): Its config.
+        *args, **kwargs: See :meth:`mmengine.runner.Runner.build_dataloader`.
+    """
+    sampler = dataloader.get('batch_sampler') or {}
+    if str(sampler.get('type')).endswith('AspectRatioBatchSampler'):
+        sampler = dict(sampler, type='sr4ir_mm.AspectRatioBatchSampler')
+        dataloader = dict(dataloader, batch_sampler=sampler)
+    cfg = dataloader['dataset']
+    try:
+        with counted_filters(cfg):
+            loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+    except Exception as error:
+        of_config = re.search(r'registry|keyword argument', str(error))
+        if of_config or not isinstance(cfg, dict):
+            raise
+        raise unreadable(cfg, error) from error
+    name_files(loader.dataset)
+    return loader
+
 
 def check_data(
-    loader: DataLoader, name: str, model: nn.Module, quiet: bool = False
+    loader: DataLoader, name: str, model: nn.Module, cfg: Config
 ) -> List[Census]:
     """Take the census of a data loader's images and labels, on one process
     for all.
 
     Args:
         loader (DataLoader): Of a toolbox's data set.
-        name (str): ``train_dataloader``, ``val_dataloader`` or
-            ``test_dataloader``.
+        name (str): One of ``SPLITS``.
         model (nn.Module): What it is for.
-        quiet (bool): Whether to show no progress. Defaults to False.
+        cfg (Config): The whole config, with the evaluators.
 
     Returns:
         list[Census]: One for each data set that it is made of.
 
     Raises:
-        DataError: If there is nothing in it, or classes differ.
+        DataError: If there is nothing in it.
     """
     dataset = loader.dataset
     if not len(dataset):
         raise empty(type(dataset).__name__, vars(dataset))
+    ignored = {getattr(m, 'ignore_index', None) for m in model.modules()}
+    scale = getattr(model, 'scale', 1)
     found = [None]
     if is_main_process():
         try:
-            found[0] = take_census(
-                dataset,
-                name,
-                getattr(model, 'scale', 1),
-                {getattr(m, 'ignore_index', None) for m in model.modules()}
-                - {None},
-                quiet,
-            )
+            found[0] = take_census(dataset, name, scale, ignored - {None})
         except Exception as error:  # all processes stop, not this one alone
             found[0] = error
     broadcast_object_list(found)
     if isinstance(found[0], Exception):
         raise found[0]
-    compare_classes(found[0])
+    evaluator = cfg.get(name.replace('dataloader', 'evaluator')) or []
+    _check_evaluator(evaluator, found[0])
     return found[0]
+
+
+def _check_evaluator(evaluator, censuses: Sequence[Census]) -> None:
+    """Warn of a metric that reads other annotations than the data set."""
+    metrics = [evaluator] if isinstance(evaluator, dict) else evaluator
+    files = [c.source for c in censuses if osp.isfile(c.source)]
+    for metric in metrics:
+        file = isinstance(metric, dict) and metric.get('ann_file')
+        if (
+            file
+            and files
+            and osp.realpath(file) not in map(osp.realpath, files)
+        ):
+            censuses[0].warn(
+                'evaluator',
+                f'{metric["type"]}.ann_file={file!r} is not the file of '
+                f'{censuses[0].name}, {files[0]!r}: predictions would be '
+                'compared with other labels.',
+            )
+
+
+def refuse(censuses: Sequence[Census]) -> None:
+    """Raise DataError for what must be wrong with data, or between them."""
+    for census in censuses:
+        census.raise_errors()
+    compare_classes(censuses)
 
 
 def check_model(model: nn.Module, censuses: Sequence[Census]) -> None:

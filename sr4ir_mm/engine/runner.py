@@ -15,22 +15,20 @@ from mmengine.runner.checkpoint import (
 from torch import nn
 from torch.utils.data import DataLoader
 
-from sr4ir_mm.datasets.census import (
-    Census,
-    compare_classes,
-    counted_filters,
-)
-from sr4ir_mm.datasets.pipeline import name_files, unreadable
+from sr4ir_mm.datasets.census import Census
 from sr4ir_mm.registry import RUNNERS
 from sr4ir_mm.safe_load import UnreadableFileError
 
 from .checkpoint_fit import check_scale, complete, describe_misfit
 from .checks import not_finite
 from .preflight import (
+    SPLITS,
+    build_loader,
     check_batches,
     check_data,
     check_model,
     check_optimizers,
+    refuse,
     report,
 )
 
@@ -96,45 +94,22 @@ class Runner(mmengine.runner.Runner):
         used (:func:`check_data`)."""
         if isinstance(dataloader, DataLoader):
             return dataloader
-        name = self._name_of(dataloader)
-        sampler = dataloader.get('batch_sampler') or {}
-        if str(sampler.get('type')).endswith('AspectRatioBatchSampler'):
-            kind = 'sr4ir_mm.AspectRatioBatchSampler'
-            dataloader = dict(
-                dataloader, batch_sampler=dict(sampler, type=kind)
-            )
-        cfg = dataloader['dataset']
-        try:
-            with counted_filters(cfg):
-                loader = super().build_dataloader(dataloader, *args, **kwargs)
-        except Exception as error:
-            of_config = re.search(r'registry|keyword argument', str(error))
-            if of_config or not isinstance(cfg, dict):
-                raise
-            raise unreadable(cfg, error) from error
-        self._look_at(loader, name)
-        name_files(loader.dataset)
-        return loader
-
-    def _look_at(self, loader: DataLoader, name: str) -> None:
-        model = self._inner_model
-        censuses = check_data(loader, name, model)
+        loader = build_loader(dataloader, *args, **kwargs)
+        name, model = self._name_of(dataloader), self._inner_model
+        censuses = check_data(loader, name, model, self.cfg)
         if name not in self._censuses:
             self._censuses[name] = censuses
             report(censuses, self.logger)
-        for census in censuses:
-            census.raise_errors()
+        refuse(sum(self._censuses.values(), []))
         check_model(model, censuses)
-        compare_classes(
-            [c for found in self._censuses.values() for c in found]
-        )
         if name == 'train_dataloader':
             check_batches(loader, model)
+        return loader
 
     def _name_of(self, dataloader: dict) -> str:
         """The key of a data loader in the config; of our epoch loop, which
         sets `persistent_workers`, too."""
-        for name in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        for name in SPLITS:
             found = dict(self.cfg.get(name) or {})
             workers = dataloader.get('persistent_workers')
             if dict(found, persistent_workers=workers) == dict(
