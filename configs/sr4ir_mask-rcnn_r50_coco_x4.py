@@ -21,7 +21,13 @@ model = dict(
 )
 train_pipeline = [t for t in _base_.train_pipeline if t.type != 'Resize']
 test_pipeline = [t for t in _base_.test_pipeline if t.type != 'Resize']
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+# at their native size, images and boxes may be small
+train_dataloader = dict(
+    dataset=dict(
+        pipeline=train_pipeline,
+        filter_cfg=dict(_delete_=True, filter_empty_gt=True),
+    )
+)
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 optim_wrapper = dict(

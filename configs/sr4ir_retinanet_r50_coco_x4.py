@@ -32,7 +32,13 @@ tta_pipeline = [
         ],
     ),
 ]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+# at their native size, images and boxes may be small
+train_dataloader = dict(
+    dataset=dict(
+        pipeline=train_pipeline,
+        filter_cfg=dict(_delete_=True, filter_empty_gt=True),
+    )
+)
 val_dataloader = dict(dataset=dict(pipeline=test_pipeline))
 test_dataloader = val_dataloader
 optim_wrapper = dict(

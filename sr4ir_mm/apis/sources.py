@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from PIL import Image, UnidentifiedImageError
 from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from sr4ir_mm.datasets.images import check_values, read_header
+from sr4ir_mm.datasets.images import DataError, lost_values, read_header
 
 ImageType = Union[str, Path, np.ndarray]
 InputsType = Union[ImageType, int, Sequence[ImageType]]
@@ -147,14 +147,13 @@ def read_image(image: ImageType) -> np.ndarray:
 
     Raises:
         ValueError: If it is no image, not a whole one, or one whose values do
-            not survive 8 bits (:func:`check_values`).
+            not survive 8 bits (:func:`lost_values`).
     """
     if isinstance(image, np.ndarray):
         return _as_bgr(image)
-    if osp.isfile(str(image)):
-        header = read_header(str(image))
-        if header is not None:
-            check_values(str(image), header)
+    lost = osp.isfile(str(image)) and _lost(str(image))
+    if lost:
+        raise ValueError(lost)
     content = get(str(image))
     try:
         # OpenCV fills up a file that was cut short with grey
@@ -168,6 +167,14 @@ def read_image(image: ImageType) -> np.ndarray:
     if read is None:
         raise ValueError('is no image')
     return read
+
+
+def _lost(path: str) -> Optional[str]:
+    try:
+        header = read_header(path)
+        return header and lost_values(path, header)
+    except DataError:  # damaged, as reading it will tell
+        return None
 
 
 def _as_bgr(array: np.ndarray) -> np.ndarray:

@@ -14,8 +14,8 @@ from PIL import Image
 
 from .images import (
     DataError,
-    check_values,
     check_whole,
+    lost_values,
     message,
     read_header,
     require_file,
@@ -159,10 +159,12 @@ class CensusReader:
             if header is None:
                 census.formats['unknown'] += 1
                 return None
-            check_values(path, header)
         except DataError as error:
             census.error('file' if osp.exists(path) else 'missing', str(error))
             return None
+        lost = lost_values(path, header)
+        if lost:
+            census.error('values', f'{path} {lost}')
         width, height = header.width, header.height
         census.sizes[f'{width}x{height}'] += 1
         census.formats[f'{header.bands} x {header.bits} bits'] += 1

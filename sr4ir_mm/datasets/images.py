@@ -36,6 +36,7 @@ class ImageHeader:
         bits (int): Of each value.
         turned (bool): Whether the EXIF entry swaps width and height.
         kind (str): What its values are. Defaults to unsigned integers.
+        pages (int): 2 if there are more images in it. Defaults to 1.
     """
 
     width: int
@@ -44,6 +45,7 @@ class ImageHeader:
     bits: int
     turned: bool = False
     kind: str = 'unsigned integers'
+    pages: int = 1
 
 
 def require_file(path: str) -> None:
@@ -80,8 +82,6 @@ def read_header(path: str) -> Optional[ImageHeader]:
             bits, bands = _depth(image)
             turned = image.getexif().get(0x0112, 1) >= 5
             size = image.size[::-1] if turned else image.size
-    except DataError:
-        raise
     except UnidentifiedImageError:
         if osp.splitext(path)[1].lower() in _ENDS:
             raise DataError(f'{path} is damaged, or no image.') from None
@@ -107,19 +107,15 @@ def _read_tiff_header(path: str) -> ImageHeader:
         if start[2:3] == b'\x2b' or start[3:4] == b'\x2b':  # BigTIFF
             start += file.read(8)
         tags = _read_tags(file, start)
-        if tags.next:
-            more = _read_tags(file, start, tags.next)
-            if not more.get(254, 0) & 1 and more[256] == tags[256]:
-                raise DataError(
-                    f'{path} has several pages, of which the first alone '
-                    'would be read: save the one that is meant.'
-                )
+        more = tags.next and _read_tags(file, start, tags.next)
+        # not a smaller copy of the first, as in maps
+        pages = 2 if more and not more.get(254, 0) & 1 else 1
     bits = max(np.atleast_1d(tags.get(258, 1)).tolist())
     kind = max(np.atleast_1d(tags.get(339, 1)).tolist())
     turned = tags.get(274, 1) >= 5
     size = (tags[256], tags[257])[:: -1 if turned else 1]
     kind = _KINDS.get(kind, ImageHeader.kind)
-    return ImageHeader(*size, tags.get(277, 1), bits, turned, kind)
+    return ImageHeader(*size, tags.get(277, 1), bits, turned, kind, pages)
 
 
 def _read_tags(
@@ -151,32 +147,40 @@ def check_whole(path: str) -> None:
         ) from error
 
 
-def check_values(path: str, header: ImageHeader) -> None:
-    """Raise DataError for an image whose values do not survive being read as
+def lost_values(path: str, header: ImageHeader) -> Optional[str]:
+    """What is wrong with an image whose values do not survive being read as
     RGB of 8 bits.
 
     Args:
         path (str): The file.
         header (ImageHeader): Of it.
+
+    Returns:
+        str | None: A sentence about the file, without its name.
     """
-    what = (
-        f'{path} has {header.bands} bands of {header.bits}-bit {header.kind}'
-    )
+    what = f'has {header.bands} bands of {header.bits}-bit {header.kind}'
+    if header.pages > 1:
+        return (
+            'has several pages, of which the first alone would be read: save '
+            'the one that is meant.'
+        )
     if header.bands > 4:
-        raise DataError(
+        return (
             f'{what}: images of up to four are read, as grey or RGB. Save '
             'three of them as an RGB image.'
         )
     if header.bits > 16 or header.kind != ImageHeader.kind:
-        raise DataError(f'{what}: unsigned 8 or 16 bits are read. {_ADVICE}')
+        return f'{what}: unsigned 8 or 16 bits are read. {_ADVICE}'
+    values = None
     if header.bits == 16:
         values = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-        if values is not None and values.max() < _DARK:
-            raise DataError(
-                f'{path} has 16 bits, of which only the lower 12 are used '
-                f'(its largest value is {values.max()}): the upper eight, '
-                f'which are read, are nearly black. {_ADVICE}'
-            )
+    if values is not None and values.max() < _DARK:
+        return (
+            'has 16 bits, of which only the lower 12 are used (its largest '
+            f'value is {values.max()}): the upper eight, which are read, are '
+            f'nearly black. {_ADVICE}'
+        )
+    return None
 
 
 def message(error: Exception) -> str:

@@ -4,9 +4,10 @@ from typing import Dict, Iterator, Sequence, Tuple
 
 from torch import nn
 
-# Of these the classes are not the data set's: proposals, stuff behind things,
-# words.
-_OTHER_CLASSES = ('rpn_head', 'semantic_head', 'language_model', 'text_')
+# Of these the classes are not the data set's: stuff behind things, words, and
+# proposals and edges, which are there or not.
+_OTHER_NAMES = ('semantic_head', 'language_model', 'text_')
+_OTHER_TYPES = ('RPN', 'STDCHead')
 
 
 def check_heads(
@@ -87,6 +88,9 @@ def find_heads(
 
 
 def _is_other(name: str, module: nn.Module) -> bool:
-    return getattr(module, 'class_agnostic', False) or any(
-        part in name for part in _OTHER_CLASSES
+    kind = type(module).__name__
+    return (
+        getattr(module, 'class_agnostic', False)
+        or any(part in name for part in _OTHER_NAMES)
+        or any(part in kind for part in _OTHER_TYPES)
     )

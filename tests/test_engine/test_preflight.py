@@ -108,11 +108,13 @@ def test_two_classes_by_one_sigmoid():
 
 
 def test_heads_of_proposals_are_none():
+    class RPNHead(torch.nn.Module):
+        num_classes = 1
+
     class Detector(torch.nn.Module):
         def __init__(self, num_classes):
             super().__init__()
-            self.rpn_head = torch.nn.Linear(1, 1)
-            self.rpn_head.num_classes = 1
+            self.rpn_head = RPNHead()
             self.roi_head = torch.nn.Module()
             self.roi_head.bbox_head = torch.nn.Linear(1, 1)
             self.roi_head.bbox_head.num_classes = num_classes
