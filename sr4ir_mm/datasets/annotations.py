@@ -175,7 +175,9 @@ def repair_coco_dataset(module: ModuleType) -> None:
             for annotation in raw_data_info['raw_ann_info']
             if not annotation.get('ignore')
         ]
-        counts = vars(self).setdefault('left_out', Counter())
+        if 'left_out' not in vars(self):
+            self.left_out = Counter()
+        counts = self.left_out
         counts['of other categories'] += known.count(False)
         counts['without area in the image'] += sum(known) - len(
             info['instances']
