@@ -50,8 +50,10 @@ def build_loader(dataloader: dict, *args, **kwargs) -> DataLoader:
         with counted_filters(cfg):
             loader = Runner.build_dataloader(dataloader, *args, **kwargs)
     except Exception as error:
-        of_config = re.search(r'registry|keyword argument', str(error))
-        if of_config or not isinstance(cfg, dict):
+        # of the config; or of the training's workers, whose end is noticed
+        # wherever this process is
+        elsewhere = 'registry|keyword argument|DataLoader worker'
+        if re.search(elsewhere, str(error)) or not isinstance(cfg, dict):
             raise
         raise unreadable(cfg, error) from error
     name_files(loader.dataset)
