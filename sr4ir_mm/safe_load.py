@@ -10,11 +10,12 @@ import os
 import os.path as osp
 import pickle
 import re
+import sys
 from errno import EINVAL
 from functools import lru_cache, wraps
 from importlib import import_module
 from types import SimpleNamespace
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 from urllib.parse import urlparse
 
 import mmengine.runner.checkpoint as mmengine_checkpoint
@@ -26,6 +27,18 @@ from mmengine.fileio.handlers import PickleHandler, YamlHandler
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 from mmengine.utils import digit_version
+
+# Parts of a checkpoint that are no weights.
+_NO_WEIGHTS = ('optimizer', 'param_schedulers', 'message_hub', 'meta')
+
+# Modules of Python's own that a training may have written something of; all
+# others run things.
+_HARMLESS = (
+    'argparse collections datetime decimal enum fractions functools pathlib '
+    'uuid'
+)
+_SYSTEM = 'builtins os posix nt sys subprocess shutil runpy importlib socket'
+_SYSTEM += ' ctypes pty code codeop commands webbrowser pickle multiprocessing'
 
 # Environment variable: what else a file may name, `module.Class` with commas.
 TRUST = 'SR4IR_TRUST'
@@ -65,7 +78,11 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     if not osp.isfile(filename):
         raise FileNotFoundError(f'{filename} can not be found.')
     try:
-        return torch.load(filename, map_location=map_location)
+        content = torch.load(filename, map_location=map_location)
+    except ImportError as error:
+        raise UnreadableFileError(
+            f'{filename} cannot be read: {error}. Install what it needs.'
+        ) from error
     except Exception as error:
         ours = isinstance(error, OSError) and error.errno != EINVAL
         if ours or isinstance(error, MemoryError) or 'CUDA' in str(error):
@@ -76,16 +93,46 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
             else f'{filename} ({osp.getsize(filename)} bytes) is damaged, cut '
             'off, or no checkpoint.'
         ) from error
+    spoilt = list(_not_a_number(content)) if isinstance(content, dict) else []
+    if spoilt:
+        raise UnreadableFileError(
+            f'{filename} is refused: {len(spoilt)} tensors of its weights are '
+            f'NaN, first {spoilt[0]}. Take a checkpoint from before the '
+            'training that made it went wrong.'
+        )
+    return content
+
+
+def _not_a_number(weights: dict, path: str = '') -> Iterator[str]:
+    """Names of the weights that hold NaN, whatever they are wrapped in."""
+    for name, value in weights.items():
+        if name in _NO_WEIGHTS:
+            continue
+        if isinstance(value, dict):
+            yield from _not_a_number(value, f'{path}{name}.')
+        elif torch.is_tensor(value) and value.is_floating_point():
+            if value.isnan().any():
+                yield f'{path}{name}'
 
 
 def _refusal(error: Exception) -> Optional[str]:
     """What an error of an unpickler says about what it has not called."""
     found = re.search(r'GLOBAL ([\w.]+)', str(error))
-    return found and (
-        f'it holds more than data, {found.group(1)}, which could run code '
-        'when it is read. If you trust who made it, allow that by name: '
-        f'{TRUST}={found.group(1)}'
-    )
+    if not found:
+        return None
+    name = found.group(1)
+    text = f'it holds more than data, {name}, which could run code when it is '
+    if _may_be_trusted(name):
+        text += 'read. If you trust who made it, allow that by name: '
+        return f'{text}{TRUST}={name}'
+    return f'{text}read, and which no training writes: do not use this file.'
+
+
+def _may_be_trusted(name: str) -> bool:
+    """Whether a training may have written it: it is not the system's."""
+    root = name.split('.')[0]
+    system = getattr(sys, 'stdlib_module_names', _SYSTEM.split())
+    return root not in system or root in _HARMLESS.split()
 
 
 def _load_url(
@@ -135,6 +182,11 @@ def _trusted_globals() -> Dict[str, Any]:
     trusted = {}
     for path in filter(None, os.environ.get(TRUST, '').split(',')):
         module, _, name = path.strip().rpartition('.')
+        if not _may_be_trusted(path.strip()):
+            raise ValueError(
+                f'{TRUST}={path.strip()}: it is no part of a training, but of '
+                'the system, and would run whatever a file says.'
+            )
         trusted[path.strip()] = getattr(import_module(module), name)
     return trusted
 

@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader
 
+from sr4ir_mm import safe_load
 from sr4ir_mm.apis import init_model
 from sr4ir_mm.safe_config import read_config
 from sr4ir_mm.safe_load import UnreadableFileError
@@ -98,7 +99,7 @@ def test_checkpoint(tmp_path, marker, monkeypatch, zipped, attack):
 def test_annotations(tmp_path, marker, protocol, attack):
     path = tmp_path / 'a.pkl'
     path.write_bytes(pickle.dumps([attack(marker)], protocol))
-    with pytest.raises(UnreadableFileError, match='copyfile.*SR4IR_TRUST'):
+    with pytest.raises(UnreadableFileError, match='copyfile.*no training'):
         mmengine.load(path)
 
 
@@ -141,19 +142,73 @@ def test_damaged(tmp_path, length):
         CheckpointLoader.load_checkpoint(str(path))
 
 
-def test_trust_by_name(tmp_path):
-    """Whoever asks for it gets it."""
-    torch.save(Attack(tmp_path / 'made'), tmp_path / 'a.pth')
-    (tmp_path / 'a.pkl').write_bytes(pickle.dumps(Attack(tmp_path / 'too')))
+def test_trust_by_name(tmp_path, monkeypatch):
+    """Whoever asks for it gets it, but nothing of the system."""
+    (tmp_path / 'mine.py').write_text(
+        'class Mine:\n    def __init__(self, path):\n'
+        "        open(path, 'w').close()\n"
+        '    def __reduce__(self):\n        return Mine, (self.path,)\n'
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import mine
+
+    for name in ('a.pth', 'a.pkl'):
+        item = mine.Mine(tmp_path / 'unused')
+        item.path = str(tmp_path / f'{name}-made')
+        if name == 'a.pth':
+            torch.save(item, tmp_path / name)
+        else:
+            (tmp_path / name).write_bytes(pickle.dumps(item))
+    with pytest.raises(UnreadableFileError, match='SR4IR_TRUST=mine.Mine'):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
     code = (
         'import mmengine, sr4ir_mm\n'
         'from sr4ir_mm.safe_load import load_from_local\n'
         f'load_from_local({str(tmp_path / "a.pth")!r})\n'
         f'mmengine.load({str(tmp_path / "a.pkl")!r})'
     )
-    env = dict(os.environ, SR4IR_TRUST='shutil.copyfile')
+    path = os.pathsep.join([str(tmp_path), *filter(None, sys.path)])
+    env = dict(os.environ, SR4IR_TRUST='mine.Mine', PYTHONPATH=path)
     subprocess.run([sys.executable, '-c', code], env=env, check=True)
-    assert (tmp_path / 'made').exists() and (tmp_path / 'too').exists()
+    assert len(list(tmp_path.glob('*-made'))) == 2
+    for name in ('posix.system', 'shutil.copyfile', 'builtins.eval'):
+        monkeypatch.setenv('SR4IR_TRUST', name)
+        with pytest.raises(ValueError, match='part of a training'):
+            safe_load._trusted_globals()
+
+
+def test_what_a_checkpoint_lacks_is_said(tmp_path, monkeypatch):
+    torch.save(dict(a=1), tmp_path / 'a.pth')
+
+    def load(*args, **kwargs):
+        raise ModuleNotFoundError("No module named 'somewhere'")
+
+    monkeypatch.setattr(torch, 'load', load)
+    with pytest.raises(UnreadableFileError, match="named 'somewhere'. Inst"):
+        CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
+
+
+@pytest.mark.parametrize(
+    'wrap',
+    [
+        lambda weights: weights,
+        lambda weights: dict(state_dict=weights),
+        lambda weights: dict(params_ema=weights),
+        lambda weights: dict(model=dict(params=weights)),
+    ],
+)
+def test_nan_is_named_wherever_it_is_read(tmp_path, wrap):
+    path = str(tmp_path / 'a.pth')
+    weights = {'conv.weight': torch.ones(2), 'conv.bias': torch.ones(2)}
+    weights['mask'] = torch.tensor([0.0, math.inf])
+    state = {'0': torch.tensor(math.nan)}  # of an optimizer that never stepped
+    torch.save(dict(wrap(weights), optimizer=state), path)
+    CheckpointLoader.load_checkpoint(path)
+    weights['conv.bias'][1] = math.nan
+    torch.save(wrap(weights), path)
+    text = r'a.pth is refused: 1 tensors .* NaN, first .*conv.bias'
+    with pytest.raises(UnreadableFileError, match=text):
+        CheckpointLoader.load_checkpoint(path)
 
 
 @pytest.fixture

@@ -133,6 +133,18 @@ class LoadLRImageFromFile(BaseTransform):
         return dict(results, lr_flip_direction=None)
 
 
+def check_pair(results: dict, scale: int) -> None:
+    """Raise ValueError unless the LR image of a pair is 1/scale the size of
+    the HR image; of its last rows and columns, either may lack some."""
+    hr, lr = results['img'].shape[:2], results['lr'].shape[:2]
+    if not all(h // scale <= low <= -(-h // scale) for h, low in zip(hr, lr)):
+        raise ValueError(
+            f'HR is {hr[1]}x{hr[0]} and LR {lr[1]}x{lr[0]} pixels, which is '
+            f'not 1/{scale} of it (scale={scale}): look at '
+            'LoadLRImageFromFile.replace, or set the scale of the pairs.'
+        )
+
+
 @TRANSFORMS.register_module()
 class PairedRandomCrop(BaseTransform):
     """Crop HR and LR (and segmentation maps) at the same place.
@@ -161,6 +173,7 @@ class PairedRandomCrop(BaseTransform):
         if results.get('flip_direction') != results.get('lr_flip_direction'):
             raise ValueError('PairedRandomCrop goes before RandomFlip.')
         scale = self.scale
+        check_pair(results, scale)
         window = []
         for side, crop in zip(results['img'].shape, self.crop_size):
             size = min(crop, side) // scale

@@ -163,7 +163,10 @@ class ImageSpace(nn.Module):
                     f'The LR image of {sample.metainfo.get("img_path")} has '
                     f'the shape {tuple(sample.lr.shape)}, but model.scale='
                     f'{scale} expects {(3, h, w)}: a paired image must go '
-                    'through the same crops and resizes as HR.'
+                    'through the same crops and resizes as HR. Where LR was '
+                    "rounded down, dict(type='sr4ir_mm.PairedRandomCrop', "
+                    'crop_size=...) of more than the largest image crops HR '
+                    'to whole LR pixels, in tests, too.'
                 )
             image = sample.lr.float() / 255
             images.append(self._continue(image, height - h, width - w))

@@ -9,7 +9,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from .phase import Phase, build_phases
-from .pretrained import explain_unreachable_weights
+from .pretrained import fitting_weights
 from .views import Views
 
 NETWORKS = ('sr_net', 'task_model')
@@ -61,8 +61,9 @@ class PhasedModel(BaseModel):
 
         Raises:
             RuntimeError: If pre-trained weights cannot be read or fetched.
+            ValueError: If next to nothing of them fits.
         """
-        with explain_unreachable_weights(self):
+        with fitting_weights(self):
             super().init_weights()
 
     @contextmanager

@@ -8,6 +8,7 @@ from sr4ir_mm.registry import MODELS, TRANSFORMS, require_package
 from .degradations import build_degradation
 from .image_space import ImageSpace, Size, swaps_channels
 from .layout import arrange_channels
+from .lending import Lender
 from .phase import Part
 from .phased_model import NETWORKS, PhasedModel
 from .sr_nets import build_sr_net
@@ -112,6 +113,7 @@ class SRTaskModel(PhasedModel):
         self.input_is_lr = input_is_lr
         self.degradation = build_degradation(degradation, scale)
         self.cqmix = TRANSFORMS.build(cqmix)
+        self.lender = Lender()
         self.layouts = {
             name: arrange_channels(getattr(self, name)) for name in NETWORKS
         }
@@ -160,9 +162,8 @@ class SRTaskModel(PhasedModel):
         views = Views(self, inputs, data_samples)
         if mode == 'predict':
             return self.predict(views, self.view)
-        return self.task_model(
-            views.task_input(self.view), self.task_samples(views), mode=mode
-        )
+        with self._lent(views.task_input(self.view)) as inputs:
+            return self.task_model(inputs, self.task_samples(views), mode=mode)
 
     def predict(self, views: Views, view: str) -> list:
         """Let the task model predict from a view of the batch.
@@ -172,9 +173,10 @@ class SRTaskModel(PhasedModel):
         ``shared``), and, unless the input is LR, ``gt_img``, the HR image: RGB
         in [0, 1], (3, h, w), without padding.
         """
-        predicted = self.task_model.predict(
-            views.task_input(view), self.task_samples(views)
-        )
+        with self._lent(views.task_input(view)) as inputs:
+            predicted = self.task_model.predict(
+                inputs, self.task_samples(views)
+            )
         samples = views.data_samples or predicted
         picture = views['sr' if view == 'shared' else view]
         for i, sample in enumerate(samples):
@@ -199,7 +201,12 @@ class SRTaskModel(PhasedModel):
             for _ in view.split('+')
             for sample in self.task_samples(views)
         ]
-        return self.task_model.loss(views.task_input(view), samples)
+        with self._lent(views.task_input(view)) as inputs:
+            return self.task_model.loss(inputs, samples)
+
+    def _lent(self, inputs: Tensor):
+        """What the task model may look at, see :class:`Lender`."""
+        return self.lender.lend(self.task_model, inputs)
 
     def task_samples(self, views: Views) -> Optional[list]:
         """The data samples, rescaled to the size at which the task model sees
@@ -256,13 +263,14 @@ class SRTaskModel(PhasedModel):
             ValueError: If there is no such map or module, it is no tensor, or
                 no gradient leads from it to the view.
         """
-        return read_taps(
-            self.task_model,
-            self.extract_maps,
-            taps,
-            views.task_input(view),
-            self.task_samples(views),
-        )
+        with self._lent(views.task_input(view)) as inputs:
+            return read_taps(
+                self.task_model,
+                self.extract_maps,
+                taps,
+                inputs,
+                self.task_samples(views),
+            )
 
 
 def _check_arguments(

@@ -223,14 +223,24 @@ class Views:
     def _super_resolve(self, lr: Tensor) -> Tensor:
         """View ``lr``, or a piece of it -> the same of ``sr``."""
         network = self.model.sr_net
+        *batch, height, width = lr.shape
+        scale = self.model.scale
         if lr is self['lr'] and shares_layers(network):
             # once for both views: BatchNorm counts every pass
             sr = network.reconstruct(self['shared'], lr)
         else:
             is_told = getattr(network, 'is_told_degradation', False)
-            sr = super_resolve(network, lr, **(self._told if is_told else {}))
-        *batch, height, width = lr.shape
-        scale = self.model.scale
+            told = self._told if is_told else {}
+            # networks of windows reflect what a window lacks, of an image
+            # that is as large as one
+            window = getattr(network, 'window_size', 1)
+            low, right = max(window - height, 0), max(window - width, 0)
+            if low or right:
+                lr = F.pad(lr, (0, right, 0, low), mode='replicate')
+            with self.model.lender.lend(network, lr) as lent:
+                sr = super_resolve(network, lent, **told)
+            if low or right:
+                sr = sr[..., : height * scale, : width * scale]
         if sr.shape != (*batch, height * scale, width * scale):
             raise ValueError(
                 f'model.sr_net turns {tuple(lr.shape)} into '

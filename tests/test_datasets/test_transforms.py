@@ -289,3 +289,25 @@ def test_lr_of_another_scale_names_file_and_scale(pair):
     batch = pseudo_collate([run_pipeline(pair, [LOAD_LR, PACK])])
     with pytest.raises(ValueError, match=r'HR/a\.png .*model\.scale=8'):
         model.make_views(batch)['lr']
+
+
+@pytest.mark.parametrize('factor', [1, 2, 8])
+def test_pairs_of_another_scale(factor):
+    hr = np.zeros((64, 64, 3), np.uint8)
+    pair = dict(img=hr, lr=hr[: 64 // factor, : 64 // factor])
+    crop = PairedRandomCrop(crop_size=(32, 32), scale=4)
+    size = 64 // factor
+    with pytest.raises(ValueError, match=f'64x64 and LR {size}x{size} pix'):
+        crop(pair)
+
+
+@pytest.mark.parametrize('round_up', [0, 1])
+def test_pairs_that_were_rounded(round_up):
+    """HR of 67x65; a crop of more than there is makes them whole."""
+    hr = np.arange(67 * 65 * 3).reshape(67, 65, 3).astype(np.uint8)
+    lr = hr[::4, ::4][: 16 + round_up, : 16 + round_up]
+    crop = PairedRandomCrop(crop_size=(400, 400), scale=4)
+    whole = crop(dict(img=hr, lr=lr))
+    assert whole['img'].shape == (64, 64, 3)
+    assert whole['lr'].shape == (16, 16, 3)
+    assert np.array_equal(whole['img'][::4, ::4], whole['lr'])

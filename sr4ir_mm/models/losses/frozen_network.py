@@ -1,6 +1,8 @@
 import torch.nn as nn
 from mmengine.runner import CheckpointLoader
 
+from ..pretrained import unwrap
+
 
 def load_frozen(
     network: nn.Module, filename: str, prefix: str, key: str
@@ -26,7 +28,7 @@ def load_frozen(
             f'{key}: cannot load the weights {filename} ({error}). Set it to '
             'a local file that holds them.'
         ) from error
-    weights = file.get('state_dict', file)
+    weights = unwrap(file)
     own = {
         name[len(prefix) :]: weight
         for name, weight in weights.items()

@@ -10,6 +10,10 @@ from torch.utils.checkpoint import checkpoint
 
 from sr4ir_mm.registry import MODELS, require_package
 
+# Of other numbers, some networks broadcast.
+_CHANNELS = ('in_channels', 'out_channels', 'in_chans', 'num_in_ch')
+_CHANNELS += ('num_out_ch', 'in_nc', 'out_nc')
+
 
 def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
     """Build an SR network.
@@ -21,6 +25,12 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
     if cfg is None:
         return None
     cfg = copy.deepcopy(cfg)  # LIIF writes into it
+    for key in _CHANNELS:
+        if cfg.get(key, 3) != 3:
+            raise ValueError(
+                f'model.sr_net.{key}={cfg[key]}: SR networks read and make '
+                'RGB, of 3 channels.'
+            )
     init_cfg = cfg.pop('init_cfg', None)
     with_cp = cfg.pop('with_cp', False)
     scope, _, name = str(cfg.get('type')).rpartition('.')
