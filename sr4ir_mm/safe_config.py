@@ -35,17 +35,7 @@ def read_config(text: str, where: str) -> Config:
         ValueError: If it is more than data, or names what is not registered,
             or a package that is no toolbox.
     """
-    settings = {}
-    try:
-        for node in ast.parse(text).body:
-            if not isinstance(node, ast.Assign):
-                raise _NotDataError(node)
-            settings[node.targets[0].id] = _value(node.value)
-    except (_NotDataError, SyntaxError, *_MALFORMED) as error:
-        raise ValueError(
-            f'The config inside {where} is more than data ({error}), and is '
-            'not run: give a config of your own as well.'
-        ) from None
+    settings = read_settings(text, where)
     imports = list(_find_names(settings, 'imports'))
     named = {*imports, *_find_names(settings, 'default_scope', '_scope_')}
     unknown = {name for name in named if not _is_ours(name)}
@@ -66,6 +56,28 @@ def read_config(text: str, where: str) -> Config:
             'config of your own as well.'
         )
     return Config(settings)
+
+
+def read_settings(text: str, where: str) -> dict:
+    """The plain data of a config that mmengine dumped, whatever they name.
+
+    Args: See :func:`read_config`.
+
+    Raises:
+        ValueError: If it is more than data.
+    """
+    settings = {}
+    try:
+        for node in ast.parse(text).body:
+            if not isinstance(node, ast.Assign):
+                raise _NotDataError(node)
+            settings[node.targets[0].id] = _value(node.value)
+    except (_NotDataError, SyntaxError, *_MALFORMED) as error:
+        raise ValueError(
+            f'The config inside {where} is more than data ({error}), and is '
+            'not run: give a config of your own as well.'
+        ) from None
+    return settings
 
 
 class _NotDataError(Exception):

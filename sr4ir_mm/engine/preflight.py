@@ -190,6 +190,17 @@ def report(censuses: Sequence[Census], logger: MMLogger) -> None:
             logger.warning(text)
 
 
+def check_lengths(cfg: Config) -> None:
+    """Raise ValueError if there is nothing to train."""
+    for key in ('max_iters', 'max_epochs'):
+        length = cfg.train_cfg.get(key, 1)
+        if length < 1:
+            raise ValueError(
+                f'train_cfg.{key}={length}: nothing would be trained. It must '
+                'be 1 or more.'
+            )
+
+
 def check_optimizers(cfg: Config, model: nn.Module) -> None:
     """Raise ValueError for an optimizer or a schedule of a network that there
     is not, KeyError for an unknown optimizer."""

@@ -1,12 +1,14 @@
 import os
 import os.path as osp
-import re
 from glob import escape, glob
 from typing import Dict, List, Optional, Sequence
+from uuid import uuid4
 
 import mmengine.runner
+from mmengine.device import get_device
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
+from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.checkpoint import (
     _load_checkpoint,
@@ -21,16 +23,23 @@ from sr4ir_mm.safe_load import UnreadableFileError
 
 from .checkpoint_fit import check_scale, complete, describe_misfit
 from .checks import not_finite
+from .contract import compare, facts_of, restore_rates
 from .preflight import (
     SPLITS,
     build_loader,
     check_batches,
     check_data,
+    check_lengths,
     check_model,
     check_optimizers,
     refuse,
     report,
 )
+from .run_folder import alone_in, find_checkpoints, read_run, write_run
+
+
+class OtherRunError(ValueError):
+    """A checkpoint is of another run than the folder's."""
 
 
 @RUNNERS.register_module()
@@ -39,8 +48,10 @@ class Runner(mmengine.runner.Runner):
 
     - A checkpoint is there as a whole or not at all, whenever the process
       dies, and never holds weights that are not finite.
-    - Resuming takes the newest checkpoint of ``work_dir`` that can be read,
-      wherever the folder has been moved to.
+    - Resuming takes the newest checkpoint of the run in ``work_dir`` that can
+      be read, wherever the folder has been moved to, and looks at what has
+      changed since (:mod:`sr4ir_mm.engine.contract`).
+    - One process at a time trains in a folder.
     - A checkpoint of another model is an error. Only ``load_from`` in
       training may leave out whole networks, and ``load_strict=False`` in the
       config takes whatever fits.
@@ -55,6 +66,8 @@ class Runner(mmengine.runner.Runner):
         self._censuses: Dict[str, List[Census]] = {}
         super().__init__(*args, **kwargs)
         self._never_finite: List[str] = []
+        self._run_id: Optional[str] = uuid4().hex
+        self._only_run: Optional[dict] = None
         check_optimizers(self.cfg, self._inner_model)
 
     @property
@@ -118,6 +131,23 @@ class Runner(mmengine.runner.Runner):
                 return name
         return 'dataloader'
 
+    def train(self) -> nn.Module:
+        """See mmengine; in a folder that no other process trains in.
+
+        Raises:
+            RuntimeError: If one does.
+            ValueError: If there is nothing to train.
+        """
+        check_lengths(self.cfg)
+        if self._resume and self._randomness_cfg.get('seed') is None:
+            # before samplers are made
+            source = self._load_from or osp.join(self.work_dir, '')
+            run = read_run(osp.dirname(source)) or {}
+            randomness = dict(self._randomness_cfg, seed=run.get('seed'))
+            self.set_randomness(**randomness)
+        with alone_in(self.work_dir):
+            return super().train()
+
     # ------------------------------------------------------------- reading
 
     def load_checkpoint(
@@ -150,6 +180,8 @@ class Runner(mmengine.runner.Runner):
             warm_start = trains and not self._resume
             absent = getattr(model, 'networks', ()) if warm_start else ()
         checkpoint = _load_checkpoint(filename, map_location=map_location)
+        if trains and self._resume:
+            self._check_run(checkpoint, filename)
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         if strict:
             for name in complete(checkpoint, model, absent):
@@ -180,32 +212,96 @@ class Runner(mmengine.runner.Runner):
         checkpoint.get('meta', {}).pop('config', None)
         return checkpoint
 
-    def resume(self, filename: str, *args, **kwargs) -> None:
-        """See :meth:`mmengine.runner.Runner.resume`."""
-        try:
-            super().resume(filename, *args, **kwargs)
-        except KeyError as error:
+    def resume(self, filename: str, map_location='default') -> None:
+        """Go on with the training of a checkpoint, as it was or with other
+        settings (:mod:`sr4ir_mm.engine.contract`).
+
+        Args:
+            filename (str): Path or address.
+            map_location: See :func:`torch.load`. Defaults to the device.
+
+        Raises:
+            OtherRunError: If another run's is not asked for.
+            ValueError: If it cannot go on with the config.
+        """
+        if map_location == 'default':
+            map_location = get_device()
+        checkpoint = self.load_checkpoint(filename, map_location)
+        changes = compare(checkpoint, self, filename)
+        meta, loop = checkpoint['meta'], self._train_loop
+        self.message_hub.load_state_dict(checkpoint['message_hub'])
+        loop._epoch, loop._iter = meta['epoch'], meta['iter']
+        if isinstance(loop, EpochBasedTrainLoop):  # of any length by now
+            loop._iter = loop.epoch * len(loop.dataloader)
+        restore_rates(checkpoint, self, changes)
+        self._run_id = _run_of(checkpoint)
+        self.logger.info(f'resumed epoch: {self.epoch}, iter: {self.iter}')
+
+    def _check_run(self, checkpoint: dict, filename: str) -> None:
+        """Whether a checkpoint can be resumed from, before it is loaded."""
+        meta = checkpoint.get('meta', {})
+        absent = {'epoch', 'iter'} - meta.keys() or (
+            {'message_hub'} - checkpoint.keys()
+        )
+        if absent:
             raise ValueError(
-                f'{filename} is no checkpoint of this training (it has no '
-                f'{error}): start from its weights, with --cfg-options '
-                f'load_from={filename} in place of --resume.'
-            ) from error
+                f'{filename} is no checkpoint of a training (it has no '
+                f'{sorted(absent)[0]!r}): start from its weights, with '
+                f'--cfg-options load_from={filename} in place of --resume.'
+            )
+        run_id = _run_of(checkpoint)
+        if self._only_run is not None and run_id != self._only_run['id']:
+            raise OtherRunError(filename)
+        if run_id is None:
+            self.logger.warning(
+                f'--resume: {filename} does not know its run, since it is of '
+                'an earlier version: see to it that it is of this training.'
+            )
 
     def load_or_resume(self) -> None:
-        """Resume from the newest checkpoint that can be read, or load the one
-        that is asked for."""
+        """Resume from the newest checkpoint of this run that can be read, or
+        load the one that is asked for."""
         if self._resume and self._load_from is None and not self._has_loaded:
             self._resume_newest()
         else:
             super().load_or_resume()
         self._never_finite = not_finite(self._inner_model)
+        if isinstance(self._train_loop, BaseLoop):
+            if not self.iter:
+                self._warn_of_others()
+            write_run(self.work_dir, self._run_id, self.seed)
+
+    def _warn_of_others(self) -> None:
+        """Of what an earlier training has left where a new one begins."""
+        paths = glob(osp.join(escape(self.work_dir), '*.pth'))
+        names = sorted(map(osp.basename, paths))
+        if names:
+            self.logger.warning(
+                f'A new training starts in work_dir={self.work_dir}, which '
+                f'has {len(names)} checkpoints of another run, '
+                f'{", ".join(names[:3])}{" ..." if names[3:] else ""}: those '
+                'of the same names will be overwritten. Another --work-dir '
+                'keeps them, and --resume goes on with them.'
+            )
 
     def _resume_newest(self) -> None:
+        self._only_run = read_run(self.work_dir)
+        others = []
         for path in find_checkpoints(self.work_dir):
             try:
                 return self.resume(path)
             except UnreadableFileError as error:
                 self.logger.warning(f'{error} Trying the one before it.')
+            except OtherRunError:
+                others.append(osp.basename(path))
+        if others:
+            raise ValueError(
+                f'--resume: work_dir={self.work_dir} has no checkpoint of the '
+                'run that was started there last, but of another '
+                f'({", ".join(others)}). Go on with that one, with --resume '
+                f'{osp.join(self.work_dir, others[0])}, or start afresh, '
+                'without --resume.'
+            )
         self.logger.warning(
             f'--resume: no checkpoint in {self.work_dir} can be read: '
             'training starts from the beginning.'
@@ -225,9 +321,12 @@ class Runner(mmengine.runner.Runner):
         """
         self._check_weights(filename)
         model = self._inner_model
+        meta = dict(
+            kwargs.get('meta') or {}, run=dict(facts_of(self), id=self._run_id)
+        )
         if hasattr(model, 'scale'):
-            meta = kwargs.get('meta') or {}
-            kwargs['meta'] = dict(meta, scale=model.scale)
+            meta['scale'] = model.scale
+        kwargs['meta'] = meta
         if '://' in str(out_dir):  # no file system
             return super().save_checkpoint(out_dir, filename, *args, **kwargs)
         path = osp.join(out_dir, filename)
@@ -261,25 +360,5 @@ class Runner(mmengine.runner.Runner):
             )
 
 
-def find_checkpoints(work_dir: str) -> List[str]:
-    """The checkpoints of a training, newest first: what ``last_checkpoint``
-    names, wherever the folder is now, then by the number in their names."""
-    candidates = []
-    try:
-        with open(osp.join(work_dir, 'last_checkpoint')) as file:
-            last = file.read().strip()
-    except (FileNotFoundError, UnicodeDecodeError):
-        last = ''
-    if last:
-        candidates += [osp.join(work_dir, osp.basename(last)), last]
-    folders = {work_dir, osp.dirname(last) or work_dir}
-    numbered = [
-        (int(re.search(r'_(\d+)\.pth$', path).group(1)), path)
-        for folder in sorted(folders)
-        for path in glob(osp.join(escape(folder), '*_*[0-9].pth'))
-        if not osp.basename(path).startswith('best_')
-        and re.search(r'_(\d+)\.pth$', path)
-    ]
-    candidates += [path for _, path in sorted(numbered, reverse=True)]
-    # each once, and those that are there
-    return [path for path in dict.fromkeys(candidates) if osp.isfile(path)]
+def _run_of(checkpoint: dict) -> Optional[str]:
+    return checkpoint['meta'].get('run', {}).get('id')
