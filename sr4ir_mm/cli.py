@@ -7,11 +7,16 @@ from typing import Any, Dict, List, Sequence
 
 import torch.distributed
 import torch.nn as nn
-from mmengine.config import Config, ConfigDict, DictAction
+from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.runner.checkpoint import _load_checkpoint_with_prefix
 
-from sr4ir_mm.mistakes import one_sentence, warn_of_unread
+from sr4ir_mm.config_files import (
+    ConfigOptions,
+    merge_options,
+    read_config_file,
+)
+from sr4ir_mm.mistakes import one_sentence
 
 
 def add_common_args(parser: argparse.ArgumentParser) -> None:
@@ -21,13 +26,10 @@ def add_common_args(parser: argparse.ArgumentParser) -> None:
         '--work-dir',
         help='where logs and results go (default: work_dirs/CONFIG)',
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='override settings of the config, e.g. '
-        'model.sr_net.init_cfg=None key="[a,b]"',
+    add_cfg_options(
+        parser,
+        'override settings of the config, e.g. model.sr_net.init_cfg=None '
+        'key="[a, b]"',
     )
     parser.add_argument(
         '--launcher',
@@ -35,32 +37,51 @@ def add_common_args(parser: argparse.ArgumentParser) -> None:
         default='none',
         help='job launcher',
     )
+    add_debug(parser)
+    # Set by torch.distributed.launch.
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def add_debug(parser: argparse.ArgumentParser) -> None:
+    """Add the option that :func:`~sr4ir_mm.mistakes.one_sentence` has."""
     parser.add_argument(
         '--debug', action='store_true', help='show the traceback of an error'
     )
-    # Set by torch.distributed.launch.
-    parser.add_argument('--local_rank', '--local-rank', type=int, default=0)
+
+
+def add_cfg_options(parser: argparse.ArgumentParser, what: str) -> None:
+    """Add ``--cfg-options``, with an example or so in ``what``."""
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=ConfigOptions,
+        default={},
+        metavar='KEY=VALUE',
+        help=what,
+    )
 
 
 def load_config(args: argparse.Namespace) -> Config:
     """Read the config and apply the common options to it."""
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
-    with one_sentence(Config(), getattr(args, 'debug', False)):
-        if not osp.isfile(args.config):
-            raise FileNotFoundError(f'There is no config {args.config!r}.')
-        cfg = Config.fromfile(args.config)
-    cfg.launcher = args.launcher
-    cfg.setdefault('runner_type', 'sr4ir_mm.Runner')
-    warn_of_unread(cfg, args.cfg_options)
-    cfg.merge_from_dict(args.cfg_options)
-    # command line, then config, then the config's name
-    if args.work_dir is not None:
-        cfg.work_dir = args.work_dir
-    elif cfg.get('work_dir') is None:
-        name = osp.splitext(osp.basename(args.config))[0]
-        cfg.work_dir = osp.join('work_dirs', name)
-    if get_device() == 'cpu':
-        adapt_to_cpu(cfg)
+    with one_sentence(debug=args.debug):
+        cfg = read_config_file(args.config)
+        cfg.launcher = args.launcher
+        cfg.setdefault('runner_type', 'sr4ir_mm.Runner')
+        merge_options(cfg, args.cfg_options)
+        # command line, then config, then the config's name
+        if args.work_dir is not None:
+            cfg.work_dir = args.work_dir
+        elif cfg.get('work_dir') is None:
+            name = osp.splitext(osp.basename(args.config))[0]
+            cfg.work_dir = osp.join('work_dirs', name)
+        if osp.exists(cfg.work_dir) and not osp.isdir(cfg.work_dir):
+            raise NotADirectoryError(
+                f'work_dir={cfg.work_dir!r}: this is a file, and a folder is '
+                'needed: name another (--work-dir).'
+            )
+        if get_device() == 'cpu':
+            adapt_to_cpu(cfg)
     return cfg
 
 
@@ -75,27 +96,25 @@ def add_checkpoint_args(parser: argparse.ArgumentParser) -> None:
         help='one for each checkpoint (default: its folder)',
     )
     parser.add_argument('--device', help='default: the best there is')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='for the configs of all checkpoints, e.g. '
+    add_cfg_options(
+        parser,
+        'for the configs of all checkpoints, e.g. '
         'test_dataloader.dataset.data_root=PATH',
     )
+    add_debug(parser)
 
 
 def load_models(args: argparse.Namespace) -> Dict[str, nn.Module]:
     """The models of :func:`add_checkpoint_args`, by name.
 
     Raises:
-        SystemExit: If there is not one name for each.
+        ValueError: If there is not one name for each.
     """
     from sr4ir_mm.apis import init_model
 
     names = args.names or _folders(args.checkpoints)
     if len(set(names)) != len(args.checkpoints):
-        raise SystemExit(
+        raise ValueError(
             f'--names {" ".join(names)}: give each of the '
             f'{len(args.checkpoints)} checkpoints a name of its own.'
         )

@@ -1,9 +1,12 @@
 """What a user did wrong, in one sentence."""
 
 import inspect
+import json
 import logging
+import os
 import re
 import sys
+import time
 import traceback
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -11,7 +14,7 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import mmengine.registry
 from mmengine.config import Config
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import Runner
 
@@ -23,19 +26,27 @@ _READ = (
     'model_wrapper_cfg data_preprocessor noise weights'
 ).split()
 _LONG = 1000  # characters; what is longer is in the log
+# Errors whose text alone says little.
+_TERSE = (
+    *(KeyError, IndexError, TypeError, AttributeError, NameError),
+    *(ArithmeticError, AssertionError),
+)
 
 # Keys of any part that has a type.
 _OF_ALL = ('_delete_', '_scope_', 'init_cfg', 'with_cp')
 
 
 @contextmanager
-def one_sentence(cfg: Config, debug: bool = False) -> Iterator[None]:
+def one_sentence(
+    cfg: Optional[Config] = None, debug: bool = False, status: int = 1
+) -> Iterator[None]:
     """Inside, an error ends the script with one sentence on the screen; its
-    traceback is in the log file.
+    traceback is in the log file, if there is one.
 
     Args:
-        cfg (Config): What the script runs.
+        cfg (Config, optional): What the script runs.
         debug (bool): Whether to show the traceback instead.
+        status (int): What the script exits with. Defaults to 1.
     """
     try:
         yield
@@ -61,17 +72,33 @@ def one_sentence(cfg: Config, debug: bool = False) -> Iterator[None]:
                 )
             )
         where = files[0].baseFilename if files else '--debug'
-        sys.exit(f'error: {explain(error, cfg)}\n(traceback: {where})')
+        text = f'error: {explain(error, cfg)}'
+        _tell_launcher(text)
+        print(f'{text}\n(traceback: {where})', file=sys.stderr, flush=True)
+        sys.exit(status)
 
 
-def explain(error: Exception, cfg: Config) -> str:
+def _tell_launcher(text: str) -> None:
+    """torchrun ends its own report with what it finds in this file; without
+    it, the text stands some forty lines above."""
+    path = os.environ.get('TORCHELASTIC_ERROR_FILE')
+    if path:
+        facts = dict(py_callstack=text, timestamp=str(int(time.time())))
+        with open(path, 'w', encoding='utf-8') as file:
+            json.dump(dict(message=dict(message=text, extraInfo=facts)), file)
+
+
+def explain(error: Exception, cfg: Optional[Config] = None) -> str:
     """What went wrong, with the config's key where it can be found.
 
     Args:
         error (Exception): Of any part of the training.
-        cfg (Config): What was run.
+        cfg (Config, optional): What was run.
     """
-    text = str(error.args[0]) if isinstance(error, KeyError) else str(error)
+    cfg = Config() if cfg is None else cfg
+    text = str(error)
+    if isinstance(error, KeyError) and error.args:
+        text = str(error.args[0])
     if 'DataLoader worker' in text:  # whose whole traceback it quotes
         text = re.split(r'\n[\w.]+: ', text.strip())[-1]
     unknown = re.search(r"'?([\w.]+) is not in the \S*?(\w+) registry", text)
@@ -84,7 +111,7 @@ def explain(error: Exception, cfg: Config) -> str:
     # mmengine names all that it was about to build, from the outside
     text = re.sub(r'class `(\w+)` in \S+?\.py: ', '', text).strip()
     text = ' '.join(text.split())
-    if isinstance(error, (KeyError, TypeError)) or not text:
+    if isinstance(error, _TERSE) or not text:
         text = f'{type(error).__name__}: {text}'
     return text if len(text) < _LONG else f'{text[:_LONG]} ...'
 
@@ -133,17 +160,16 @@ def _explain_argument(name: str, text: str, cfg: Config) -> Optional[str]:
     return None
 
 
-def warn_of_unread(cfg: Config, options: Dict[str, Any]) -> None:
-    """Warn of options that nothing reads, with the nearest key that there is.
+def find_unread(cfg: Config, options: Dict[str, Any]) -> Dict[str, str]:
+    """Options that nothing reads, with the reason and the nearest key that
+    there is.
 
     Args:
         cfg (Config): Before the options are merged into it.
         options (dict): ``--cfg-options``.
     """
-    for key in options:
-        message = _unread(cfg, key)
-        if message:
-            print_log(f'--cfg-options {key}: {message}', level=logging.WARNING)
+    found = {key: _unread(cfg, key) for key in options}
+    return {key: reason for key, reason in found.items() if reason}
 
 
 def _unread(cfg: Config, key: str) -> Optional[str]:
@@ -157,19 +183,13 @@ def _unread(cfg: Config, key: str) -> Optional[str]:
     else:
         part = last
     siblings, complete = _known_keys(node, top=not done)
-    if part in siblings:
-        if done or part in _runner_keys() or _child(node, part) is None:
-            return None
-        same = [
-            f'{path}.{part}'
-            for path, inner in _nodes(cfg._cfg_dict.to_dict())
-            if path and isinstance(inner, dict) and part in inner
-        ]
+    root = done[0] if done else part
+    if root in cfg and root not in _runner_keys():
         return (
-            'is a variable of the config file, which nothing reads any more'
-            + (f': set {", ".join(same[:3])} instead.' if same else '.')
+            f'{root} is a variable of the config file, which nothing reads '
+            f'any more{_where_it_went(cfg, root, key)}.'
         )
-    if not done and part in _runner_keys():
+    if part in siblings or (not done and part in _runner_keys()):
         return None
     near = get_close_matches(part, siblings, 1, 0.6)
     if not complete and not near:
@@ -178,6 +198,23 @@ def _unread(cfg: Config, key: str) -> Optional[str]:
     return f'{where} has no {part!r}, and nothing is known to read it' + (
         f': did you mean {".".join([*done, near[0]])}?' if near else '.'
     )
+
+
+def _where_it_went(cfg: Config, variable: str, key: str) -> str:
+    """What the variable became a part of: by its name, or its content."""
+    value, content = cfg._cfg_dict[variable], cfg._cfg_dict.to_dict()
+    rest = key[len(variable) :]
+    same = [
+        f'{path}{rest}'
+        for path, node in _nodes(content)
+        if '.' in path
+        and path.partition('.')[0] in _runner_keys()
+        and (
+            path.rpartition('.')[2] == variable
+            or (isinstance(value, (dict, list, tuple)) and node == value)
+        )
+    ]
+    return f': set {", ".join(same[:3])} instead' if same else ''
 
 
 def _child(node: Any, part: str) -> Any:

@@ -1,4 +1,3 @@
-import os.path as osp
 import re
 from typing import Optional, Union
 from urllib.error import URLError
@@ -9,6 +8,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import CheckpointLoader
 
+from sr4ir_mm.config_files import merge_options, read_config_file
 from sr4ir_mm.engine.checkpoint_fit import (
     check_scale,
     describe_misfit,
@@ -50,7 +50,7 @@ def init_model(
         cfg = _config_inside(file, checkpoint)
     else:
         cfg = _load_config(config)
-    cfg.merge_from_dict(cfg_options or {})
+    merge_options(cfg, cfg_options or {})
     scope = cfg.get('default_scope') or 'mmengine'
     with DefaultScope.overwrite_default_scope(scope):
         model = _build_model(cfg, checkpoint if config is None else config)
@@ -83,9 +83,7 @@ def _load_checkpoint(checkpoint: str) -> dict:
 def _load_config(config: Union[str, Config]) -> Config:
     if isinstance(config, Config):
         return Config(config.to_dict())
-    if not osp.isfile(config):
-        raise FileNotFoundError(f'There is no config {config!r}.')
-    return Config.fromfile(config)
+    return read_config_file(config)
 
 
 def _config_inside(file: dict, checkpoint: str) -> Config:

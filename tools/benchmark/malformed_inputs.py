@@ -35,7 +35,7 @@ from PIL import Image
 
 import sr4ir_mm  # noqa: F401
 from sr4ir_mm.datasets.toy_scenes import write_toy_scenes
-from sr4ir_mm.mistakes import explain, warn_of_unread
+from sr4ir_mm.mistakes import explain, find_unread
 from sr4ir_mm.registry import MODELS
 
 CONFIGS = dict(seg='unet', det='fcos', cls='resnet18')
@@ -510,10 +510,8 @@ def attempt(name: str, folder: str, seed: int) -> dict:
     expected = harm(Path(root), cfg, rng, task)
     options = cfg._cfg_dict.pop('options', None)
     if options:
-        warnings = []
-        sr4ir_mm.mistakes.print_log = lambda text, **_: warnings.append(text)
-        warn_of_unread(cfg, options)
-        text = ' '.join(warnings)
+        unread = find_unread(cfg, options)
+        text = ' '.join(f'{key}: {reason}' for key, reason in unread.items())
         return dict(
             kind='error' if text else 'silent', text=text, key=expected
         )
