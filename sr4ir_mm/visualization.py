@@ -1,6 +1,6 @@
 import copy
 import os.path as osp
-from typing import Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 import torch
@@ -95,6 +95,37 @@ def make_pen(kind: type, dataset_meta: dict) -> Visualizer:
     return pen
 
 
+def name_label(label: int, classes: Optional[Sequence[str]]) -> str:
+    """Its number, where it has no name."""
+    return classes[label] if classes and label < len(classes) else str(label)
+
+
+def name_labels(
+    dataset_meta: Optional[dict], num: int, needed: Sequence[str] = ()
+) -> dict:
+    """Names and colours for this many labels: those that there are, then
+    numbers and random colours.
+
+    Args:
+        dataset_meta (dict, optional): With ``classes`` and ``palette``, if
+            they are known.
+        num (int): How many labels.
+        needed (Sequence[str]): Which of the two to make up where there is
+            none at all.
+    """
+    meta = dict(dataset_meta or {})
+    colors = np.random.default_rng(0).integers(0, 256, (num, 3)).tolist()
+    made_up = dict(classes=[*map(str, range(num))], palette=colors)
+    for key, values in made_up.items():
+        known = meta.get(key) or ()
+        if not isinstance(known, str) and (known or key in needed):
+            meta[key] = [*known, *values[len(known) :]]
+    if isinstance(meta.get('palette'), list):
+        # mmdet takes no lists for colours
+        meta['palette'] = [tuple(color) for color in meta['palette']]
+    return meta
+
+
 def _exists(view: str, model: SRTaskModel) -> bool:
     return not (
         view == 'sr'
@@ -124,6 +155,7 @@ def draw_sample(
     size = sample.get('ori_shape', image.shape[1:])[:2]
     image = F.interpolate(image[None], size=tuple(size), mode='bilinear')[0]
     drawn = to_uint8(image)
+    pen.dataset_meta = name_labels(pen.dataset_meta, _num_labels(sample))
     what = dict(draw_gt=gt, draw_pred=not gt, **kwargs)
     if hasattr(pen, 'visualize_cls'):  # mmpretrain's
         return pen.visualize_cls(drawn, sample.cpu(), resize=256, **what)
@@ -132,6 +164,16 @@ def draw_sample(
     pen.set_image(drawn)
     pen.add_datasample('panel', drawn, sample.cpu(), **what)
     return pen.get_image()
+
+
+def _num_labels(sample) -> int:
+    """One more than the largest label; a mask's 255 is none."""
+    labels = [
+        getattr(sample.get(key), 'labels', sample.get(key))
+        for key in ('gt_instances', 'pred_instances', 'gt_label', 'pred_label')
+        if key in sample
+    ]
+    return max((int(one.max()) + 1 for one in labels if len(one)), default=0)
 
 
 def show_image(axes: Axes, image: np.ndarray, title: str) -> None:

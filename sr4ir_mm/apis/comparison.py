@@ -29,6 +29,7 @@ from sr4ir_mm.visualization import (
     CELL,
     add_legend,
     draw_sample,
+    name_label,
     show_image,
     to_uint8,
 )
@@ -312,7 +313,4 @@ def _describe_prediction(answer: Answer, pen: Visualizer) -> str:
 
 def _name_classes(labels: Tensor, pen: Visualizer) -> str:
     classes = (pen.dataset_meta or {}).get('classes')
-    names: List[str] = [
-        classes[label] if classes else str(label) for label in labels.tolist()
-    ]
-    return ', '.join(names)
+    return ', '.join(name_label(label, classes) for label in labels.tolist())

@@ -19,6 +19,8 @@ from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.registry import require_package
 
+from .predictions import has_several_labels
+
 OPSET = 17
 
 
@@ -95,7 +97,7 @@ class DeployableClassifier(Deployable):
 
     def predict(self, inputs: Tensor, images: Tensor) -> Tuple[Tensor, ...]:
         logits = self.model.task_model(inputs, mode='tensor')
-        if hasattr(self.model.task_model.head, 'thr'):  # several labels
+        if has_several_labels(self.model.task_model):
             return (logits.sigmoid(),)
         return (logits.softmax(dim=1),)
 

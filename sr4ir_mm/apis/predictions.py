@@ -3,38 +3,51 @@
 from typing import Tuple, Union
 
 import numpy as np
+import torch.nn as nn
 import torch.nn.functional as F
 from mmengine.structures import BaseDataElement, PixelData
 
 from sr4ir_mm.models.sr_task_model import SRTaskModel
+from sr4ir_mm.visualization import name_label
 
 Size = Tuple[int, int]  # height, width
 
 
+def has_several_labels(classifier: nn.Module) -> bool:
+    """Whether a classifier of mmpretrain gives an image any number of labels
+    (``MultiLabelLinearClsHead``, say)."""
+    return hasattr(getattr(classifier, 'head', None), 'thr')
+
+
 def to_plain(
-    sample: BaseDataElement, dataset_meta: dict
+    sample: BaseDataElement, model: SRTaskModel
 ) -> Union[np.ndarray, dict]:
     """What a data sample predicts, as the toolboxes' inferencers return it.
 
     Args:
         sample (BaseDataElement): The toolbox's, predicted.
-        dataset_meta (dict): With ``classes``, if there are names.
+        model (SRTaskModel): By which it was, with ``dataset_meta``. A label
+            beyond its ``classes`` has its number for a name.
 
     Returns:
         np.ndarray | dict: See :meth:`SRInferencer.__call__`.
     """
     if 'pred_sem_seg' in sample:
         return sample.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8)
-    classes = dataset_meta.get('classes')
+    classes = model.dataset_meta.get('classes')
     if 'pred_instances' in sample:
         return _plain_instances(sample.pred_instances.cpu(), classes)
-    label = int(sample.pred_label)
-    result = dict(
-        pred_scores=sample.pred_score.cpu().numpy(),
-        pred_label=label,
-        pred_score=float(sample.pred_score[label]),
+    labels = sample.pred_label.tolist()
+    found = dict(
+        pred_label=labels,
+        pred_score=sample.pred_score[labels].tolist(),
+        pred_class=[name_label(label, classes) for label in labels],
     )
-    return dict(result, pred_class=classes[label]) if classes else result
+    if not has_several_labels(model.task_model):
+        found = {key: value[0] for key, value in found.items()}
+    if not classes:
+        del found['pred_class']
+    return dict(found, pred_scores=sample.pred_score.cpu().numpy())
 
 
 def _plain_instances(instances, classes) -> dict:
@@ -45,7 +58,9 @@ def _plain_instances(instances, classes) -> dict:
         labels=labels,
     )
     if classes:
-        result['label_names'] = [classes[label] for label in labels]
+        result['label_names'] = [
+            name_label(label, classes) for label in labels
+        ]
     if 'masks' in instances:
         from mmdet.structures.mask import encode_mask_results
 

@@ -113,8 +113,15 @@ def find_inputs(inputs: InputsType) -> Union[Video, List[ImageType]]:
                 f'There is no file, folder or pattern with files {inputs!r}.'
             )
         return files
+    _check_regular(inputs)
     kind = mimetypes.guess_type(inputs)[0] or ''
     return Video(inputs) if kind.startswith('video') else [inputs]
+
+
+def _check_regular(path: str) -> None:
+    """A named pipe, which gives nothing, would be waited for."""
+    if osp.exists(path) and not osp.isfile(path):
+        raise ValueError(f'{path!r} is no regular file')
 
 
 def _list_folder(folder: str) -> List[str]:
@@ -151,6 +158,7 @@ def read_image(image: ImageType) -> np.ndarray:
     """
     if isinstance(image, np.ndarray):
         return _as_bgr(image)
+    _check_regular(str(image))
     lost = osp.isfile(str(image)) and _lost(str(image))
     if lost:
         raise ValueError(lost)

@@ -2,7 +2,16 @@ import logging
 import os
 import os.path as osp
 import sys
-from typing import Callable, Dict, Iterable, Iterator, List, Optional, Union
+from typing import (
+    Callable,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    Optional,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 import torch
@@ -13,6 +22,7 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from rich.progress import track
 
+from sr4ir_mm.mistakes import explain
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.visualization import to_uint8
@@ -123,7 +133,8 @@ class SRInferencer(BaseInferencer):
             label of each pixel, (h, w); of a detector, a dict of ``bboxes``,
             ``scores``, ``labels``, ``label_names`` (and ``masks``); of a
             classifier, a dict of ``pred_label``, ``pred_class``,
-            ``pred_score``, ``pred_scores``. ``sr`` and, if asked for,
+            ``pred_score``, ``pred_scores``, where the first three are lists
+            if an image may have several labels. ``sr`` and, if asked for,
             ``visualization``: RGB, uint8, (H, W, 3). ``skipped``: the reason
             by the name of each input that could not be predicted from.
         """
@@ -195,15 +206,12 @@ class SRInferencer(BaseInferencer):
         num = 0
         with writer:
             for batch in self.preprocess(source, batch_size, **pre):
-                samples = self.forward(batch)
-                drawings = self.visualize(batch, samples, **vis)
-                results = self.postprocess(samples, drawings, **post)
-                for sample, result in zip(samples, results):
+                for sample, result in self._process(batch, vis, post):
                     writer.write(result)
                     if return_datasamples:
                         result['prediction'] = sample
                     yield result
-                num += len(results)
+                    num += 1
         if num == 0:
             name, reason = next(iter(self.skipped.items()))
             raise ValueError(
@@ -284,7 +292,7 @@ class SRInferencer(BaseInferencer):
                 item = self.pipeline[hr](
                     dict(img=pixels, img_shape=shape, ori_shape=shape)
                 )
-            except (OSError, ValueError) as error:
+            except Exception as error:  # the other images count
                 self._skip(name, error)
                 continue
             # Predict in coordinates of the SR image.
@@ -300,26 +308,42 @@ class SRInferencer(BaseInferencer):
             yield item
 
     def _skip(self, name: str, error: Exception) -> None:
-        self.skipped[name] = str(error)
-        print_log(f'Skipped {name}: {error}', 'current', level=logging.WARNING)
+        reason = explain(error, self.cfg)
+        if _is_out_of_memory(error):
+            tile = min(256, (self.model.tile or 512) // 2)
+            reason = (
+                f'the memory does not suffice; predict in tiles (--tile {tile}'
+                f'), which then take less. {reason}'
+            )
+        self.skipped[name] = reason
+        print_log(
+            f'Skipped {name}: {reason}', 'current', level=logging.WARNING
+        )
 
+    def _process(
+        self, batch: List[dict], vis: dict, post: dict
+    ) -> List[Tuple[BaseDataElement, dict]]:
+        """The data samples of a batch and what :meth:`postprocess` makes of
+        them, without those of images on which anything fails."""
+        try:
+            samples = self.forward(batch)
+            drawings = self.visualize(batch, samples, **vis)
+            return [*zip(samples, self.postprocess(samples, drawings, **post))]
+        except Exception as error:  # whatever a network does
+            if len(batch) == 1:
+                self._skip(batch[0]['data_samples'].img_path, error)
+                return []
+        # outside of `except`, which keeps alive what took the memory
+        return [x for one in batch for x in self._process([one], vis, post)]
+
+    @torch.no_grad()
     def forward(self, inputs: List[dict], **kwargs) -> List[BaseDataElement]:
         """Predict from a batch.
 
         Returns:
             list[BaseDataElement]: On the CPU, each with ``pred_img`` and
-            ``lr_img``: RGB in [0, 1], (3, h, w). Without those that failed.
+            ``lr_img``: RGB in [0, 1], (3, h, w).
         """
-        try:
-            return self._predict(inputs)
-        except (AssertionError, RuntimeError, ValueError) as error:
-            if len(inputs) > 1:
-                return [x for one in inputs for x in self.forward([one])]
-            self._skip(inputs[0]['data_samples'].img_path, error)
-            return []
-
-    @torch.no_grad()
-    def _predict(self, inputs: List[dict]) -> List[BaseDataElement]:
         data = self.model.data_preprocessor(self.collate_fn(inputs), False)
         views = Views(self.model, **data)
         samples = self.model.predict(views, self.model.view)
@@ -381,10 +405,20 @@ class SRInferencer(BaseInferencer):
             results.append(
                 dict(
                     name=sample.img_path,
-                    prediction=to_plain(sample, self.model.dataset_meta),
+                    prediction=to_plain(sample, self.model),
                     lr=to_uint8(sample.lr_img),
                     sr=to_uint8(sample.pred_img),
                     visualization=drawing,
                 )
             )
         return results
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """On the GPU, on the host, or in OpenCV; each says so in its own way."""
+    words = (
+        *('out of memory', "can't allocate memory", 'not enough memory'),
+        'insufficient memory',
+    )
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(w in text for w in words)

@@ -11,7 +11,7 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 
 from sr4ir_mm.models.sr_task_model import SRTaskModel
-from sr4ir_mm.visualization import draw_sample, to_uint8
+from sr4ir_mm.visualization import draw_sample, name_labels, to_uint8
 
 from .predictions import rescale_prediction
 
@@ -49,20 +49,15 @@ def build_pen(cfg: Config, model: SRTaskModel) -> Visualizer:
     """The toolbox's visualizer without back ends, which only draws."""
     options = dict(cfg.get('visualizer') or {})
     name = options.pop('type', VISUALIZER[model.toolbox])
+    scope = options.pop('_scope_', model.toolbox)  # of an inherited config
     options.update(name='pen', vis_backends=[], save_dir=None)
-    with VISUALIZERS.switch_scope_and_registry(model.toolbox) as registry:
+    # not built by the registry, which would give all models the same one
+    with VISUALIZERS.switch_scope_and_registry(scope) as registry:
         pen = registry.get(name)(**options)
-    pen.dataset_meta = dict(model.dataset_meta)
+    num, needed = 0, ()
     if model.toolbox == 'mmseg':  # which insists on both
-        num = model.num_classes
-        colors = np.random.default_rng(0).integers(0, 256, (num, 3)).tolist()
-        names = [str(label) for label in range(num)]
-        for key, default in (('classes', names), ('palette', colors)):
-            pen.dataset_meta[key] = pen.dataset_meta.get(key) or default
-    palette = pen.dataset_meta.get('palette')
-    if palette is not None and not isinstance(palette, str):
-        # mmdet takes no lists for colours
-        pen.dataset_meta['palette'] = [tuple(color) for color in palette]
+        num, needed = model.num_classes, ('classes', 'palette')
+    pen.dataset_meta = name_labels(model.dataset_meta, num, needed)
     return pen
 
 

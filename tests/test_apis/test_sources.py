@@ -1,3 +1,5 @@
+import os
+
 import cv2
 import numpy as np
 import pytest
@@ -116,3 +118,16 @@ def test_what_is_no_image(tmp_path):
         read_image(np.zeros((2, 2, 3)))
     with pytest.raises(ValueError, match=r'shape \(2, 2, 5\)'):
         read_image(np.zeros((2, 2, 5), np.uint8))
+
+
+@pytest.mark.parametrize('name', ['pipe.png', 'pipe.mp4', 'pipe'])
+def test_what_is_no_file_is_not_waited_for(tmp_path, name):
+    """A named pipe, or a device."""
+    pipe = tmp_path / name
+    os.mkfifo(pipe)
+    for path in (pipe, '/dev/zero'):
+        for read in (find_inputs, read_image):
+            with pytest.raises(ValueError, match='is no regular file'):
+                read(str(path))
+    with pytest.raises(ValueError, match='has no images in it'):
+        find_inputs(tmp_path)

@@ -2,6 +2,9 @@
 
 import copy
 import json
+import sys
+from collections.abc import Iterable
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -11,6 +14,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
 from tiny import (
+    CLASSIFIER,
     DETECTOR,
     TASKS,
     runner_cfg,
@@ -18,6 +22,7 @@ from tiny import (
 )
 
 from sr4ir_mm.apis import SRInferencer, init_model
+from sr4ir_mm.apis.toolboxes import VISUALIZER
 
 CLASSES = ('sky', 'road', 'tree', 'car', 'sign')  # see conftest.py
 EACH_TASK = pytest.mark.parametrize('task', TASKS)
@@ -164,7 +169,8 @@ def test_instance_masks(saved):
         metainfo=dict(ori_shape=(16, 24)),
     )
     rescale_prediction(sample, (4, 6), None)
-    plain = json.loads(json.dumps(to_plain(sample, {})))
+    model = SimpleNamespace(dataset_meta={})
+    plain = json.loads(json.dumps(to_plain(sample, model)))
     assert plain['bboxes'] == [[2, 1, 4, 2]]
     expected = np.zeros((4, 6))
     expected[1, 2:4] = 1
@@ -295,10 +301,138 @@ def test_data_samples(write_checkpoint, make_image, tmp_path):
     assert len(list((tmp_path / 'pred').iterdir())) == 1
 
 
+def stamp(node, scope):
+    """What mmengine does to what a config inherits from a toolbox."""
+    if isinstance(node, dict):
+        if 'type' in node and '.' not in node['type']:
+            node['_scope_'] = scope
+        node = node.values()
+    if not isinstance(node, str) and isinstance(node, Iterable):
+        for child in [*node]:
+            stamp(child, scope)
+
+
+@EACH_TASK
+def test_config_that_inherits_from_a_toolbox(saved, task, make_image):
+    """Its parts have a `_scope_`, for which classes have no argument."""
+    path = saved(task)
+    config = init_model(path).cfg.to_dict()
+    scope = TASKS[task]['scope']
+    config['visualizer'] = dict(
+        type=VISUALIZER[scope],
+        vis_backends=[dict(type='LocalVisBackend')],
+        name='visualizer',
+    )
+    flip = dict(type='RandomFlip', prob=0.5)
+    config['test_dataloader']['dataset']['pipeline'].insert(1, flip)
+    stamp([config['visualizer'], config['test_dataloader']], scope)
+    config['model']['task_model']['_scope_'] = scope
+    inferencer = SRInferencer(Config(config), path, show_progress=False)
+    for hr in (False, True):
+        result = inferencer(make_image(), hr=hr, return_vis=True)
+        assert len(result['visualization']) == 1
+
+
 def test_classes_without_names(write_checkpoint, make_image):
     path = write_checkpoint('seg', meta=dict(classes=None, palette=[]))
     result = infer(path, make_image(), return_vis=True)
     assert result['visualization'][0].shape == (320, 448 * 3 + 16, 3)
+
+
+@EACH_TASK
+def test_labels_beyond_the_classes(saved, task, make_image):
+    """Have their number for a name, in words, drawings and files."""
+    meta = dict(classes=('sky',), palette=[[1, 2, 3]])
+    images = [make_image(seed=seed) for seed in range(4)]
+    result = infer(saved(task, meta=meta), images, return_vis=True)
+    assert len(result['visualization']) == 4 and not result['skipped']
+    pairs = []
+    for found in result['predictions']:
+        if task == 'det':
+            pairs += zip(found['labels'], found['label_names'])
+        elif task == 'cls':
+            pairs.append((found['pred_label'], found['pred_class']))
+    assert all(name == ('sky', '1', '2', '3')[i] for i, name in pairs)
+    assert task == 'seg' or {label for label, _ in pairs} - {0}
+
+
+@pytest.mark.parametrize('thr,num', [(0.0, 4), (0.999, 0)])
+def test_several_labels_are_lists(saved, make_image, tmp_path, thr, num):
+    head = dict(
+        type='MultiLabelLinearClsHead', num_classes=4, in_channels=8, thr=thr
+    )
+    path = saved('cls', task_model=dict(CLASSIFIER, head=head))
+    result = infer(path, make_image(), return_vis=True, out_dir=str(tmp_path))
+    (found,) = result['predictions']
+    assert found['pred_label'] == [0, 1, 2, 3][:num]
+    assert found['pred_class'] == list(CLASSES[:num])
+    assert found['pred_score'] == found['pred_scores'][:num].tolist()
+    (file,) = (tmp_path / 'pred').iterdir()
+    assert json.loads(file.read_text())['pred_label'] == found['pred_label']
+
+
+FAILURES = [
+    *(TypeError('a'), KeyError('a'), IndexError('a'), ZeroDivisionError('a')),
+    *(cv2.error('a'), AttributeError('a'), StopIteration('a')),
+]
+
+
+IS_BLACK = dict(
+    read_image=lambda image: image.max() == 0,
+    draw_result=lambda pen, sample, *_: sample.lr_img.max() == 0,
+    predict=lambda views, view: views['lr'].amax((1, 2, 3)).min() == 0,
+)
+
+
+@pytest.mark.parametrize('error', FAILURES, ids=repr)
+@pytest.mark.parametrize('part', IS_BLACK)
+def test_whatever_fails_on_one_image(
+    write_checkpoint, make_image, monkeypatch, error, part
+):
+    """The others of its batch are predicted from."""
+    inferencer = SRInferencer(
+        weights=write_checkpoint('cls'), show_progress=False
+    )
+    owner = inferencer.model
+    if part != 'predict':
+        owner = sys.modules['sr4ir_mm.apis.sr_inferencer']
+    original = getattr(owner, part)
+
+    def fail_on_black(*args):
+        if IS_BLACK[part](*args):
+            raise error
+        return original(*args)
+
+    monkeypatch.setattr(owner, part, fail_on_black)
+    images = [make_image(), make_image() * 0, make_image()]
+    result = inferencer(images, batch_size=3, return_vis=True)
+    assert len(result['predictions']) == len(result['visualization']) == 2
+    ((name, reason),) = result['skipped'].items()
+    assert name == '00000001' and 'a' in reason
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried"),
+        RuntimeError('CUDA out of memory. Tried to allocate 2.00 GiB'),
+        cv2.error('Insufficient memory: Failed to allocate 4 bytes'),
+    ],
+    ids=lambda error: str(error)[:20],
+)
+@pytest.mark.parametrize('tile', [None, 256])
+def test_too_large_an_image(saved, make_image, monkeypatch, error, tile):
+    inferencer = SRInferencer(
+        weights=saved('cls'), tile=tile, show_progress=False
+    )
+
+    def forward(*args):
+        raise error
+
+    monkeypatch.setattr(inferencer.model, 'predict', forward)
+    with pytest.raises(ValueError, match=rf'--tile {128 if tile else 256}\b'):
+        inferencer([make_image(), make_image()], batch_size=2)
 
 
 def test_classes_come_from_the_config_if_the_checkpoint_has_none(saved):
