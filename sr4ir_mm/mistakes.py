@@ -1,6 +1,7 @@
 """What a user did wrong, in one sentence."""
 
 import inspect
+import io
 import json
 import logging
 import os
@@ -99,6 +100,8 @@ def explain(error: Exception, cfg: Optional[Config] = None) -> str:
     text = str(error)
     if isinstance(error, KeyError) and error.args:
         text = str(error.args[0])
+    if isinstance(error, OSError) and error.strerror and not error.filename:
+        text = f'{_open_file(error)}{error.strerror}'
     if 'DataLoader worker' in text:  # whose whole traceback it quotes
         text = re.split(r'\n[\w.]+: ', text.strip())[-1]
     unknown = re.search(r"'?([\w.]+) is not in the \S*?(\w+) registry", text)
@@ -114,6 +117,16 @@ def explain(error: Exception, cfg: Optional[Config] = None) -> str:
     if isinstance(error, _TERSE) or not text:
         text = f'{type(error).__name__}: {text}'
     return text if len(text) < _LONG else f'{text[:_LONG]} ...'
+
+
+def _open_file(error: Exception) -> str:
+    """The file that was being written: a full disk's error has no name."""
+    name = ''
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        for value in frame.f_locals.values():
+            if isinstance(value, io.IOBase) and hasattr(value, 'name'):
+                name = f'{value.name}: '
+    return name
 
 
 def _explain_type(name: str, kind: str, cfg: Config) -> str:

@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.ops import nms
 
+from sr4ir_mm.files import whole_file
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.registry import require_package
@@ -229,33 +230,35 @@ def export_onnx(
             'does with boxes cannot be recorded: give an image with objects '
             '(--image).'
         )
-    with warnings.catch_warnings(), torch.no_grad(), _traceable():
-        # of Python numbers that a trace keeps: `check_onnx` looks at others
-        warnings.simplefilter('ignore')
-        module = deployable
-        if isinstance(deployable, DeployableDetector):
-            # beforehand: during an export, mmdet does without thresholds
-            module = torch.jit.trace(deployable, images, check_trace=False)
-        torch.onnx.export(
-            module,
-            (images,),
-            path,
-            input_names=['images'],
-            output_names=list(deployable.outputs),
-            dynamic_axes=deployable.axes(),
-            opset_version=OPSET,
-            **_old_exporter(),
+    with whole_file(path) as part:
+        with warnings.catch_warnings(), torch.no_grad(), _traceable():
+            # of Python numbers that a trace keeps: `check_onnx` looks at
+            # others
+            warnings.simplefilter('ignore')
+            module = deployable
+            if isinstance(deployable, DeployableDetector):
+                # beforehand: during an export, mmdet does without thresholds
+                module = torch.jit.trace(deployable, images, check_trace=False)
+            torch.onnx.export(
+                module,
+                (images,),
+                part,
+                input_names=['images'],
+                output_names=list(deployable.outputs),
+                dynamic_axes=deployable.axes(),
+                opset_version=OPSET,
+                **_old_exporter(),
+            )
+        file = onnx.load(part)
+        model = deployable.model
+        facts = dict(
+            scale=model.scale,
+            classes=getattr(model, 'dataset_meta', {}).get('classes'),
         )
-    file = onnx.load(path)
-    model = deployable.model
-    facts = dict(
-        scale=model.scale,
-        classes=getattr(model, 'dataset_meta', {}).get('classes'),
-    )
-    onnx.helper.set_model_props(
-        file, {key: json.dumps(value) for key, value in facts.items()}
-    )
-    onnx.save(file, path)
+        onnx.helper.set_model_props(
+            file, {key: json.dumps(value) for key, value in facts.items()}
+        )
+        onnx.save(file, part)
 
 
 def check_onnx(
@@ -303,6 +306,7 @@ def save_weights(model: SRTaskModel, path: str, network: str = 'both') -> None:
             Defaults to ``both``.
     """
     require_package('safetensors', 'safetensors', 'Writing safetensors')
+    from safetensors import SafetensorError
     from safetensors.torch import save_file
 
     module = model if network == 'both' else getattr(model, network)
@@ -313,7 +317,11 @@ def save_weights(model: SRTaskModel, path: str, network: str = 'both') -> None:
     metadata = dict(format='pt', network=network)
     if hasattr(model, 'cfg'):
         metadata['config'] = model.cfg.pretty_text
-    save_file(weights, path, metadata)
+    with whole_file(path) as part:
+        try:
+            save_file(weights, part, metadata)
+        except SafetensorError as error:  # of a full disk, say
+            raise OSError(error) from error
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> float:

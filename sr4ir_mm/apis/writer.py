@@ -7,6 +7,8 @@ import mmcv
 import numpy as np
 from mmengine.utils import mkdir_or_exist
 
+from sr4ir_mm.files import whole_file, write_image
+
 from .sources import Video
 
 # Encoders refuse, or fail on, larger frames.
@@ -65,7 +67,7 @@ class ResultWriter:
                 self._write_frame(folder, result[key])
             else:
                 path = osp.join(self.out_dir, folder, f'{stem}.png')
-                mmcv.imwrite(result[key][..., ::-1], path)
+                write_image(result[key][..., ::-1], path)
         if self.pred:
             folders = [] if self.video is None else [self.video.stem]
             path = osp.join(self.out_dir, 'pred', *folders, stem)
@@ -105,12 +107,12 @@ class ResultWriter:
 
     def _write_prediction(self, path: str, prediction) -> None:
         if isinstance(prediction, np.ndarray):
-            mmcv.imwrite(prediction, f'{path}.png')
+            write_image(prediction, f'{path}.png')
             return
-        mkdir_or_exist(osp.dirname(path))
         prediction = {
             key: value.tolist() if isinstance(value, np.ndarray) else value
             for key, value in prediction.items()
         }
-        with open(f'{path}.json', 'w', encoding='utf-8') as file:
-            json.dump(prediction, file, indent=1, ensure_ascii=False)
+        with whole_file(f'{path}.json') as part:
+            with open(part, 'w', encoding='utf-8') as file:
+                json.dump(prediction, file, indent=1, ensure_ascii=False)

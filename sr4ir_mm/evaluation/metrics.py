@@ -1,6 +1,7 @@
 import os.path as osp
 from typing import Dict, List, Optional, Sequence, Tuple
 
+import mmengine
 import numpy as np
 import torch
 from lpips import LPIPS
@@ -12,6 +13,7 @@ from mmengine.logging import print_log
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
+from sr4ir_mm.files import whole_file
 from sr4ir_mm.models.degradations import quantize
 from sr4ir_mm.registry import METRICS
 
@@ -255,3 +257,10 @@ class DumpPredictions(DumpResults):
                 masks = encode_mask_results(instances['masks'].cpu().numpy())
                 sample['pred_instances'] = dict(instances, masks=masks)
         super().process(data_batch, small)
+
+    def compute_metrics(self, results: list) -> dict:
+        """Write the file, as a whole or not at all."""
+        with whole_file(self.out_file_path) as part:
+            mmengine.dump(results, part)
+        print_log(f'Predictions are in {self.out_file_path}.', 'current')
+        return {}
