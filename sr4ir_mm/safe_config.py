@@ -35,7 +35,13 @@ def read_config(text: str, where: str) -> Config:
         ValueError: If it is more than data, or names what is not registered,
             or a package that is no toolbox.
     """
-    settings = read_settings(text, where)
+    where = f'The config inside {where}'
+    try:
+        settings = read_data(text, where)
+    except ValueError as error:
+        raise ValueError(
+            f'{error}: give a config of your own as well.'
+        ) from None
     imports = list(_find_names(settings, 'imports'))
     named = {*imports, *_find_names(settings, 'default_scope', '_scope_')}
     unknown = {name for name in named if not _is_ours(name)}
@@ -51,17 +57,20 @@ def read_config(text: str, where: str) -> Config:
     if unknown:
         name = sorted(unknown)[0]
         raise ValueError(
-            f'The config inside {where} names {name!r}, which is nothing that '
+            f'{where} names {name!r}, which is nothing that '
             'sr4ir_mm or a toolbox has registered, and is not called: give a '
             'config of your own as well.'
         )
     return Config(settings)
 
 
-def read_settings(text: str, where: str) -> dict:
-    """The plain data of a config that mmengine dumped, whatever they name.
+def read_data(text: str, where: str) -> dict:
+    """The assignments of a config that mmengine dumped. Nothing is imported,
+    so that there may be any ``type``.
 
-    Args: See :func:`read_config`.
+    Args:
+        text (str): See :func:`read_config`.
+        where (str): What it is, for error messages.
 
     Raises:
         ValueError: If it is more than data.
@@ -74,8 +83,7 @@ def read_settings(text: str, where: str) -> dict:
             settings[node.targets[0].id] = _value(node.value)
     except (_NotDataError, SyntaxError, *_MALFORMED) as error:
         raise ValueError(
-            f'The config inside {where} is more than data ({error}), and is '
-            'not run: give a config of your own as well.'
+            f'{where} is more than data ({error}), and is not run'
         ) from None
     return settings
 

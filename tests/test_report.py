@@ -86,6 +86,106 @@ def test_resumed_training_is_one_curve(tmp_path):
     assert values[3:5] == [1 / 4, 3 / 5]
 
 
+def resumed(tmp_path, *starts):
+    """Parts of a training from iterations 1, 5 and 7 on, by when they were
+    begun; each has other losses."""
+    folder = tmp_path / 'run'
+    for number, start in enumerate(starts):
+        first_step = (1, 5, 7)[number]
+        part = write_run(tmp_path, f'{number}', number + 1.0, first_step)
+        shutil.move(str(part / '20260101_000000'), str(folder / start))
+    return str(folder)
+
+
+@pytest.mark.parametrize(
+    'starts',
+    [
+        ('20260102_10', '20260102_11', '20260102_12'),
+        # the clock was set back before the second part, or at midnight
+        ('20260102_10', '20260102_07', '20260102_08'),
+        ('20260102_10', '20260101_23', '20260102_12'),
+    ],
+)
+def test_a_clock_that_was_set_back(tmp_path, starts):
+    run = report.read_run(resumed(tmp_path, *starts), 'run', 0)
+    steps, values = run.curves['loss']
+    assert steps == [*range(1, 9)]
+    weights = [1, 1, 1, 1, 2, 2, 3, 3]
+    assert values == [w / step for step, w in zip(steps, weights)]
+    assert run.metrics['mIoU'] == 53
+    assert run.config['model.phases.0.losses.0.weight'] == '3.0'
+
+
+def test_a_training_begun_anew_counts(tmp_path):
+    """In a folder that has another one, which had been resumed."""
+    folder = resumed(tmp_path, '20260102_10', '20260102_11')
+    anew = write_run(tmp_path, 'anew', 9.0)
+    shutil.move(str(anew / '20260101_000000'), f'{folder}/20260103_10')
+    _, values = report.read_run(folder, 'run', 0).curves['loss']
+    assert values == [9 / step for step in range(1, 9)]
+
+
+CUT = [
+    '{"loss": 0.5, "time": 0.',
+    'null}',
+    '[1, 2]',
+    '3',
+    '{"loss": 1}',
+    '\udcff\udcfe',
+]
+
+
+@pytest.mark.parametrize('line', CUT)
+def test_lines_that_were_cut_are_left_out(folders, capsys, line):
+    log = f'{folders[0]}/20260101_000000/vis_data/scalars.json'
+    with open(log, encoding='utf-8', errors='surrogateescape') as file:
+        lines = file.read().splitlines()
+    lines[2] = line
+    with open(log, 'w', errors='surrogateescape') as file:
+        file.write('\n'.join(lines))
+    one, two = report.read_runs(folders, 0)
+    assert one.curves['loss'][0] == [1, 2, 4, 5, 6, 7, 8]
+    assert two.curves['loss'][0] == [*range(1, 9)]
+    assert f'{log}: 1 line(s) left out' in capsys.readouterr().err
+
+
+def test_a_run_that_cannot_be_read_is_left_out(folders, tmp_path, capsys):
+    results = tmp_path / 'two' / 'results.json'
+    results.write_text('{"metrics": ')
+    one, two = report.read_runs(folders, 0)
+    assert two.metrics['mIoU'] == 52
+    assert f'{results}: left out' in capsys.readouterr().err
+    (tmp_path / 'two' / 'last_checkpoint').write_text('cut.pth')
+    (tmp_path / 'two' / 'cut.pth').write_bytes(b'PK')
+    (one,) = report.read_runs(folders, 0)
+    assert one.name == 'sr4ir_deeplabv3_voc_x4'
+    assert f'{folders[1]} is left out: ' in capsys.readouterr().err
+    with pytest.raises(ValueError, match='None of the runs'):
+        report.read_runs(folders[1:], 0)
+
+
+@pytest.mark.parametrize(
+    'code',
+    [
+        'import os; os.makedirs({path!r})',
+        'model = dict(a=__import__("os").makedirs({path!r}))',
+        '_base_ = "./evil.py"',
+        'model = dict(',
+    ],
+)
+def test_config_of_a_stranger_is_not_run(folders, tmp_path, capsys, code):
+    config = f'{folders[0]}/20260101_000000/vis_data/config.py'
+    code = code.format(path=str(tmp_path / 'ran'))
+    for path, text in ((config, code), (f'{config[:-9]}evil.py', code)):
+        with open(path, 'w') as file:
+            file.write(text)
+    one, _ = report.read_runs(folders, 0)
+    assert not (tmp_path / 'ran').exists()
+    if '_base_' not in code:
+        assert f'{config}: the settings' in capsys.readouterr().err
+        assert one.config == {}
+
+
 def test_results_of_tests_come_first(folders):
     log = f'{folders[0]}/20260103_000000'
     mmengine.mkdir_or_exist(log)
@@ -101,7 +201,7 @@ def test_runs_are_found_below_a_folder(folders, tmp_path):
     assert report.name_runs(folders) == names
     assert report.name_runs(folders[:1]) == names[:1]
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(SystemExit, match='no log of a training'):
+    with pytest.raises(FileNotFoundError, match='no log of a training'):
         report.find_runs([str(tmp_path / 'empty')])
 
 

@@ -10,7 +10,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.utils import is_seq_of
 
 from sr4ir_mm.models.phase import Span
-from sr4ir_mm.safe_config import read_settings
+from sr4ir_mm.safe_config import read_data
 
 # Sections of the config that the rest of a training depends on.
 SECTIONS = (
@@ -150,7 +150,7 @@ def _report(
 def _settings(text: str) -> dict:
     """The sections of a config; empty if it is more than data."""
     try:
-        settings = read_settings(text, '')
+        settings = read_data(text, '')
     except ValueError:
         return {}
     return {key: settings[key] for key in SECTIONS if settings.get(key)}

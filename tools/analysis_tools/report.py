@@ -16,9 +16,19 @@ import os.path as osp
 import re
 import sys
 from datetime import datetime, timedelta
+from itertools import takewhile
 from math import isfinite
 from statistics import median
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+from typing import (
+    Any,
+    Dict,
+    Iterable,
+    Iterator,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+)
 
 import cv2
 import mmengine
@@ -26,11 +36,14 @@ import torch
 from jinja2 import Environment, FileSystemLoader
 from markupsafe import Markup
 from mmcv.image import imread, imrescale
-from mmengine.config import Config
 
 import sr4ir_mm  # noqa: F401  (lets torch read mmengine's checkpoints)
+from sr4ir_mm.cli import add_debug
 from sr4ir_mm.evaluation.metrics import TASK_METRICS
+from sr4ir_mm.files import whole_file
+from sr4ir_mm.mistakes import explain, one_sentence
 from sr4ir_mm.registry import require_package
+from sr4ir_mm.safe_config import read_data
 
 HERE = osp.dirname(osp.abspath(__file__))
 sys.path.insert(0, osp.join(HERE, '..', 'benchmark'))
@@ -67,6 +80,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--num-panels', type=int, default=3, help='of each run (default: 3)'
     )
+    add_debug(parser)
     return parser.parse_args()
 
 
@@ -77,7 +91,7 @@ def find_runs(work_dirs: List[str]) -> List[str]:
     """Folders of trainings: those given, or below those given.
 
     Raises:
-        SystemExit: If there is none in one of them.
+        FileNotFoundError: If there is none in one of them.
     """
     found = []
     for work_dir in work_dirs:
@@ -86,7 +100,7 @@ def find_runs(work_dirs: List[str]) -> List[str]:
             recursive=True,
         )
         if not logs:
-            raise SystemExit(
+            raise FileNotFoundError(
                 f'{work_dir}: no log of a training (TIMESTAMP/vis_data/'
                 'scalars.json) in it or below it.'
             )
@@ -103,11 +117,32 @@ def name_runs(folders: List[str]) -> List[str]:
     return [osp.relpath(folder, common) for folder in folders]
 
 
+def read_runs(folders: List[str], num_panels: int) -> List[Run]:
+    """Those that can be read; of the others there is a warning.
+
+    Raises:
+        ValueError: If there is none.
+    """
+    runs = []
+    for folder, name in zip(folders, name_runs(folders)):
+        try:
+            runs.append(read_run(folder, name, num_panels))
+        except Exception as error:  # the other runs count
+            warn(f'{folder} is left out: {explain(error)}')
+    if not runs:
+        raise ValueError('None of the runs could be read, see above.')
+    return runs
+
+
+def warn(text: str) -> None:
+    print(f'warning: {text}', file=sys.stderr)
+
+
 def read_run(folder: str, name: str, num_panels: int) -> Run:
     logs = sorted(glob.glob(osp.join(glob.escape(folder), '*/vis_data')))
-    config = osp.join(logs[-1], 'config.py')
-    cfg = Config.fromfile(config, import_custom_modules=False)
-    training, validation = read_scalars(logs)
+    records = in_order({log: read_log(log) for log in logs})
+    logs = list(records)
+    training, validation = merge_logs(records.values())
     curves = {}
     for step, record in [*training, *validation]:
         for key, value in record.items():
@@ -118,7 +153,7 @@ def read_run(folder: str, name: str, num_panels: int) -> Run:
     metrics = read_metrics(folder, validation)
     return Run(
         name,
-        dict(flatten(cfg.to_dict())),
+        read_settings(osp.join(logs[-1], 'config.py')),
         curves,
         metrics,
         paper_figures(folder, metrics),
@@ -127,7 +162,56 @@ def read_run(folder: str, name: str, num_panels: int) -> Run:
     )
 
 
-def read_scalars(logs: List[str]) -> Tuple[list, list]:
+def read_settings(path: str) -> Dict[str, str]:
+    """A config, which is not run, by dotted keys; empty, with a warning, if
+    it cannot be read."""
+    try:
+        with open(path, encoding='utf-8') as file:
+            return dict(flatten(read_data(file.read(), path)))
+    except (OSError, ValueError) as error:
+        warn(f'{path}: the settings of this run are left out: {error}')
+        return {}
+
+
+def read_log(log: str) -> List[dict]:
+    """What mmengine wrote, without lines that were cut."""
+    path = osp.join(log, 'scalars.json')
+    if not osp.isfile(path):
+        return []
+    records, bad = [], []
+    with open(path, encoding='utf-8', errors='replace') as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                record = json.loads(line) if line.strip() else None
+                if record is not None:
+                    records.append(dict(record, step=int(record['step'])))
+            except (ValueError, KeyError, TypeError):
+                bad.append(str(number))
+    if bad:
+        warn(
+            f'{path}: {len(bad)} line(s) left out that cannot be read '
+            f'({", ".join(bad[:5])}).'
+        )
+    return records
+
+
+def in_order(logs: Dict[str, List[dict]]) -> Dict[str, List[dict]]:
+    """By the time in their folders' names; but where a clock was set back, a
+    resumed part stands before what it goes on from."""
+    steps = {
+        log: [record['step'] for record in records if 'loss' in record]
+        for log, records in logs.items()
+    }
+    begins = {log: at[0] for log, at in steps.items() if at}
+    start = min(begins, key=begins.get, default=None)
+    early = [*takewhile(lambda log: log != start, begins)]
+    order = [log for log in logs if log not in early]
+    at = order.index(start) + 1 if early else 0
+    order[at:at] = early
+    return {log: logs[log] for log in order}
+
+
+def merge_logs(logs: Iterable[List[dict]]) -> Tuple[list, list]:
     """(step, record) of training and validation, in their order.
 
     A training that was resumed has several logs: what a later one repeats,
@@ -135,12 +219,7 @@ def read_scalars(logs: List[str]) -> Tuple[list, list]:
     mmengine writes the epoch, of which iteration-based training has none.
     """
     training, validation = {}, {}
-    for log in logs:
-        path = osp.join(log, 'scalars.json')
-        if not osp.isfile(path):
-            continue
-        with open(path) as file:
-            records = [json.loads(line) for line in file if line.strip()]
+    for records in logs:
         at = [record['step'] for record in records if 'loss' in record]
         if at:  # begins again there
             for records_of in (training, validation):
@@ -161,12 +240,14 @@ def read_metrics(folder: str, validation: list) -> Dict[str, float]:
     log's own JSON holds; else of the last validation."""
     results = osp.join(folder, 'results.json')
     tests = sorted(glob.glob(osp.join(glob.escape(folder), '*/*.json')))
-    if osp.isfile(results):
-        metrics = mmengine.load(results)['metrics']
-    elif tests:
-        metrics = mmengine.load(tests[-1])
-    else:
-        metrics = dict(validation[-1][1]) if validation else {}
+    metrics = dict(validation[-1][1]) if validation else {}
+    for path in [*tests, results]:
+        if osp.isfile(path):
+            try:
+                found = mmengine.load(path)
+                metrics = found['metrics'] if path == results else dict(found)
+            except (ValueError, KeyError, TypeError):
+                warn(f'{path}: left out, since it cannot be read.')
     return {
         key: value
         for key, value in metrics.items()
@@ -205,8 +286,8 @@ def _by_our_names(figures: dict, metrics: dict) -> Dict[str, float]:
 
 def measure_costs(folder: str, training: list) -> Dict[str, str]:
     """Of the training, from its log, and of the networks."""
-    steps = [0, *(step for step, _ in training)]
-    records = [record for _, record in training]
+    records = [r for _, r in training if 'time' in r and 'data_time' in r]
+    steps = [0, *(record['step'] for record in records)]
     seconds = [record['time'] for record in records]
     costs = {}
     if seconds:
@@ -398,9 +479,9 @@ def write_report(runs: List[Run], title: str, out: str) -> None:
         figures=draw_curves(runs),
         costs=list(dict.fromkeys(name for run in runs for name in run.costs)),
     )
-    mmengine.mkdir_or_exist(osp.dirname(out) or '.')
-    with open(out, 'w', encoding='utf-8') as file:
-        file.write(page)
+    with whole_file(out) as part:
+        with open(part, 'w', encoding='utf-8') as file:
+            file.write(page)
 
 
 def best_of(metric: str, runs: List[Run]) -> Optional[float]:
@@ -418,12 +499,9 @@ def format_figure(value: float) -> str:
 
 def main() -> None:
     args = parse_args()
-    folders = find_runs(args.work_dirs)
-    runs = [
-        read_run(folder, name, args.num_panels)
-        for folder, name in zip(folders, name_runs(folders))
-    ]
-    write_report(runs, args.title, args.out)
+    with one_sentence(debug=args.debug):
+        runs = read_runs(find_runs(args.work_dirs), args.num_panels)
+        write_report(runs, args.title, args.out)
     print(f'{args.out}, {osp.getsize(args.out) / 2**20:.1f} MB')
 
 
