@@ -1,14 +1,16 @@
 """A page to try models on: ``python tools/demo_app.py CHECKPOINT ...``."""
 
 import argparse
-import sys
 from typing import Any, Dict, Tuple
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from sr4ir_mm.apis import SRInferencer
-from sr4ir_mm.apis.sources import read_image
+from sr4ir_mm.cli import add_debug
+from sr4ir_mm.mistakes import explain, one_sentence
 from sr4ir_mm.registry import require_package
+from sr4ir_mm.visualization import name_label
 
 LR, HR = 'LR, as it is', 'HR, degraded first'
 MAX_WORDS = 8
@@ -36,7 +38,41 @@ def parse_args() -> argparse.Namespace:
         help='default: for this machine alone; 0.0.0.0: for everyone',
     )
     parser.add_argument('--port', type=int, default=7860)
+    add_debug(parser)
     return parser.parse_args()
+
+
+def answer(
+    inferencer: SRInferencer,
+    path: str,
+    hr: bool,
+    threshold: float,
+    max_pixels: float,
+) -> Tuple[np.ndarray, np.ndarray, np.ndarray, Dict[str, float]]:
+    """What the page shows of an upload; see :func:`predict`.
+
+    Raises:
+        ValueError: If it is no image, or its SR image would be too large,
+            which its header tells: nothing is decoded before.
+    """
+    try:
+        with Image.open(path) as image:
+            width, height = image.size
+    except UnidentifiedImageError:
+        raise ValueError(
+            'This is no image that the page can read: take a PNG or JPEG.'
+        ) from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f'{error}') from None
+    scale = 1 if hr else inferencer.model.scale
+    num_pixels = height * width * scale**2
+    if num_pixels > max_pixels:
+        raise ValueError(
+            f'The SR image would have {num_pixels / 1e6:.1f} million pixels, '
+            f'{max_pixels / 1e6:.1f} are allowed: take a smaller one, or '
+            'restart with --max-pixels.'
+        )
+    return predict(inferencer, path, hr, threshold)
 
 
 def predict(
@@ -56,26 +92,22 @@ def to_words(
     prediction: Any, classes: tuple, threshold: float
 ) -> Dict[str, float]:
     """Shares of the image, scores of boxes, or probabilities."""
-
-    def name(label: int) -> str:
-        return classes[label] if label < len(classes) else str(label)
-
     if isinstance(prediction, np.ndarray):
         labels, counts = np.unique(prediction, return_counts=True)
         return {
-            name(label): count / prediction.size
+            name_label(label, classes): count / prediction.size
             for label, count in zip(labels, counts)
         }
     if 'bboxes' in prediction:
         return {
-            f'{name(label)} ({index})': score
+            f'{name_label(label, classes)} ({index})': score
             for index, (label, score) in enumerate(
                 zip(prediction['labels'], prediction['scores']), start=1
             )
             if score >= threshold
         }
     scores = prediction['pred_scores'].tolist()
-    return {name(label): score for label, score in enumerate(scores)}
+    return {name_label(i, classes): score for i, score in enumerate(scores)}
 
 
 def build_page(inferencers: Dict[str, SRInferencer], max_pixels: float):
@@ -84,22 +116,13 @@ def build_page(inferencers: Dict[str, SRInferencer], max_pixels: float):
     import gradio as gr
 
     def run(path: str, checkpoint: str, kind: str, threshold: float):
-        inferencer = inferencers[checkpoint]
         if path is None:
             raise gr.Error('Drop an image first.')
+        chosen = inferencers[checkpoint]
         try:
-            height, width = read_image(path).shape[:2]
-            scale = inferencer.model.scale if kind == LR else 1
-            num_pixels = height * width * scale**2
-            if num_pixels > max_pixels:
-                raise ValueError(
-                    f'The SR image would have {num_pixels / 1e6:.1f} million '
-                    f'pixels, {max_pixels / 1e6:.1f} are allowed: take a '
-                    'smaller one, or restart with --max-pixels.'
-                )
-            return predict(inferencer, path, kind == HR, threshold)
-        except ValueError as error:
-            raise gr.Error(str(error)) from error
+            return answer(chosen, path, kind == HR, threshold, max_pixels)
+        except Exception as error:
+            raise gr.Error(explain(error)) from error
 
     names = list(inferencers)
     with gr.Blocks(title='sr4ir_mm', analytics_enabled=False) as page:
@@ -107,6 +130,9 @@ def build_page(inferencers: Dict[str, SRInferencer], max_pixels: float):
         with gr.Row():
             with gr.Column(scale=1):
                 image = gr.Image(type='filepath', label='image')
+                # As it is: gradio would decode it, and answer what it cannot
+                # by a bare "Error".
+                image.preprocess = lambda upload: upload and upload.path
                 checkpoint = gr.Dropdown(names, value=names[0], label='model')
                 kind = gr.Radio([LR, HR], value=LR, label='the image is')
                 threshold = gr.Slider(
@@ -134,7 +160,7 @@ def build_page(inferencers: Dict[str, SRInferencer], max_pixels: float):
 
 def main() -> None:
     args = parse_args()
-    try:
+    with one_sentence(debug=args.debug, status=2):
         inferencers = {
             checkpoint: SRInferencer(
                 args.config, checkpoint, args.device, show_progress=False
@@ -142,10 +168,7 @@ def main() -> None:
             for checkpoint in args.checkpoints
         }
         page = build_page(inferencers, args.max_pixels)
-    except (ImportError, OSError, ValueError) as error:
-        print(f'demo_app.py: {error}', file=sys.stderr)
-        sys.exit(2)
-    page.launch(server_name=args.host, server_port=args.port)
+        page.launch(server_name=args.host, server_port=args.port)
 
 
 if __name__ == '__main__':

@@ -4,9 +4,9 @@ INPUTS CHECKPOINT``."""
 import argparse
 import sys
 
-from mmengine.config import DictAction
-
 from sr4ir_mm.apis import SRInferencer
+from sr4ir_mm.cli import add_cfg_options, add_debug
+from sr4ir_mm.mistakes import one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -61,13 +61,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--no-save-vis', action='store_true')
     parser.add_argument('--no-save-sr', action='store_true')
     parser.add_argument('--no-save-pred', action='store_true')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='override settings of the config',
-    )
+    add_cfg_options(parser, 'override settings of the config')
+    add_debug(parser)
     args = parser.parse_args()
     if args.inputs.isdigit():
         args.inputs = int(args.inputs)
@@ -97,11 +92,9 @@ def infer(args: argparse.Namespace) -> int:
 
 def main() -> None:
     args = parse_args()
-    try:
-        sys.exit(infer(args))
-    except (ImportError, OSError, ValueError) as error:
-        print(f'infer.py: {error}', file=sys.stderr)
-        sys.exit(2)
+    with one_sentence(debug=vars(args).pop('debug'), status=2):
+        status = infer(args)
+    sys.exit(status)
 
 
 if __name__ == '__main__':

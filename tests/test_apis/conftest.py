@@ -94,9 +94,12 @@ def run_script(load_script, monkeypatch, capsys):
 
     def _run(name, *args):
         monkeypatch.setattr(sys, 'argv', [name, *map(str, args)])
-        with pytest.raises(SystemExit) as exit:
+        code = 0
+        try:
             load_script(name).main()
+        except SystemExit as exit:
+            code = exit.code
         captured = capsys.readouterr()
-        return exit.value.code, captured.out + captured.err
+        return code, captured.out + captured.err
 
     return _run

@@ -1,6 +1,9 @@
 """The page itself needs gradio, which is an extra."""
 
 import importlib.util
+import struct
+import zlib
+from types import SimpleNamespace
 
 import cv2
 import pytest
@@ -45,5 +48,50 @@ def test_page(write_checkpoint, load_script):
         weights=write_checkpoint('cls'), show_progress=False
     )
     page = load_script('demo_app').build_page(dict(tiny=inferencer), 4e6)
+    (image,) = (
+        block
+        for block in page.blocks.values()
+        if getattr(block, 'label', '') == 'image'
+    )
+    assert image.preprocess(SimpleNamespace(path='a.txt')) == 'a.txt'
+    assert image.preprocess(None) is None
     kinds = {type(block).__name__ for block in page.blocks.values()}
     assert {'Image', 'Label', 'Radio', 'Slider', 'Button'} <= kinds
+
+
+def header_of(path, width, height):
+    """A PNG that says how large it is, and has no pixels."""
+    size = struct.pack('>II5B', width, height, 8, 2, 0, 0, 0)
+    chunk = b'IHDR' + size
+    check = struct.pack('>I', zlib.crc32(chunk))
+    start = b'\x89PNG\r\n\x1a\n' + struct.pack('>I', 13)
+    path.write_bytes(start + chunk + check + bytes([0, 0, 9, 0]) + b'IDAT')
+
+
+UPLOADS = {
+    'notes.txt': (b'no image', 'no image that the page can read'),
+    'empty.png': (b'', 'no image that the page can read'),
+    'sky.hdr': (b'#?RADIANCE\n', 'no image that the page can read'),
+    'large.png': ((12000, 12000), 'would have 2304.0 million pixels'),
+    'huge.png': ((20000, 20000), r'\d+ pixels'),
+    'cut.png': ((64, 64), 'cannot be read'),
+}
+
+
+@pytest.mark.parametrize('name', UPLOADS)
+def test_uploads_that_are_refused(
+    name, write_checkpoint, load_script, tmp_path
+):
+    """By their header alone, whatever their size."""
+    content, reason = UPLOADS[name]
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        header_of(path, *content)
+    inferencer = SRInferencer(
+        weights=write_checkpoint('cls'), show_progress=False
+    )
+    app = load_script('demo_app')
+    with pytest.raises(ValueError, match=reason):
+        app.answer(inferencer, str(path), False, 0.3, max_pixels=4e6)

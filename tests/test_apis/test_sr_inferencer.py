@@ -532,5 +532,5 @@ def test_script(saved, tmp_path, make_image, run_script):
     assert code == 1 and 'bad.jpg: is no image' in text, text
 
     code, text = run_script('infer', tmp_path / 'out', saved('det'))
-    last = text.strip().splitlines()[-1]
-    assert code == 2 and last.startswith('infer.py: The folder'), text
+    last = text.strip().splitlines()[-2]
+    assert code == 2 and last.startswith('error: The folder'), text

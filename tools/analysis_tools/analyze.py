@@ -11,10 +11,8 @@ Images are those of the first checkpoint's config (``test_dataloader``).
 """
 
 import argparse
-import os.path as osp
 from typing import Dict, List
 
-import mmengine
 import numpy as np
 from matplotlib.figure import Figure
 from torch.utils.data import Dataset
@@ -38,6 +36,8 @@ from sr4ir_mm.apis.features import (
 )
 from sr4ir_mm.apis.spectra import collect_pairs, compare_spectra, draw_spectra
 from sr4ir_mm.cli import add_checkpoint_args, load_models
+from sr4ir_mm.files import whole_file
+from sr4ir_mm.mistakes import one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -157,16 +157,21 @@ def spectra(
     return draw_spectra(curves, scale)
 
 
-def main() -> None:
-    args = parse_args()
+def analyze(args: argparse.Namespace) -> None:
     models = load_models(args)
     dataset = build_test_set(next(iter(models.values())))
     draw = dict(tsne=tsne, gradcam=gradcam, spectra=spectra)[args.command]
     figure = draw(args, models, dataset)
     out = args.out or f'{args.command}.png'
-    mmengine.mkdir_or_exist(osp.dirname(out) or '.')
-    figure.savefig(out, dpi=120)
+    with whole_file(out) as part:
+        figure.savefig(part, dpi=120)
     print(out)
+
+
+def main() -> None:
+    args = parse_args()
+    with one_sentence(debug=args.debug):
+        analyze(args)
 
 
 if __name__ == '__main__':

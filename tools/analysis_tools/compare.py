@@ -10,17 +10,16 @@ those of the first checkpoint's config (``test_dataloader``).
 import argparse
 import os.path as osp
 
-from mmcv.image import imwrite
-from mmengine.registry import VISUALIZERS
-
 from sr4ir_mm.apis.comparison import (
     build_test_set,
     compare_models,
     draw_comparison,
     find_images,
 )
+from sr4ir_mm.apis.toolboxes import build_pen
 from sr4ir_mm.cli import add_checkpoint_args, load_models
-from sr4ir_mm.visualization import make_pen
+from sr4ir_mm.files import write_image
+from sr4ir_mm.mistakes import one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,24 +46,27 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def compare(args: argparse.Namespace) -> None:
     models = load_models(args)
     first = next(iter(models.values()))
     dataset = build_test_set(first)
     indices = find_images(dataset, args.images)
-    scope = first.cfg.default_scope
-    with VISUALIZERS.switch_scope_and_registry(scope) as visualizers:
-        kind = visualizers.get(first.cfg.visualizer.type)
-    pen = make_pen(kind, dataset.metainfo)
+    pen = build_pen(first.cfg, first)
+    pen.dataset_meta = dataset.metainfo
     comparisons = compare_models(models, dataset, indices)
     for index, answers in zip(indices, comparisons):
         picture = draw_comparison(answers, pen, args.crop)
         sample = next(iter(answers.values())).sample
         stem = osp.splitext(osp.basename(sample.get('img_path', 'image')))[0]
         out = osp.join(args.out_dir, f'{index:05d}_{stem}.png')
-        imwrite(picture[..., ::-1], out)
+        write_image(picture[..., ::-1], out)
         print(out, flush=True)
+
+
+def main() -> None:
+    args = parse_args()
+    with one_sentence(debug=args.debug):
+        compare(args)
 
 
 if __name__ == '__main__':

@@ -15,12 +15,15 @@ from typing import Dict, Tuple
 import torch
 import torch.nn as nn
 from mmengine.analysis import FlopAnalyzer
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import init_default_scope
 from torch import Tensor
 
+from sr4ir_mm.cli import add_cfg_options, add_debug
+from sr4ir_mm.config_files import merge_options, read_config_file
+from sr4ir_mm.mistakes import one_sentence
 from sr4ir_mm.registry import MODELS
 
 DATA_SAMPLES = dict(
@@ -154,21 +157,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--num-images', type=int, default=50, help='how many to time'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        default={},
-        help='override settings of the config, e.g. model.view=bilinear '
+    add_cfg_options(
+        parser,
+        'override settings of the config, e.g. model.view=bilinear '
         'model.sr_net=None',
     )
+    add_debug(parser)
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options)
+def measure(args: argparse.Namespace) -> None:
+    cfg = read_config_file(args.config)
+    merge_options(cfg, args.cfg_options)
     model, shape = build_model(cfg), tuple(args.shape)
     result = count(model, shape)
     result.update(
@@ -189,6 +189,12 @@ def main() -> None:
         f'memory      {memory}\n'
         f'throughput  {result["images_per_second"]:.1f} images/s'
     )
+
+
+def main() -> None:
+    args = parse_args()
+    with one_sentence(debug=args.debug):
+        measure(args)
 
 
 if __name__ == '__main__':

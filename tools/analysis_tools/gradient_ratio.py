@@ -12,11 +12,13 @@ from statistics import mean
 from typing import Dict, Tuple
 
 import torch
-from mmengine.config import Config, DictAction
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner, load_checkpoint, set_random_seed
 from torch import Tensor
 
+from sr4ir_mm.cli import add_cfg_options, add_debug
+from sr4ir_mm.config_files import merge_options, read_config_file
+from sr4ir_mm.mistakes import one_sentence
 from sr4ir_mm.models.losses import PixelLoss
 from sr4ir_mm.models.phase import Phase
 from sr4ir_mm.models.views import Views
@@ -34,7 +36,8 @@ def parse_args() -> argparse.Namespace:
         help='of a training (default: the networks as they start)',
     )
     parser.add_argument('--batches', type=int, default=10)
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction)
+    add_cfg_options(parser, 'override settings of the config')
+    add_debug(parser)
     return parser.parse_args()
 
 
@@ -80,10 +83,9 @@ def measure(model, loader, batches: int) -> Dict[str, list]:
     return {name: list(map(mean, zip(*row))) for name, row in rows.items()}
 
 
-def main() -> None:
-    args = parse_args()
-    cfg = Config.fromfile(args.config)
-    cfg.merge_from_dict(args.cfg_options or {})
+def report(args: argparse.Namespace) -> None:
+    cfg = read_config_file(args.config)
+    merge_options(cfg, args.cfg_options)
     init_default_scope(cfg.default_scope)
     set_random_seed(0)
     if 'data_preprocessor' in cfg:
@@ -97,6 +99,12 @@ def main() -> None:
     for name, row in measure(model, loader, args.batches).items():
         norm, ratio, cosine = row
         print(f'{name:16} {norm:10.2e} {ratio:8.3f} {cosine:7.3f}')
+
+
+def main() -> None:
+    args = parse_args()
+    with one_sentence(debug=args.debug):
+        report(args)
 
 
 if __name__ == '__main__':

@@ -12,15 +12,16 @@ import os.path as osp
 import sys
 from functools import partial
 
-import mmengine
 import pandas as pd
-from mmengine.config import DictAction
 
 from sr4ir_mm.apis import init_model
+from sr4ir_mm.cli import add_cfg_options, add_debug
 from sr4ir_mm.evaluation.sr_benchmarks import (
     evaluate_sr_benchmarks,
     matlab_resize,
 )
+from sr4ir_mm.files import whole_file
+from sr4ir_mm.mistakes import one_sentence
 
 sys.path.insert(0, osp.join(osp.dirname(__file__), '..', 'benchmark'))
 from paper_tables import TABLES  # noqa: E402
@@ -46,19 +47,17 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--device', help='default: the best there is')
     parser.add_argument('--out', help='file for the table, *.csv')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, default={}
-    )
+    add_cfg_options(parser, 'for the configs of all checkpoints')
+    add_debug(parser)
     return parser.parse_args()
 
 
-def main() -> None:
-    args = parse_args()
+def evaluate(args: argparse.Namespace) -> None:
     networks = []
     for path in args.checkpoints:
         model = init_model(path, args.config, args.device, args.cfg_options)
         if model.sr_net is None:
-            raise SystemExit(
+            raise ValueError(
                 f'{path}: model.sr_net is not set, so there is nothing to '
                 'test: leave this checkpoint out.'
             )
@@ -83,10 +82,16 @@ def main() -> None:
             rows[f'{row}, paper, x4'] = dict(zip(paper['metrics'], figures))
     table = pd.DataFrame.from_dict(rows, orient='index')[names]
     if args.out:
-        mmengine.mkdir_or_exist(osp.dirname(args.out) or '.')
-        table.to_csv(args.out)
+        with whole_file(args.out) as part:
+            table.to_csv(part)
     digits = {k: 3 if k.endswith('SSIM') else 2 for k in names}
     print(table.round(digits).to_string())
+
+
+def main() -> None:
+    args = parse_args()
+    with one_sentence(debug=args.debug):
+        evaluate(args)
 
 
 if __name__ == '__main__':

@@ -2,7 +2,6 @@
 tools/deployment/export.py CHECKPOINT FILE.onnx``."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import List
 
@@ -20,8 +19,12 @@ from sr4ir_mm.apis.deployment import (
     make_deployable,
     save_weights,
 )
+from sr4ir_mm.apis.sources import read_image
+from sr4ir_mm.cli import add_debug
+from sr4ir_mm.mistakes import one_sentence
 
 TOLERANCE = 1e-4
+MIN_SIZE = 8  # what is compared is cut by some pixels
 
 
 def parse_args() -> argparse.Namespace:
@@ -52,6 +55,7 @@ def parse_args() -> argparse.Namespace:
         '--image',
         help='LR image to compare on, in which a detector must find something',
     )
+    add_debug(parser)
     args = parser.parse_args()
     if Path(args.out).suffix not in ('.onnx', '.safetensors'):
         parser.error(
@@ -68,10 +72,16 @@ def load_image(args: argparse.Namespace) -> np.ndarray:
     else:
         if not Path(args.image).is_file():
             raise FileNotFoundError(f'There is no image {args.image!r}.')
-        image = mmcv.imread(args.image, channel_order='rgb')
-        if image is None:
-            raise ValueError(f'{args.image!r} is no image that can be read.')
+        try:
+            image = read_image(args.image)[..., ::-1]
+        except ValueError as error:
+            raise ValueError(f'--image {args.image}: {error}.') from error
         height, width = args.size or image.shape[:2]
+    if min(height, width) < MIN_SIZE:
+        raise ValueError(
+            f'LR images of {height} x {width} pixels: expected at least '
+            f'{MIN_SIZE} x {MIN_SIZE} (--size).'
+        )
     return mmcv.imresize(image, (width, height), interpolation='area')
 
 
@@ -103,12 +113,11 @@ def export(deployable: DeployableSRNet, out: str, image: np.ndarray) -> bool:
     return same
 
 
-def run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace) -> None:
     model = init_model(args.checkpoint, args.config, device='cpu')
-    Path(args.out).parent.mkdir(parents=True, exist_ok=True)
     if args.out.endswith('.safetensors'):
         save_weights(model, args.out, args.network)
-        return 0
+        return
     image = load_image(args)
     deployable = make_deployable(model, args.network)
     same = export(deployable, args.out, image)
@@ -126,15 +135,12 @@ def run(args: argparse.Namespace) -> int:
     print(
         f'{args.out} takes {takes} and gives {", ".join(deployable.outputs)}'
     )
-    return 0
 
 
 def main() -> None:
     args = parse_args()
-    try:
-        sys.exit(run(args))
-    except (ImportError, OSError, ValueError) as error:
-        sys.exit(f'export.py: {error}')
+    with one_sentence(debug=args.debug):
+        run(args)
 
 
 if __name__ == '__main__':
