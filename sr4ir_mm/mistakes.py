@@ -73,9 +73,9 @@ def one_sentence(
                 )
             )
         where = files[0].baseFilename if files else '--debug'
-        text = f'error: {explain(error, cfg)}'
+        text = f'error: {explain(error, cfg)}\n(traceback: {where})'
         _tell_launcher(text)
-        print(f'{text}\n(traceback: {where})', file=sys.stderr, flush=True)
+        print(text, file=sys.stderr, flush=True)
         sys.exit(status)
 
 

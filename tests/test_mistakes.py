@@ -6,6 +6,10 @@ import pytest
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from tiny import SR4IR, model_cfg, runner_cfg
+from torch.distributed.elastic.multiprocessing.errors import (
+    ChildFailedError,
+    ProcessFailure,
+)
 
 from sr4ir_mm.mistakes import explain, find_unread, one_sentence
 
@@ -85,6 +89,18 @@ def test_traceback_goes_to_the_log(tmp_path, toy_dataset, capsys):
     assert 'Traceback' in log.read_text()
     with pytest.raises(ValueError), one_sentence(cfg, debug=True):
         raise ValueError
+
+
+def test_the_launcher_ends_with_the_sentence(tmp_path, monkeypatch):
+    """As torchrun says what became of a rank."""
+    path = str(tmp_path / 'error.json')
+    monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', path)
+    with pytest.raises(SystemExit), one_sentence():
+        raise ValueError('Something with a key.')
+    failures = {0: ProcessFailure(0, 1234, 1, path)}
+    *_, text, _, border = str(ChildFailedError('a', failures)).splitlines()
+    assert text.endswith(' : error: Something with a key.')
+    assert set(border) == {'='}
 
 
 @pytest.mark.parametrize(

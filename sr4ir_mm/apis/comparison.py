@@ -194,6 +194,9 @@ def draw_comparison(
 
     Returns:
         np.ndarray: RGB uint8, (H, W, 3).
+
+    Raises:
+        ValueError: If ``crop`` is no part of the image.
     """
     samples = [answer.sample for answer in answers.values()]
     images = [sample.pred_img for sample in samples]
@@ -202,12 +205,20 @@ def draw_comparison(
     if crop is None:
         crop = most_different(pictures, max(16, min(images[0].shape[1:]) // 4))
     in_text = hasattr(pen, 'visualize_cls')
-
     height, width = images[0].shape[1:]
+    left, top, crop_width, crop_height = crop
+    if not (
+        0 <= left < left + crop_width <= width
+        and 0 <= top < top + crop_height <= height
+    ):
+        raise ValueError(
+            f'crop={tuple(crop)}: expected left, top, width and height of a '
+            f'part of the image, which has {width} x {height} pixels.'
+        )
     rows = 2 if in_text else 3
     columns = len(pictures) + 1
     shape = height / width
-    row_heights = [shape, crop[3] / crop[2], shape][:rows]
+    row_heights = [shape, crop_height / crop_width, shape][:rows]
     figure = Figure(
         figsize=(CELL * columns, CELL * sum(row_heights) + 0.5 * rows),
         dpi=120,

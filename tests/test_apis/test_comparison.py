@@ -1,5 +1,7 @@
 """What several models make of one image."""
 
+from pathlib import Path
+
 import mmengine
 import numpy as np
 import pytest
@@ -121,3 +123,31 @@ def test_most_different_part():
 def test_pen_needs_no_back_end(tmp_path):
     pen = make_pen(Visualizer, dict(classes=('a',)))
     assert pen.dataset_meta == dict(classes=('a',))
+
+
+@pytest.mark.parametrize(
+    'args,reason',
+    [
+        (['seg', '--images', '999'], "'999' in their path"),
+        (['seg', 'cls'], 'Only models of one task can be compared'),
+        (['seg', 'gone.pth'], "There is no checkpoint 'gone.pth'"),
+        (['seg', 'notes.txt'], 'notes.txt'),
+        (['seg', 'seg'], 'name of its own'),
+        (['seg', '--cfg-options', 'model.phases.9.a=1'], 'model.phases'),
+        (['seg', '--crop', '0', '0', '0', '8'], 'crop=(0, 0, 0, 8)'),
+        (['seg', '--crop', '60', '0', '9', '8'], 'has 64 x 64 pixels'),
+    ],
+)
+def test_script_ends_with_one_sentence(
+    args, reason, write_checkpoint, run_script, toy_root, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path('notes.txt').write_text('no checkpoint')
+    args = [write_checkpoint(arg) if arg in TASKS else arg for arg in args]
+    if '--cfg-options' not in args:
+        root = f'test_dataloader.dataset.data_root={toy_root}'
+        args += ['--cfg-options', root, 'test_evaluator.type=IoUMetric']
+    code, text = run_script('analysis_tools/compare', *args)
+    error, where = text.splitlines()[-2:]
+    assert code == 1 and error.startswith('error: ') and reason in error, text
+    assert where.startswith('(traceback: ')

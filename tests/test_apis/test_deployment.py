@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 from tiny import DETECTOR, build_model, make_batch
 
 from sr4ir_mm.apis import init_model
@@ -215,3 +216,31 @@ def test_a_missing_package_is_named(monkeypatch, tmp_path):
         export_onnx(make_deployable(model), str(tmp_path / 'a'), images())
     with pytest.raises(ImportError, match='needs safetensors, which is not'):
         save_weights(model, str(tmp_path / 'a'))
+
+
+@pytest.mark.parametrize(
+    'options,reason',
+    [
+        (['--size', '0', '0'], '0 x 0 pixels: expected at least 8 x 8'),
+        (['--size', '-4', '8'], '-4 x 8 pixels: expected at least'),
+        (['--image', 'notes.txt'], 'notes.txt: is no image'),
+        (['--image', 'gone.png'], 'There is no image'),
+        (['--image', 'small.png'], '4 x 6 pixels: expected at least'),
+        (['--config', 'notes.txt'], 'notes.txt: '),
+    ],
+)
+def test_examples_that_cannot_be(
+    options, reason, write_checkpoint, run_script, tmp_path
+):
+    (tmp_path / 'notes.txt').write_text('no image')
+    Image.new('RGB', (6, 4)).save(tmp_path / 'small.png')
+    options = [
+        tmp_path / option if '.' in option else option for option in options
+    ]
+    out = tmp_path / 'model.onnx'
+    code, text = run_script(
+        'deployment/export', write_checkpoint('cls'), out, *options
+    )
+    error, _ = text.splitlines()[-2:]
+    assert code == 1 and error.startswith('error: ') and reason in error, text
+    assert not out.exists()
