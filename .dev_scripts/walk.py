@@ -79,16 +79,18 @@ def all_configs(out: Path) -> List[str]:
     configs = glob.glob('configs/*.py') + glob.glob('configs/*/*.py')
     configs = [path for path in configs if '_base_' not in path]
     configs.sort(key=lambda path: ('swinir' in path, path.count('/'), path))
-    wrapped = []
-    for scope, base in WRAPPED.items():
-        path = out / f'wrapped_{scope}.py'
-        path.write_text(
-            f'_base_ = {base!r}\n'
-            'from sr4ir_mm.apis import wrap\n'
-            'wrap(_base_)\n'
-        )
-        wrapped.append(str(path))
-    return [*wrapped, *configs]
+    return [*(write_wrapped(scope, out) for scope in WRAPPED), *configs]
+
+
+def write_wrapped(scope: str, out: Path) -> str:
+    """A config of three lines, of a toolbox's."""
+    path = out / f'wrapped_{scope}.py'
+    path.write_text(
+        f'_base_ = {WRAPPED[scope]!r}\n'
+        'from sr4ir_mm.apis import wrap\n'
+        'wrap(_base_)\n'
+    )
+    return str(path)
 
 
 # ------------------------------------------------------------- made-up data

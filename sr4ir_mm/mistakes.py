@@ -18,6 +18,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import Runner
+from torch.utils.data import DataLoader
 
 # Top-level keys that are read, but are no arguments of the runner.
 _READ = (
@@ -107,6 +108,11 @@ def explain(error: Exception, cfg: Optional[Config] = None) -> str:
     unknown = re.search(r"'?([\w.]+) is not in the \S*?(\w+) registry", text)
     if unknown:
         return _explain_type(*unknown.groups(), cfg)
+    if '"type" and "constructor" are not in optimizer' in text:
+        return (
+            'optim_wrapper: with an entry for each network, it needs '
+            "constructor='sr4ir_mm.NetworkOptimWrapperConstructor'."
+        )
     wrong = re.search(r"unexpected keyword argument '(\w+)'", text)
     found = wrong and _explain_argument(wrong.group(1), text, cfg)
     if found:
@@ -160,10 +166,11 @@ def _explain_argument(name: str, text: str, cfg: Config) -> Optional[str]:
     for path, node in _nodes(cfg._cfg_dict.to_dict()):
         if not isinstance(node, dict) or name not in node:
             continue
-        kind = str(node.get('type'))
-        if built and kind.rpartition('.')[2] != built[-1]:
+        loader = path.endswith('dataloader')
+        kind = 'DataLoader' if loader else str(node.get('type'))
+        if kind == 'None' or built and kind.rpartition('.')[2] != built[-1]:
             continue
-        arguments, _ = _arguments(kind)
+        arguments, _ = _signature(DataLoader) if loader else _arguments(kind)
         near = get_close_matches(name, arguments, 1)
         return (
             f'{path}.{name}: {kind} has no such argument'

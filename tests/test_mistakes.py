@@ -59,6 +59,14 @@ MISTAKES = [
         ),
         r"^optim_wrapper.sr_net.optimizer.type='Adem': .*'Adam'",
     ),
+    (
+        dict(optim_wrapper=dict(sr_net=dict(), task_model=dict())),
+        r"^optim_wrapper: .* needs constructor='sr4ir_mm.NetworkOptimWr",
+    ),
+    (
+        dict(optim_wrapper=dict(type='OptimWrapper', sr_net=dict())),
+        r"^optim_wrapper: .* needs constructor='sr4ir_mm.NetworkOptimWr",
+    ),
 ]
 
 
@@ -73,6 +81,20 @@ def test_one_sentence(tmp_path, toy_dataset, change, message):
     import re
 
     assert re.search(message, text), text
+
+
+@pytest.mark.parametrize(
+    'key,near', [('batchsize', 'batch_size'), ('worker', 'num_workers')]
+)
+def test_key_that_a_data_loader_has_not(tmp_path, toy_dataset, key, near):
+    cfg = Config(runner_cfg(tmp_path, toy_dataset))
+    cfg.runner_type = 'sr4ir_mm.Runner'
+    cfg.train_dataloader[key] = 4
+    with pytest.raises(TypeError) as error:
+        RUNNERS.build(cfg).train()
+    text = explain(error.value, cfg)
+    start = f'train_dataloader.{key}: DataLoader has no such argument'
+    assert text.startswith(f'{start}; did you mean {near}? It has ')
 
 
 def test_traceback_goes_to_the_log(tmp_path, toy_dataset, capsys):

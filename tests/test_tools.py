@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from argparse import Namespace
 from collections import namedtuple
 
 import mmengine
@@ -16,6 +17,8 @@ import torch
 from mmengine.config import Config
 from tiny import TASKS, runner_cfg, toy_dataset_cfg
 from torch.distributed.elastic.utils.distributed import get_free_port
+
+from sr4ir_mm.cli import load_config
 
 ENV = dict(os.environ, OMP_NUM_THREADS='1')
 METRIC = dict(
@@ -324,14 +327,30 @@ def test_missing_files(script, args, message):
     assert message in run(f'tools/{script}', *args, ok=False)
 
 
+def test_work_dir_that_is_a_file(tmp_path, capsys):
+    args = dict(
+        config='configs/toy/sr4ir_unet_toy_x4.py',
+        work_dir=str(tmp_path / 'file'),
+        cfg_options={},
+        launcher='none',
+        local_rank=0,
+        debug=False,
+    )
+    (tmp_path / 'file').write_text('')
+    with pytest.raises(SystemExit):
+        load_config(Namespace(**args))
+    text = capsys.readouterr().err
+    assert text.startswith(f'error: work_dir={args["work_dir"]!r}: this is a')
+    cfg = load_config(Namespace(**dict(args, work_dir=str(tmp_path))))
+    assert cfg.work_dir == str(tmp_path)
+
+
 def test_mixed_precision_reaches_every_optimizer():
     sys.path.insert(0, 'tools')
     try:
         from train import apply_training_options
     finally:
         sys.path.remove('tools')
-    from argparse import Namespace
-
     cfg = Config.fromfile('configs/sr4ir_deeplabv3_voc_x4.py')
     apply_training_options(
         cfg, Namespace(amp=True, auto_scale_lr=False, resume='a.pth')

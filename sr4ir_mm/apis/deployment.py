@@ -217,7 +217,8 @@ def export_onnx(
             find something in it.
 
     Raises:
-        ValueError: If it does not.
+        NotImplementedError: If PyTorch cannot export something in it.
+        ValueError: If the detector finds nothing.
     """
     require_package('onnx', 'onnx', 'Export to ONNX')
     import onnx
@@ -239,16 +240,7 @@ def export_onnx(
             if isinstance(deployable, DeployableDetector):
                 # beforehand: during an export, mmdet does without thresholds
                 module = torch.jit.trace(deployable, images, check_trace=False)
-            torch.onnx.export(
-                module,
-                (images,),
-                part,
-                input_names=['images'],
-                output_names=list(deployable.outputs),
-                dynamic_axes=deployable.axes(),
-                opset_version=OPSET,
-                **_old_exporter(),
-            )
+            _export(module, images, part, deployable)
         file = onnx.load(part)
         model = deployable.model
         facts = dict(
@@ -259,6 +251,27 @@ def export_onnx(
             file, {key: json.dumps(value) for key, value in facts.items()}
         )
         onnx.save(file, part)
+
+
+def _export(
+    module: nn.Module, images: Tensor, path: str, deployable: DeployableSRNet
+) -> None:
+    try:
+        torch.onnx.export(
+            module,
+            (images,),
+            path,
+            input_names=['images'],
+            output_names=list(deployable.outputs),
+            dynamic_axes=deployable.axes(),
+            opset_version=OPSET,
+            **_old_exporter(),
+        )
+    except torch.onnx.errors.OnnxExporterError as error:
+        reason = str(error).partition('Please feel free')[0].strip()
+        raise NotImplementedError(
+            f'PyTorch cannot export this model. {reason}'
+        ) from error
 
 
 def check_onnx(

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from PIL import Image
-from tiny import DETECTOR, build_model, make_batch
+from tiny import DETECTOR, SEGMENTOR, build_model, make_batch
 
 from sr4ir_mm.apis import init_model
 from sr4ir_mm.apis.deployment import (
@@ -170,6 +170,30 @@ def test_tool(task, tmp_path, write_checkpoint, run_script):
         for prop in onnx.load(str(out)).metadata_props
     }
     assert facts['scale'] == 4 and facts['classes'][0] == 'sky'
+
+
+@pytest.mark.parametrize('size,fits', [((12, 24), True), ((10, 24), False)])
+def test_what_pytorch_exports_at_one_size_alone(
+    size, fits, tmp_path, write_checkpoint, run_script
+):
+    """A PSP head, whose pooling needs sizes that it divides."""
+    head = dict(SEGMENTOR['decode_head'], type='PSPHead')
+    for key in ('num_convs', 'concat_input'):
+        del head[key]
+    checkpoint = write_checkpoint(
+        'seg', task_model=dict(SEGMENTOR, decode_head=head)
+    )
+    out = tmp_path / 'model.onnx'
+    code, text = run_script(
+        'deployment/export', checkpoint, out, '--size', *size
+    )
+    assert 'input size not accessible' in text
+    if fits:
+        assert code == 0 and 'takes one of 12 x 24' in text, text
+    else:
+        error = text.splitlines()[-2]
+        assert code == 1 and error.startswith('error: PyTorch cannot export')
+        assert len(error) < 200 and not out.exists()
 
 
 @pytest.mark.parametrize('network', ['both', 'sr_net'])
