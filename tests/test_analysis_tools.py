@@ -155,3 +155,11 @@ def test_no_finished_run(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, 'argv', argv)
     with pytest.raises(SystemExit, match='No finished run'):
         collect_runs.main()
+
+
+def test_config_of_a_stranger_is_not_run(work_dir, tmp_path):
+    config = work_dir / 'h2t_net_data' / 'seed_0.py'
+    config.write_text(f'import os; os.mkdir({str(tmp_path / "ran")!r})')
+    with pytest.raises(ValueError, match='seed_0.py is more than data'):
+        collect_runs.read_runs([str(work_dir)], '')
+    assert not (tmp_path / 'ran').exists()

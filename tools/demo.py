@@ -4,11 +4,13 @@ import argparse
 import glob
 import os.path as osp
 
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 
 from sr4ir_mm.cli import add_common_args, load_config
 from sr4ir_mm.datasets.toy_scenes import write_toy_scenes
+from sr4ir_mm.mistakes import one_sentence
 
 VIEWS = dict(bilinear='LR, enlarged', sr='SR', hr='HR (oracle)')
 
@@ -19,8 +21,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def main() -> None:
-    cfg = load_config(parse_args())
+def run(cfg: Config) -> None:
     print(f'==> writing toy scenes to {cfg.data_root}', flush=True)
     write_toy_scenes(cfg.data_root)
 
@@ -46,6 +47,13 @@ def main() -> None:
         key=osp.getmtime,
     )
     print(f'Panels: {osp.abspath(panels[-1])} and {len(panels) - 1} more')
+
+
+def main() -> None:
+    args = parse_args()
+    cfg = load_config(args)
+    with one_sentence(cfg, args.debug):
+        run(cfg)
 
 
 def print_table(results: dict) -> None:

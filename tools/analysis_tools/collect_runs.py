@@ -21,6 +21,8 @@ from matplotlib import colormaps
 from matplotlib.figure import Figure
 from mmengine.config import Config
 
+from sr4ir_mm.safe_config import read_data
+
 # The toolboxes' metrics, the name in our tables, and the factor to percent.
 TASK_METRICS = {
     'mIoU': ('mIoU', 1),
@@ -69,7 +71,9 @@ def parse_args() -> argparse.Namespace:
 def read_run(path: str) -> dict:
     """A finished run, from its ``results.json``."""
     folder, seed = osp.split(osp.dirname(path))
-    cfg = Config.fromfile(f'{osp.dirname(path)}.py')
+    config = f'{osp.dirname(path)}.py'
+    with open(config, encoding='utf-8') as file:
+        cfg = Config(read_data(file.read(), config))
     results = mmengine.load(path)
     metrics = results['metrics']
     # a run on the networks of others is called `CONFIG_on_OTHER`
