@@ -368,8 +368,10 @@ class Walk:
         self.options = small_options(cfg, root)
         make_teachers(cfg, self.options, folder)
         self.lr = folder / 'lr'
+        # Swin asks for maps as large as its windows
+        size = (64, 56) if dataset.type == 'ImageNet' else (24, 16)
         for seed in range(2):
-            write_image(self.lr / f'{seed}.png', seed, (24, 16))
+            write_image(self.lr / f'{seed}.png', seed, size)
 
     @property
     def checkpoint(self) -> str:
@@ -481,7 +483,8 @@ class Walk:
         cfg.dump(config)
         call(
             *('tools/deployment/export.py', self.checkpoint, out),
-            *('--size', 16, 24, '--config', config, *sr_only),
+            # PSPNet asks for maps that 1, 2, 3 and 6 divide
+            *('--size', 24, 24, '--config', config, *sr_only),
         )
         assert out.stat().st_size > 1000
 
