@@ -126,17 +126,15 @@ class ConfigOptions(DictAction):
 
 def _parse(text: str) -> Any:
     text = text.strip()
-    if len(text) > 1 and text[0] == text[-1] and text[0] in '"\'':
+    if text[:1] in ('"', "'") and text.find(text[0], 1) == len(text) - 1:
         inner = text[1:-1].strip()  # `"[a, b]"`, as mmengine wants it quoted
         return _parse(inner) if inner[:1] in PAIRS else text[1:-1]
-    parts = _split(text)
-    if PAIRS.get(text[:1]) == text[-1:] and len(_split(text)) == 1:
-        inner = text[1:-1].strip()
-        values = [_parse(part) for part in _split(inner) if part.strip()]
-        return tuple(values) if text[0] == '(' else values
-    if len(parts) > 1:
-        return [_parse(part) for part in parts if part.strip()]
-    return DictAction._parse_int_float_bool(text)
+    parts, make = _split(text), list
+    if len(parts) == 1:
+        if PAIRS.get(text[:1]) != text[-1:]:
+            return DictAction._parse_int_float_bool(text)
+        parts, make = _split(text[1:-1]), tuple if text[0] == '(' else list
+    return make(_parse(part) for part in parts if part.strip())
 
 
 def _split(text: str) -> List[str]:

@@ -70,6 +70,7 @@ def parse(*texts):
         ('[\'a, b\', "c"]', ['a, b', 'c']),
         ('a=b c', 'a=b c'),
         ("'2'", '2'),
+        ('"a, b", "c"', ['a, b', 'c']),
         # as mmengine has it
         ('1', 1),
         ('-1e-4', -1e-4),
