@@ -367,11 +367,13 @@ class Walk:
             write_data(cfg, root)
         self.options = small_options(cfg, root)
         make_teachers(cfg, self.options, folder)
-        self.lr = folder / 'lr'
-        # Swin asks for maps as large as its windows
-        size = (64, 56) if dataset.type == 'ImageNet' else (24, 16)
-        for seed in range(2):
-            write_image(self.lr / f'{seed}.png', seed, size)
+        # Swin asks for maps as large as its windows; PSPNet for such that
+        # 1, 2, 3 and 6 divide
+        self.side = 56 if dataset.type == 'ImageNet' else 24
+        self.images = dict(lr=(self.side, self.side + 8), hr=(SIZE, SIZE))
+        for name, size in self.images.items():
+            for seed in range(2):
+                write_image(folder / name / f'{seed}.png', seed, size)
 
     @property
     def checkpoint(self) -> str:
@@ -422,15 +424,14 @@ class Walk:
         figures = json.loads(log.read_text())
         assert figures['sr/PSNR'] > 0, figures  # infinite of HR itself
 
-    def infer(self, inputs: Any, names: List[str], *options) -> None:
+    def infer(self, inputs: str, names: List[str], *options) -> None:
         out = self.folder / f'infer_{len(list(self.folder.iterdir()))}'
         call(
-            *('tools/infer.py', inputs, self.checkpoint, '--out-dir', out),
-            *options,
+            *('tools/infer.py', self.folder / inputs, self.checkpoint),
+            *('--out-dir', out, *options),
         )
-        scale = 1 if '--hr' in options else self.cfg.model.scale
+        given, scale = self.images[inputs[:2]], self.cfg.model.scale
         for name in names:
-            given = Image.open(self.lr / f'{name}.png').size
             sr = Image.open(out / 'sr' / f'{name}.png')
             assert np.asarray(sr).shape[-1] == 3
             if '--hr' not in options:
@@ -451,18 +452,18 @@ class Walk:
                 assert isinstance(found['pred_class'], str)
 
     def image(self) -> None:
-        self.infer(self.lr / '0.png', ['0'])
+        self.infer('lr/0.png', ['0'])
 
     def folder_(self) -> None:
-        self.infer(self.lr, ['0', '1'], '--batch-size', 2)
+        self.infer('lr', ['0', '1'], '--batch-size', 2)
 
     def hr(self) -> None:
-        self.infer(self.lr / '0.png', ['0'], '--hr')
+        self.infer('hr/0.png', ['0'], '--hr')
 
     def array(self) -> None:
         from sr4ir_mm.apis import SRInferencer
 
-        image = np.asarray(Image.open(self.lr / '0.png'))[..., ::-1]
+        image = np.asarray(Image.open(self.folder / 'lr/0.png'))[..., ::-1]
         result = SRInferencer(weights=self.checkpoint)(image, return_vis=True)
         assert len(result['predictions']) == len(result['visualization']) == 1
         assert not result['skipped']
@@ -483,8 +484,7 @@ class Walk:
         cfg.dump(config)
         call(
             *('tools/deployment/export.py', self.checkpoint, out),
-            # PSPNet asks for maps that 1, 2, 3 and 6 divide
-            *('--size', 24, 24, '--config', config, *sr_only),
+            *('--size', self.side, self.side, '--config', config, *sr_only),
         )
         assert out.stat().st_size > 1000
 
