@@ -11,6 +11,8 @@ from sr4ir_mm.models import TaskLoss
 from sr4ir_mm.registry import HOOKS, require_package
 from sr4ir_mm.visualization import draw_panel
 
+from .preflight import build_loader
+
 
 @HOOKS.register_module()
 class SRVisualizationHook(Hook):
@@ -133,27 +135,21 @@ class PreciseBNHook(Hook):
         num_samples (int): Training images to take them from. Defaults to 640.
     """
 
-    priority = 'ABOVE_NORMAL'  # EMA and checkpoints come later
-
     def __init__(self, num_samples: int = 640) -> None:
         require_package('mmpretrain', 'mmpretrain', 'PreciseBNHook')
         self.num_samples = num_samples
 
-    def after_train_iter(
-        self,
-        runner: Runner,
-        batch_idx: int,
-        data_batch: Optional[dict] = None,
-        outputs: Optional[dict] = None,
-    ) -> None:
-        """After the last: recompute them."""
+    def at_end(self, runner: Runner, progress: float) -> None:
+        """Recompute them, whenever training ends.
+
+        Args:
+            runner (Runner): Its runner.
+            progress (float): Fraction of the planned training that is done.
+        """
         from mmpretrain.engine.hooks.precise_bn_hook import update_bn_stats
 
-        if runner.iter + 1 < runner.max_iters:
-            return
         model = runner.model
         bare = getattr(model, 'module', model)
-        progress = runner.iter / runner.max_iters
         phases = [
             phase
             for phase in bare.phases
@@ -168,7 +164,7 @@ class PreciseBNHook(Hook):
         if not phases or in_one_batch:
             return
         bare.task_model.train()
-        loader = runner.build_dataloader(
-            runner.cfg.train_dataloader, seed=runner.seed
-        )
+        # of `batch_size`, which it reads, and a batch sampler leaves out
+        settings = dict(runner.cfg.train_dataloader, batch_sampler=None)
+        loader = build_loader(settings, seed=runner.seed)
         update_bn_stats(model, loader, self.num_samples, runner.logger)

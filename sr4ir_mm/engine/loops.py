@@ -18,6 +18,8 @@ from sr4ir_mm.models.phase import Span
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import LOOPS
 
+from .checkpoint_hook import save_last
+from .ending import INTERRUPTED, Interrupted, Interruption
 from .loss_guard import LossGuard
 from .optim import PhaseUpdate
 
@@ -69,13 +71,60 @@ class _AlternatingLoop:
         }
         self._init_accumulation()
         self._rehearsed = False
-        return super().run()
+        self._is_over = False
+        with Interruption() as self._interruption:
+            try:
+                super().run()
+            except Interrupted:
+                self._finish_interrupted()
+                raise SystemExit(INTERRUPTED) from None
+            if not self._is_over:
+                self._finish_early()
+        return self.runner.model
+
+    def _finish(self, progress: float) -> bool:
+        """Let hooks act at the end, whenever that is; whether any did.
+
+        Args:
+            progress (float): Of the last iteration.
+        """
+        self._is_over = True
+        self.runner.call_hook('at_end', progress=progress)
+        return any(hasattr(hook, 'at_end') for hook in self.runner.hooks)
+
+    def _finish_early(self) -> None:
+        """After something has stopped the training, such as
+        ``EarlyStoppingHook``: the last checkpoint is that of the last
+        iteration, and the last validation that of what hooks have made."""
+        runner = self.runner
+        if self._finish((self._iter - 1) / self._max_iters):
+            if runner.val_loop is not None:
+                runner.val_loop.run()
+            save_last(runner, again=True)
+        else:
+            save_last(runner)
+
+    def _finish_interrupted(self) -> None:
+        """What hooks make at the end goes to a file of its own, from which
+        nothing is resumed."""
+        runner = self.runner
+        runner.call_hook('after_train')
+        by_epoch = isinstance(self, EpochBasedTrainLoop)
+        if self._finish((self._iter - 1) / self._max_iters) or by_epoch:
+            meta = dict(epoch=self._epoch, iter=self._iter)
+            runner.save_checkpoint(runner.work_dir, 'final.pth', meta=meta)
+        runner.logger.warning(
+            f'SIGTERM: training has stopped after iteration {self._iter} of '
+            f'{self._max_iters}. Go on with --resume.'
+        )
 
     def _run_iter(self, batch_idx: int, data_batch: dict) -> None:
         self.runner.call_hook(
             'before_train_iter', batch_idx=batch_idx, data_batch=data_batch
         )
         outputs = self._run_phases(data_batch)
+        if self._iter + 1 == self._max_iters:
+            self._finish(self._iter / self._max_iters)
         self.runner.call_hook(
             'after_train_iter',
             batch_idx=batch_idx,
@@ -83,6 +132,11 @@ class _AlternatingLoop:
             outputs=outputs,
         )
         self._iter += 1
+        if not self._is_over and self._interruption.stops_after(self._iter):
+            if isinstance(self, IterBasedTrainLoop):
+                # of an epoch, only the end can be gone on from
+                save_last(self.runner)
+            raise Interrupted
 
     def _run_phases(self, data_batch: dict) -> dict:
         progress = self._iter / self._max_iters

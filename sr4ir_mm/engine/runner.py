@@ -66,7 +66,7 @@ class Runner(mmengine.runner.Runner):
         self._censuses: Dict[str, List[Census]] = {}
         super().__init__(*args, **kwargs)
         self._never_finite: List[str] = []
-        self._run_id: Optional[str] = uuid4().hex
+        self.run_id: Optional[str] = uuid4().hex
         self._only_run: Optional[dict] = None
         check_optimizers(self.cfg, self._inner_model)
 
@@ -234,7 +234,7 @@ class Runner(mmengine.runner.Runner):
         if isinstance(loop, EpochBasedTrainLoop):  # of any length by now
             loop._iter = loop.epoch * len(loop.dataloader)
         restore_rates(checkpoint, self, changes)
-        self._run_id = _run_of(checkpoint)
+        self.run_id = _run_of(checkpoint)
         self.logger.info(f'resumed epoch: {self.epoch}, iter: {self.iter}')
 
     def _check_run(self, checkpoint: dict, filename: str) -> None:
@@ -269,7 +269,7 @@ class Runner(mmengine.runner.Runner):
         if isinstance(self._train_loop, BaseLoop):
             if not self.iter:
                 self._warn_of_others()
-            write_run(self.work_dir, self._run_id, self.seed)
+            write_run(self.work_dir, self.run_id, self.seed)
 
     def _warn_of_others(self) -> None:
         """Of what an earlier training has left where a new one begins."""
@@ -322,7 +322,7 @@ class Runner(mmengine.runner.Runner):
         self._check_weights(filename)
         model = self._inner_model
         meta = dict(
-            kwargs.get('meta') or {}, run=dict(facts_of(self), id=self._run_id)
+            kwargs.get('meta') or {}, run=dict(facts_of(self), id=self.run_id)
         )
         if hasattr(model, 'scale'):
             meta['scale'] = model.scale

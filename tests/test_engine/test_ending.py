@@ -1,0 +1,258 @@
+"""Training ends, planned or not, and leaves what it should."""
+
+import os
+import signal
+
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS, METRICS
+from tiny import runner_cfg, toy_dataset_cfg
+
+from sr4ir_mm.engine import PreciseBNHook, Runner
+from sr4ir_mm.engine.ending import INTERRUPTED, Interruption
+
+ITER = 'sr4ir_mm.AlternatingIterTrainLoop'
+EPOCH = 'sr4ir_mm.AlternatingEpochTrainLoop'
+
+
+@METRICS.register_module()
+class Given(BaseMetric):
+    """A validation's results, one after the other."""
+
+    def __init__(self, results):
+        super().__init__()
+        self.given = list(results)
+
+    def process(self, data_batch, data_samples):
+        self.results.append(0)
+
+    def compute_metrics(self, results):
+        return self.given.pop(0)
+
+
+@HOOKS.register_module()
+class Signal(Hook):
+    """Sends the process SIGTERM in an iteration."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def before_train_iter(self, runner, **kwargs):
+        if runner.iter == self.iteration:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+@HOOKS.register_module()
+class End(Hook):
+    """Changes the model when training ends."""
+
+    progress = None
+
+    def at_end(self, runner, progress):
+        assert self.progress is None, 'once'
+        self.progress = progress
+        runner.model.sr_net.conv_first.bias.data.fill_(7)
+
+
+def config(work_dir, root, loop, results=(), task='seg', **kwargs):
+    cfg = Config(
+        runner_cfg(
+            work_dir, toy_dataset_cfg(task, root), task, loop=loop, **kwargs
+        )
+    )
+    if results:
+        dataset = toy_dataset_cfg(task, root, 'val', augment=False)
+        cfg.val_dataloader = dict(
+            batch_size=1,
+            num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dataset,
+        )
+        cfg.val_cfg = dict()
+        cfg.val_evaluator = dict(type='mmengine.Given', results=results)
+    return cfg
+
+
+def bias(path):
+    return torch.load(path)['state_dict']['sr_net.conv_first.bias']
+
+
+STOP = dict(
+    type='EarlyStoppingHook',
+    monitor='a',
+    rule='greater',
+    patience=1,
+    min_delta=1,
+)
+
+
+@pytest.mark.parametrize('kind', ['epochs', 'iterations'])
+def test_early_stopping(tmp_path, toy_root, kind):
+    """Hooks act, a validation sees it, and the last checkpoint has it."""
+    results = [dict(a=x) for x in (5, 1, 9)]
+    loop = dict(type=EPOCH, max_epochs=9)
+    if kind == 'iterations':
+        loop = dict(type=ITER, max_iters=90, val_interval=2)
+    cfg = config(tmp_path, toy_root, loop, results)
+    cfg.custom_hooks = [STOP, dict(type='mmengine.End')]
+    cfg.default_hooks.checkpoint.update(
+        interval=50, save_best='a', rule='greater'
+    )
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    name, done = ('epoch_2', 8) if kind == 'epochs' else ('iter_4', 4)
+    assert runner.iter == done
+    (hook,) = [h for h in runner.hooks if isinstance(h, End)]
+    assert hook.progress == (done - 1) / (36 if kind == 'epochs' else 90)
+    assert (bias(tmp_path / f'{name}.pth') == 7).all()
+    last = (tmp_path / 'last_checkpoint').read_text()
+    assert last.endswith(f'{name}.pth')
+    (best,) = tmp_path.glob('best_a*.pth')
+    assert (bias(best) == 7).all()
+
+
+def test_early_stopping_keeps_the_last_state(tmp_path, toy_root):
+    """Also where no hook acts, and no checkpoint was due."""
+    loop = dict(type=ITER, max_iters=90, val_interval=2)
+    cfg = config(tmp_path, toy_root, loop, [dict(a=1)] * 3)
+    cfg.custom_hooks = [STOP]
+    cfg.default_hooks.checkpoint.interval = 50
+    Runner.from_cfg(cfg).train()
+    assert (tmp_path / 'iter_4.pth').exists()
+
+
+@pytest.mark.parametrize('task', ['seg', 'det'])
+@pytest.mark.parametrize('stops', [True, False])
+def test_precise_statistics(tmp_path, toy_root, task, stops, monkeypatch):
+    """Whenever training ends, also with a batch sampler, which has no batch
+    size."""
+    states = []
+
+    def at_end(self, runner, progress):
+        for _ in range(2):  # before and after
+            network = runner.model.task_model
+            states.append(
+                {k: v.clone() for k, v in network.state_dict().items()}
+            )
+            if len(states) == 1:
+                act(self, runner, progress)
+
+    act = PreciseBNHook.at_end
+    monkeypatch.setattr(PreciseBNHook, 'at_end', at_end)
+    loop = dict(type=EPOCH, max_epochs=5 if stops else 2)
+    cfg = config(tmp_path, toy_root, loop, [dict(a=1)] * 3, task)
+    if task == 'det':
+        cfg.train_dataloader.batch_sampler = dict(
+            type='AspectRatioBatchSampler', drop_last=True
+        )
+    cfg.custom_hooks = [dict(type='sr4ir_mm.PreciseBNHook', num_samples=8)]
+    cfg.custom_hooks += [STOP] * stops
+    Runner.from_cfg(cfg).train()
+    before, after = states
+    moved = {k for k in before if not torch.equal(before[k], after[k])}
+    assert moved and all('running' in k or 'tracked' in k for k in moved)
+    saved = torch.load(tmp_path / 'epoch_2.pth')['state_dict']
+    for key in moved:
+        assert torch.equal(saved[f'task_model.{key}'], after[key])
+
+
+@pytest.mark.parametrize('hooks', [[], [dict(type='mmengine.End')]])
+def test_sigterm(tmp_path, toy_root, hooks):
+    """The run goes on exactly; what hooks make is beside it."""
+    loop = dict(type=ITER, max_iters=6)
+    whole = tmp_path / 'whole'
+    Runner.from_cfg(config(whole, toy_root, loop)).train()
+    ended = tmp_path / 'ended'
+    cfg = config(ended, toy_root, loop)
+    cfg.default_hooks.checkpoint.interval = 50
+    cfg.custom_hooks = [*hooks, dict(type='mmengine.Signal', iteration=2)]
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(SystemExit) as error:
+        Runner.from_cfg(cfg).train()
+    assert error.value.code == INTERRUPTED == 143
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert (ended / 'last_checkpoint').read_text().endswith('iter_3.pth')
+    final = ended / 'final.pth'
+    assert final.exists() == bool(hooks)
+    if hooks:
+        assert (bias(final) == 7).all()
+        assert not (bias(ended / 'iter_3.pth') == 7).any()
+    cfg = config(ended, toy_root, loop, resume=True)
+    Runner.from_cfg(cfg).train()
+    expected = torch.load(whole / 'iter_6.pth')
+    found = torch.load(ended / 'iter_6.pth')
+    for key, value in expected['state_dict'].items():
+        assert torch.equal(value, found['state_dict'][key])
+
+
+def test_sigterm_within_an_epoch(tmp_path, toy_root):
+    loop = dict(type=EPOCH, max_epochs=3)
+    cfg = config(tmp_path, toy_root, loop)
+    cfg.custom_hooks = [dict(type='mmengine.Signal', iteration=5)]
+    with pytest.raises(SystemExit):
+        Runner.from_cfg(cfg).train()
+    assert (tmp_path / 'last_checkpoint').read_text().endswith('epoch_1.pth')
+    assert torch.load(tmp_path / 'final.pth')['meta']['iter'] == 6
+
+
+def test_a_second_sigterm_ends_at_once():
+    class EndedError(Exception):
+        pass
+
+    def end(*_):
+        raise EndedError
+
+    before = signal.signal(signal.SIGTERM, end)
+    try:
+        with pytest.raises(EndedError):
+            with Interruption() as interruption:
+                os.kill(os.getpid(), signal.SIGTERM)
+                assert interruption.stops_after(1)
+                os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+# ----------------------------------------------------- the best checkpoint
+
+
+@pytest.mark.parametrize(
+    'save_best, results, best',
+    [
+        ('coco/bbox_mAP', [{'sr/PSNR': 9}, {'coco/bbox_mAP': 0.2}], '2'),
+        ('auto', [{'sr/PSNR': 9}, {'sr/PSNR': 9, 'coco/bbox_mAP': 1}], '2'),
+        ('auto', [{'sr/PSNR': 9, 'mIoU': 3}, {'sr/PSNR': 10}], '1'),
+        ('sr/LPIPS', [{'sr/LPIPS': 0.2}, {'sr/LPIPS': 0.3}], '1'),
+        ('sr/PSNR', [{'sr/PSNR': 20}, {'sr/PSNR': 30}], '2'),
+    ],
+)
+def test_the_best_checkpoint(tmp_path, toy_root, save_best, results, best):
+    loop = dict(type=EPOCH, max_epochs=2)
+    cfg = config(tmp_path, toy_root, loop, results)
+    cfg.default_hooks.checkpoint.save_best = save_best
+    Runner.from_cfg(cfg).train()
+    (path,) = tmp_path.glob('best_*.pth')
+    assert path.stem.endswith(f'epoch_{best}')
+
+
+def test_what_was_due_for_deletion_goes(tmp_path, toy_root):
+    """And not what is of another run."""
+    loop = dict(type=ITER, max_iters=4)
+    cfg = config(tmp_path, toy_root, loop)
+    cfg.default_hooks.checkpoint.max_keep_ckpts = 2
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    kept = tmp_path / 'iter_3.pth'
+    assert kept.exists() and not (tmp_path / 'iter_2.pth').exists()
+    own = torch.load(kept)
+    torch.save(own, tmp_path / 'iter_2.pth')  # as if the process had died
+    own['meta']['run']['id'] = 'another'
+    torch.save(own, tmp_path / 'iter_1.pth')
+    cfg = config(tmp_path, toy_root, dict(loop, max_iters=6), resume=True)
+    cfg.default_hooks.checkpoint.max_keep_ckpts = 2
+    Runner.from_cfg(cfg).train()
+    names = {path.name for path in tmp_path.glob('*.pth')}
+    assert names == {'iter_1.pth', 'iter_5.pth', 'iter_6.pth'}
