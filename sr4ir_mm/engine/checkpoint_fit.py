@@ -4,6 +4,7 @@ from typing import Dict, List, Sequence
 from torch import Tensor, nn
 
 from sr4ir_mm.models.phased_model import NETWORKS
+from sr4ir_mm.models.pretrained import FEW
 
 _SHOWN = 2  # names of each kind
 
@@ -65,6 +66,24 @@ def check_scale(checkpoint: dict, model: nn.Module, filename: str) -> None:
         )
 
 
+def check_overlap(checkpoint: dict, model: nn.Module, filename: str) -> str:
+    """How much of a model a checkpoint has, in words; ValueError if next to
+    nothing."""
+    own = model.state_dict()
+    given = {
+        re.sub(r'^module\.', '', key): value
+        for key, value in get_weights(checkpoint).items()
+    }
+    fits = [k for k in own if k in given and given[k].shape == own[k].shape]
+    text = f'{len(fits)} of {len(own)} tensors are loaded'
+    if len(fits) < FEW * len(own):
+        raise ValueError(
+            f'{filename}: {text}: it is of another model '
+            f'({describe_misfit(checkpoint, model)}).'
+        )
+    return f'{text}.'
+
+
 def describe_misfit(checkpoint: dict, model: nn.Module) -> str:
     """Which weights are missing, unexpected or of another shape; empty if
     none."""
@@ -102,3 +121,18 @@ def describe_misfit(checkpoint: dict, model: nn.Module) -> str:
         for kind, keys in kinds.items()
         if keys
     )
+
+
+def not_finite(model: nn.Module) -> List[str]:
+    """Names of the parameters that hold NaN or infinity, and of the buffers
+    that hold NaN (a mask may be infinite)."""
+    found = [
+        name
+        for name, param in model.named_parameters()
+        if not param.isfinite().all()
+    ]
+    return found + [
+        name
+        for name, buffer in model.named_buffers()
+        if buffer.is_floating_point() and buffer.isnan().any()
+    ]

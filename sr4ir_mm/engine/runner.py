@@ -21,8 +21,13 @@ from sr4ir_mm.datasets.census import Census
 from sr4ir_mm.registry import RUNNERS
 from sr4ir_mm.safe_load import UnreadableFileError
 
-from .checkpoint_fit import check_scale, complete, describe_misfit
-from .checks import not_finite
+from .checkpoint_fit import (
+    check_overlap,
+    check_scale,
+    complete,
+    describe_misfit,
+    not_finite,
+)
 from .contract import compare, facts_of, restore_rates
 from .preflight import (
     SPLITS,
@@ -201,6 +206,11 @@ class Runner(mmengine.runner.Runner):
             ) from error
         if strict and not absent:
             check_scale(checkpoint, model, filename)
+        elif not strict:
+            self.logger.warning(
+                f'{filename}: load_strict=False: '
+                f'{check_overlap(checkpoint, model, filename)}'
+            )
         self._has_loaded = True
         self.logger.info(f'Load checkpoint from {filename}')
         if trains and self._resume and 'optimizer' not in checkpoint:

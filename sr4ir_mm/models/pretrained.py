@@ -16,7 +16,7 @@ _WRAPS = ('state_dict', 'params_ema', 'params', 'model', 'weights')
 _PREFIXES = ('module.', 'model.', 'generator_ema.', 'generator.', 'sr_net.')
 _PREFIXES += ('task_model.', 'backbone.', 'net_g.')
 _DEPTH = 3  # prefixes one behind the other
-_FEW = 0.1  # of a network's tensors are next to nothing
+FEW = 0.1  # of a network's tensors are next to nothing
 _UNCOUNTED = 'num_batches_tracked'  # which old BatchNorms lack
 
 
@@ -112,7 +112,7 @@ def say_what_fits(
     number = len(wanted) - len(missing)
     text = f'{source}: {number} of {len(wanted)} tensors of '
     text += f'{type(network).__name__} are loaded'
-    if number < _FEW * len(wanted):
+    if number < FEW * len(wanted):
         raise ValueError(
             f'{text}: it wants {_few(missing)}; the file has {_few(given)}. '
             'Take the file of this network (and its size and scale), or say '
