@@ -7,6 +7,7 @@ name in any package.
 
 import ast
 import math
+import re
 from importlib.util import find_spec
 from inspect import ismodule
 from typing import Any, Iterator, Set, Tuple
@@ -20,6 +21,8 @@ PACKAGES = 'sr4ir_mm mmengine mmcv mmseg mmdet mmpretrain mmagic'.split()
 # What toolboxes hand to `eval`: mmcv's NMS, torchvision's transforms, mmdet's
 # CameraMotionCompensation.
 EVALUATED = ('type', 'dtype', 'warp_mode')
+# The prefix is that of torchvision's transforms in mmpretrain.
+_NAME = re.compile(r'(?:torchvision/)?[^\W\d]\w*(?:\.[^\W\d]\w*)*')
 _MALFORMED = (AttributeError, TypeError, ValueError, RecursionError)
 
 
@@ -48,7 +51,7 @@ def read_config(text: str, where: str) -> Config:
     unknown |= {
         name
         for name in _find_names(settings, *EVALUATED)
-        if not all(part.isidentifier() for part in name.split('.'))
+        if not _NAME.fullmatch(name)
     }
     if not unknown:
         import_modules_from_strings(imports, allow_failed_imports=True)

@@ -230,6 +230,13 @@ def test_classes_may_have_their_full_names():
     assert config.model == dict(type=path, lr=-1e-5, clip=math.inf, s={1, 2})
 
 
+def test_transforms_of_torchvision():
+    """As mmpretrain calls them."""
+    text = "p = [dict(type='torchvision/RandomAffine', degrees=10)]"
+    config = read_config(text, 'a.pth')
+    assert config.p[0].type == 'torchvision/RandomAffine'
+
+
 @pytest.mark.parametrize(
     'text,reason',
     [
@@ -246,6 +253,9 @@ def test_classes_may_have_their_full_names():
         ("m = dict(type='mmengine.Config.fromfile')", 'Config.fromfile'),
         ("m = [dict(type='this')]", "'this'"),
         ("m = dict(nms=dict(type='exec(1)'))", r"'exec\(1\)'"),
+        ("m = dict(type='torchvision/print(1)')", r"'torchvision/print"),
+        ("m = dict(type='torchvision/os/path')", "'torchvision/os/path'"),
+        ("m = dict(type='torchvision/1x')", "'torchvision/1x'"),
         ("m = dict(dtype='x' + 'y')", 'line 1: BinOp'),
         ("m = dict(dtype='float or print(1)')", 'or print'),
         ("default_scope = 'evil'", "'evil'"),
