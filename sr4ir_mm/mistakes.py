@@ -5,7 +5,9 @@ import io
 import json
 import logging
 import os
+import os.path as osp
 import re
+import shutil
 import sys
 import time
 import traceback
@@ -105,6 +107,13 @@ def explain(error: Exception, cfg: Optional[Config] = None) -> str:
         text = f'{_open_file(error)}{error.strerror}'
     if 'DataLoader worker' in text:  # whose whole traceback it quotes
         text = re.split(r'\n[\w.]+: ', text.strip())[-1]
+    if 'exited unexpectedly' in text and osp.isdir('/dev/shm'):
+        free = shutil.disk_usage('/dev/shm').free // 2**20
+        text += (
+            f' What it failed on is above. Workers hand over batches by '
+            f'/dev/shm, which has {free} MiB free: Docker gives more by '
+            '--shm-size, and train_dataloader.num_workers=0 needs none.'
+        )
     unknown = re.search(r"'?([\w.]+) is not in the \S*?(\w+) registry", text)
     if unknown:
         return _explain_type(*unknown.groups(), cfg)

@@ -35,6 +35,7 @@ from sr4ir_mm.engine.preflight import (
     check_model,
     refuse,
 )
+from sr4ir_mm.files import whole_file
 from sr4ir_mm.mistakes import one_sentence
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
@@ -237,7 +238,7 @@ def write_page(
     page = PAGE.format(
         title=title, table=table, split=split, pictures=''.join(pictures)
     )
-    with open(path, 'w', encoding='utf-8') as file:
+    with whole_file(path) as part, open(part, 'w', encoding='utf-8') as file:
         file.write(page)
 
 

@@ -1,12 +1,12 @@
 import os.path as osp
 from typing import Optional, Sequence
 
-from mmcv.image import imwrite
 from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from sr4ir_mm.files import write_image
 from sr4ir_mm.models import TaskLoss
 from sr4ir_mm.registry import HOOKS, require_package
 from sr4ir_mm.visualization import draw_panel
@@ -73,7 +73,7 @@ class SRVisualizationHook(Hook):
             runner.visualizer.show(panel, name, wait_time=self.wait_time)
         if self.out_dir:
             path = osp.join(self.out_dir, f'{mode}_{name}.png')
-            imwrite(panel[..., ::-1], path)
+            write_image(panel[..., ::-1], path)
         else:
             runner.visualizer.add_image(
                 f'{mode}_{name}', panel, step=runner.iter
