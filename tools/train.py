@@ -17,8 +17,8 @@ def parse_args() -> argparse.Namespace:
         '--resume',
         nargs='?',
         const='auto',
-        help='go on from this checkpoint, or from the latest one in the '
-        'working directory if none is given',
+        help='go on from this checkpoint, or from the latest one of the run '
+        'in the working directory if none is given; settings may differ',
     )
     parser.add_argument(
         '--amp', action='store_true', help='train in automatic mixed precision'

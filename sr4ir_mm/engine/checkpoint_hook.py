@@ -9,6 +9,8 @@ from mmengine.runner import CheckpointLoader, Runner
 
 from sr4ir_mm.registry import HOOKS
 
+from .run_folder import run_of
+
 
 @HOOKS.register_module()
 class CheckpointHook(mmengine.hooks.CheckpointHook):
@@ -55,10 +57,8 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
             if not found or int(found[1]) >= min(self.keep_ckpt_ids):
                 continue
             path = osp.join(self.out_dir, name)
-            meta = CheckpointLoader.load_checkpoint(path, 'cpu').get(
-                'meta', {}
-            )
-            if meta.get('run', {}).get('id') == runner.run_id:
+            checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
+            if run_of(checkpoint).get('id') == runner.run_id:
                 self._remove(path)
 
     def _save_best_checkpoint(self, runner: Runner, metrics: dict) -> None:

@@ -12,6 +12,8 @@ from mmengine.utils import is_seq_of
 from sr4ir_mm.models.phase import Span
 from sr4ir_mm.safe_config import read_data
 
+from .run_folder import run_of
+
 # Sections of the config that the rest of a training depends on.
 SECTIONS = (
     'model train_dataloader train_cfg optim_wrapper param_scheduler '
@@ -26,18 +28,20 @@ IGNORED = 'ignored'  # of no consequence
 # The first pattern that a key matches says what happens if it has changed.
 RULES = (
     (r'classes|steps|parameters\..*', REFUSED),
-    (r'optim_wrapper\.(.*\.)?optimizer\.type', REFUSED),
-    (r'.*\b(data_root|init_cfg|_scope_|_delete_)\b.*', IGNORED),
+    # others have another state
+    (r'optim_wrapper\.(.*\.)?optimizer\.(type|amsgrad|centered)', REFUSED),
+    (r'.*\b(init_cfg|_scope_|_delete_)\b.*', IGNORED),
     (r'.*\.(persistent_workers|pin_memory|prefetch_factor)', IGNORED),
     (r'val_dataloader\.(batch_size|num_workers)', IGNORED),
     (r'train_cfg\.(type|by_epoch)', IGNORED),  # see `steps`
-    (r'images|world_size|train_dataloader\..*|randomness\.seed', WARNED),
+    (r'(images|batches|world_size)|(train_dataloader|randomness)\..*', WARNED),
     (r'val_.*', WARNED),  # the best checkpoint was chosen by others
+    (r'custom_hooks\b.*', WARNED),  # EMA's weights are others, say
     (r'.*', HONOURED),
 )
-# What the rates of learning depend on; lengths of epochs aside.
+# What the rates of learning depend on.
 _RATES = (
-    r'(optim_wrapper|param_scheduler|auto_scale_lr|world_size)\b.*|'
+    r'(optim_wrapper|param_scheduler|auto_scale_lr|world_size|batches)\b.*|'
     r'train_cfg\.max_.*|train_dataloader\.batch_size'
 )
 _MISSING = '(none)'
@@ -77,8 +81,12 @@ def _brief(value: Any) -> str:
 def facts_of(runner: Runner) -> dict:
     """What the rest of a training depends on and its config does not tell, as
     plain data for a checkpoint."""
-    dataset = runner.train_dataloader.dataset
-    return dict(images=len(dataset), world_size=runner.world_size)
+    loader = runner.train_dataloader
+    return dict(
+        images=len(loader.dataset),
+        batches=len(loader),  # of an epoch, on each rank
+        world_size=runner.world_size,
+    )
 
 
 def compare(checkpoint: dict, runner: Runner, filename: str) -> List[Change]:
@@ -95,21 +103,7 @@ def compare(checkpoint: dict, runner: Runner, filename: str) -> List[Change]:
         ValueError: If it cannot go on with what has changed, or if nothing is
             left to train.
     """
-    meta = checkpoint['meta']
-    old = _settings(meta.get('cfg', ''))
-    new = _settings(runner.cfg.pretty_text)
-    if not old or not new:  # more than data
-        old = new = {}
-    facts = _facts_in(checkpoint), _facts_now(runner)
-    known = facts[0].keys() & facts[1].keys()
-    changes = [
-        change
-        for change in (
-            *_differences('', *({k: f[k] for k in known} for f in facts)),
-            *_differences('', old, new),
-        )
-        if change.verdict != IGNORED
-    ]
+    changes, moved = _changes(checkpoint, runner, filename)
     refused = [str(c) for c in changes if c.verdict == REFUSED]
     if refused:
         raise ValueError(
@@ -117,15 +111,48 @@ def compare(checkpoint: dict, runner: Runner, filename: str) -> List[Change]:
             f'{"; ".join(refused)}. Set it back, or start from its weights, '
             f'with --cfg-options load_from={filename} in place of --resume.'
         )
-    unit, step, end = _position(meta, runner)
+    unit, step, end = _position(checkpoint['meta'], runner)
     if step >= end:
         raise ValueError(
             f'--resume: {filename} has been trained for {step} {unit}s, and '
             f'train_cfg.max_{unit}s={end}: nothing is left to train. Set it '
             'higher to train for longer.'
         )
-    _report(changes, _moved_spans(old, new, unit, step), runner, filename)
+    _report(changes, moved, runner, filename)
     return changes
+
+
+def _changes(
+    checkpoint: dict, runner: Runner, filename: str
+) -> Tuple[List[Change], List[str]]:
+    """What has changed, and what moves with it (:func:`_moved_spans`)."""
+    meta = checkpoint['meta']
+    texts = meta.get('cfg', ''), runner.cfg.pretty_text
+    old, new = map(_settings, texts)
+    if not old or not new:
+        old = new = {}
+        if not texts[0].strip() or texts[0] != texts[1]:
+            runner.logger.warning(
+                f'--resume: the config in {filename} cannot be compared with '
+                'that of now, since one is missing or more than data: rates '
+                'of learning may go on as they were.'
+            )
+    facts = _facts_in(checkpoint), _facts_now(runner)
+    known = facts[0].keys() & facts[1].keys()
+    found = {
+        change.key: change  # a fact and the config may say the same
+        for change in (
+            *_differences('', old, new),
+            *_differences('', *({k: f[k] for k in known} for f in facts)),
+        )
+        if change.verdict != IGNORED
+    }
+    unit, step, _ = _position(meta, runner)
+    moved = _moved_spans(old, new, unit, step)
+    done = step * facts[0].get('batches', 0)
+    if unit == 'epoch' and done and meta['iter'] != done:
+        moved.append(f'  epoch {step + 1} begins anew: it was not over')
+    return list(found.values()), moved
 
 
 def _report(
@@ -148,7 +175,11 @@ def _report(
 
 
 def _settings(text: str) -> dict:
-    """The sections of a config; empty if it is more than data."""
+    """The sections of a config; empty if it is more than data. Paths in it
+    begin where its data do, which may move."""
+    roots = re.findall(r"data_root\s*=\s*'([^']+)'", text)
+    for root in sorted(roots, key=len, reverse=True):
+        text = text.replace(f"'{root}", "'")
     try:
         settings = read_data(text, '')
     except ValueError:
@@ -159,11 +190,12 @@ def _settings(text: str) -> dict:
 def _facts_in(checkpoint: dict) -> dict:
     meta = checkpoint['meta']
     train_cfg = _settings(meta.get('cfg', '')).get('train_cfg')
-    facts = dict(meta.get('run', {}))
+    facts = run_of(checkpoint)
     facts.update(
         classes=_classes(meta.get('dataset_meta')),
         parameters=_sizes(checkpoint.get('optimizer')),
         steps=train_cfg and _steps('max_epochs' in train_cfg),
+        randomness=_seed(meta.get('seed')),
     )
     return {key: fact for key, fact in facts.items() if fact}
 
@@ -176,8 +208,14 @@ def _facts_now(runner: Runner) -> dict:
         classes=_classes(getattr(dataset, 'metainfo', None)),
         parameters=_sizes(runner.optim_wrapper.state_dict()),
         steps=_steps(by_epoch),
+        randomness=_seed(runner.seed),
     )
     return {key: fact for key, fact in facts.items() if fact}
+
+
+def _seed(seed: Optional[int]) -> Optional[dict]:
+    """The one that was drawn, where the config has none."""
+    return None if seed is None else dict(seed=seed)
 
 
 def _steps(by_epoch: bool) -> str:

@@ -190,14 +190,18 @@ def report(censuses: Sequence[Census], logger: MMLogger) -> None:
             logger.warning(text)
 
 
-def check_lengths(cfg: Config) -> None:
+def check_lengths(train_cfg: dict) -> None:
     """Raise ValueError if there is nothing to train."""
     for key in ('max_iters', 'max_epochs'):
-        length = cfg.train_cfg.get(key, 1)
-        if length < 1:
+        length = train_cfg.get(key, 1)
+        if (
+            not isinstance(length, (int, float))
+            or not 1 <= length < float('inf')
+            or length != int(length)
+        ):
             raise ValueError(
-                f'train_cfg.{key}={length}: nothing would be trained. It must '
-                'be 1 or more.'
+                f'train_cfg.{key}={length!r}: expected a whole number, 1 or '
+                'more.'
             )
 
 
@@ -209,6 +213,12 @@ def check_optimizers(cfg: Config, model: nn.Module) -> None:
         return
     optimizers = cfg.get('optim_wrapper')
     schedules = cfg.get('param_scheduler')
+    if isinstance(optimizers, dict) and not optimizers.get('constructor'):
+        raise ValueError(
+            'optim_wrapper needs one optimizer per network: dict(constructor='
+            "'sr4ir_mm.NetworkOptimWrapperConstructor', "
+            f'{", ".join(f"{name}=dict(...)" for name in networks)}).'
+        )
     named = {
         key: [
             name
@@ -233,14 +243,19 @@ def check_optimizers(cfg: Config, model: nn.Module) -> None:
                     + (f': did you mean {near[0]}?' if near else '.')
                 )
     for name in named.get('optim_wrapper', []):
-        optimizer = optimizers[name].get('optimizer', {})
+        optimizer = optimizers[name].get('optimizer')
+        if not isinstance(optimizer, dict) or 'type' not in optimizer:
+            raise ValueError(
+                f'optim_wrapper.{name}.optimizer={optimizer!r}: expected a '
+                "config, such as dict(type='AdamW', lr=2e-4)."
+            )
         rate = optimizer.get('lr', 0)
         if not isinstance(rate, (int, float)) or not 0 <= rate < float('inf'):
             raise ValueError(
                 f'optim_wrapper.{name}.optimizer.lr={rate!r}: expected a '
                 'finite number, 0 or more.'
             )
-        kind = optimizer.get('type')
+        kind = optimizer['type']
         if isinstance(kind, str) and OPTIMIZERS.get(kind) is None:
             raise KeyError(f"'{kind} is not in the optimizer registry")
     if 'optim_wrapper' in named and 'param_scheduler' in named:

@@ -51,6 +51,13 @@ def read_run(folder: str) -> Optional[dict]:
     return run if isinstance(run, dict) and 'id' in run else None
 
 
+def run_of(checkpoint: dict) -> dict:
+    """What a checkpoint knows of its run, its ``id`` above all; nothing, if
+    others have written it."""
+    run = checkpoint.get('meta', {}).get('run')
+    return dict(run) if isinstance(run, dict) else {}
+
+
 def write_run(folder: str, run_id: Optional[str], seed: int) -> None:
     """Note down that a folder belongs to a run."""
     if is_main_process():

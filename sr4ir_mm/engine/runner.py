@@ -40,7 +40,13 @@ from .preflight import (
     refuse,
     report,
 )
-from .run_folder import alone_in, find_checkpoints, read_run, write_run
+from .run_folder import (
+    alone_in,
+    find_checkpoints,
+    read_run,
+    run_of,
+    write_run,
+)
 
 
 class OtherRunError(ValueError):
@@ -143,7 +149,8 @@ class Runner(mmengine.runner.Runner):
             RuntimeError: If one does.
             ValueError: If there is nothing to train.
         """
-        check_lengths(self.cfg)
+        if isinstance(self._train_loop, dict):
+            check_lengths(self._train_loop)
         if self._resume and self._randomness_cfg.get('seed') is None:
             # before samplers are made
             source = self._load_from or osp.join(self.work_dir, '')
@@ -234,6 +241,11 @@ class Runner(mmengine.runner.Runner):
             OtherRunError: If another run's is not asked for.
             ValueError: If it cannot go on with the config.
         """
+        if osp.isdir(filename):
+            raise ValueError(
+                f'--resume {filename}: this is a folder. Name a checkpoint in '
+                f'it, or take its newest, with --work-dir {filename} --resume.'
+            )
         if map_location == 'default':
             map_location = get_device()
         checkpoint = self.load_checkpoint(filename, map_location)
@@ -244,7 +256,7 @@ class Runner(mmengine.runner.Runner):
         if isinstance(loop, EpochBasedTrainLoop):  # of any length by now
             loop._iter = loop.epoch * len(loop.dataloader)
         restore_rates(checkpoint, self, changes)
-        self.run_id = _run_of(checkpoint)
+        self.run_id = run_of(checkpoint).get('id')
         self.logger.info(f'resumed epoch: {self.epoch}, iter: {self.iter}')
 
     def _check_run(self, checkpoint: dict, filename: str) -> None:
@@ -259,7 +271,7 @@ class Runner(mmengine.runner.Runner):
                 f'{sorted(absent)[0]!r}): start from its weights, with '
                 f'--cfg-options load_from={filename} in place of --resume.'
             )
-        run_id = _run_of(checkpoint)
+        run_id = run_of(checkpoint).get('id')
         if self._only_run is not None and run_id != self._only_run['id']:
             raise OtherRunError(filename)
         if run_id is None:
@@ -277,21 +289,25 @@ class Runner(mmengine.runner.Runner):
             super().load_or_resume()
         self._never_finite = not_finite(self._inner_model)
         if isinstance(self._train_loop, BaseLoop):
-            if not self.iter:
-                self._warn_of_others()
+            self._warn_of_others()
             write_run(self.work_dir, self.run_id, self.seed)
 
     def _warn_of_others(self) -> None:
-        """Of what an earlier training has left where a new one begins."""
-        paths = glob(osp.join(escape(self.work_dir), '*.pth'))
+        """Of what another training has left where this one will write."""
+        folder = osp.abspath(self.work_dir)
+        source = osp.abspath(self._load_from or osp.join(folder, 'newest'))
+        own = self.iter and osp.dirname(source) == folder
+        run = read_run(folder)
+        if own or (run is not None and run['id'] == self.run_id):
+            return
+        paths = glob(osp.join(escape(folder), '*.pth'))
         names = sorted(map(osp.basename, paths))
         if names:
             self.logger.warning(
-                f'A new training starts in work_dir={self.work_dir}, which '
-                f'has {len(names)} checkpoints of another run, '
-                f'{", ".join(names[:3])}{" ..." if names[3:] else ""}: those '
-                'of the same names will be overwritten. Another --work-dir '
-                'keeps them, and --resume goes on with them.'
+                f'work_dir={self.work_dir} has {len(names)} checkpoints of '
+                f'another run, {", ".join(names[:3])}'
+                f'{" ..." if names[3:] else ""}: this training will overwrite '
+                'those of the same names. Another --work-dir keeps them.'
             )
 
     def _resume_newest(self) -> None:
@@ -368,7 +384,3 @@ class Runner(mmengine.runner.Runner):
                 'from it, with a lower learning rate or clip_grad in '
                 'optim_wrapper.'
             )
-
-
-def _run_of(checkpoint: dict) -> Optional[str]:
-    return checkpoint['meta'].get('run', {}).get('id')

@@ -10,7 +10,13 @@ from mmengine.hooks import Hook
 from tiny import JOINT, SR4IR, model_cfg, runner_cfg, toy_dataset_cfg
 
 from sr4ir_mm.engine import Runner
-from sr4ir_mm.engine.contract import HONOURED, REFUSED, WARNED
+from sr4ir_mm.engine.contract import (
+    HONOURED,
+    IGNORED,
+    REFUSED,
+    WARNED,
+    Change,
+)
 from sr4ir_mm.engine.loops import _AlternatingLoop
 
 ITER = dict(type='sr4ir_mm.AlternatingIterTrainLoop', max_iters=8)
@@ -152,13 +158,18 @@ TABLE = {
     'phases': ({'model.phases': JOINT}, HONOURED, '[sr, task] -> [joint]'),
     'hooks': (
         {'custom_hooks': [dict(type='EMAHook')]},
-        HONOURED,
+        WARNED,
         'custom_hooks: (none) -> [EMAHook]',
     ),
     'images': (
         {'train_dataloader.dataset.indices': 6},
         WARNED,
         'images: 8 -> 6',
+    ),
+    'batches': (
+        {'train_dataloader.dataset.indices': 6},
+        WARNED,
+        'batches: 4 -> 3',
     ),
     'batch size': (
         {'train_dataloader.batch_size': 4},
@@ -185,6 +196,23 @@ TABLE = {
         {'optim_wrapper.sr_net.optimizer.type': 'SGD'},
         REFUSED,
         "optim_wrapper.sr_net.optimizer.type: 'AdamW' -> 'SGD'",
+    ),
+    'what an optimizer remembers': (
+        {'optim_wrapper.sr_net.optimizer.amsgrad': True},
+        REFUSED,
+        'optim_wrapper.sr_net.optimizer.amsgrad: (none) -> True',
+    ),
+    'networks that are trained': (
+        {
+            'optim_wrapper': dict(
+                _delete_=True,
+                constructor='sr4ir_mm.NetworkOptimWrapperConstructor',
+                sr_net=dict(optimizer=dict(type='AdamW', lr=1e-3)),
+            ),
+            'model.phases': SR4IR[:1],
+        },
+        REFUSED,
+        'parameters.task_model: [',
     ),
     'groups of parameters': (
         {
@@ -247,6 +275,49 @@ def test_what_does_not_matter_is_not_said(tmp_path, half):
     assert 'changed' not in messages
 
 
+def test_data_may_move(tmp_path, toy_dataset):
+    """Absolute paths in annotations' settings, too."""
+    cfg = make_cfg(tmp_path / 'w', toy_dataset)
+    cfg.default_hooks.checkpoint.interval = 4
+    data = cfg.train_dataloader.dataset
+    here, there = (
+        data.data_root,
+        shutil.copytree(data.data_root, tmp_path / 'x'),
+    )
+    data.ann_file = f'{here}/{data.ann_file}'
+    train(cfg, Spy(4))
+    options = {
+        'train_dataloader.dataset.data_root': str(there),
+        'train_dataloader.dataset.ann_file': data.ann_file.replace(
+            here, str(there)
+        ),
+    }
+    *_, messages = go_on(cfg, tmp_path, options, stop_at=5)
+    assert 'changed' not in messages
+    options['train_dataloader.dataset.ann_file'] = data.ann_file.replace(
+        'train', 'val'
+    )
+    shutil.rmtree(tmp_path / 'again')
+    *_, messages = go_on(cfg, tmp_path, options, stop_at=5)
+    assert 'ann_file: ' in messages
+
+
+@pytest.mark.parametrize(
+    ('key', 'verdict'),
+    [
+        ('val_evaluator.iou_metrics', WARNED),
+        ('val_dataloader.dataset.ann_file', WARNED),
+        ('val_dataloader.batch_size', IGNORED),
+        ('world_size', WARNED),
+        ('train_dataloader.persistent_workers', IGNORED),
+        ('optim_wrapper.type', HONOURED),
+        ('optim_wrapper.optimizer.type', REFUSED),  # of a single network
+    ],
+)
+def test_verdicts(key, verdict):
+    assert Change(key, 1, 2).verdict == verdict
+
+
 # ----------------------------------------------------------------- rates
 
 WARM_UP = dict(
@@ -283,6 +354,10 @@ RATES = {
     'by network': (
         dict(sr_net=[COSINE], task_model=[WARM_UP, LATER]),
         {'param_scheduler.task_model.0.end': 2, **LOWER},
+    ),
+    'epochs of another length': (
+        [dict(COSINE, by_epoch=True, convert_to_iter_based=True)],
+        {'train_dataloader.dataset.indices': 4},
     ),
     'all scaled': (
         [COSINE],
@@ -416,15 +491,18 @@ def test_a_checkpoint_in_the_middle_of_an_epoch(tmp_path, half):
     cfg.default_hooks.checkpoint.update(by_epoch=False, interval=3)
     cfg = set_options(cfg, {}, tmp_path / 'middle')
     train(cfg, Spy(stop_at=11))
-    runner, spy, _ = go_on(cfg, tmp_path)
+    runner, spy, messages = go_on(cfg, tmp_path)
     assert len(spy.phases) == 8 and all(spy.phases)
     assert runner.iter == runner.max_iters == 16
+    assert 'epoch 3 begins anew' in messages
 
 
-def test_a_checkpoint_of_mmengine(tmp_path, half):
-    """It knows neither its run nor how many images there were."""
+@pytest.mark.parametrize('run', [None, 'a name'])
+def test_a_checkpoint_of_mmengine(tmp_path, half, run):
+    """It knows neither its run nor how many images there were; other tools
+    may have written something else."""
     cfg, path, checkpoint = copy_of(half, tmp_path / 'old')
-    del checkpoint['meta']['run']
+    checkpoint['meta']['run'] = run
     torch.save(checkpoint, path)
     (tmp_path / 'old' / 'run.json').unlink()
     options = {'train_dataloader.dataset.indices': 6, **LOWER}
@@ -442,11 +520,58 @@ def test_a_config_that_is_more_than_data(tmp_path, half):
     options = {'train_dataloader.dataset.indices': 6}
     *_, messages = go_on(cfg, tmp_path, options, stop_at=5)
     assert 'images: 8 -> 6' in messages
+    assert 'iter_4.pth cannot be compared' in messages
 
 
-@pytest.mark.parametrize('key', ['max_iters', 'max_epochs'])
-def test_nothing_to_train(tmp_path, toy_dataset, key):
+def test_a_seed_that_was_drawn(tmp_path, half):
+    """Samplers have another by the time that the checkpoint is read."""
+    cfg = half('unseeded', randomness=dict(seed=None))
+    path = shutil.copy(f'{cfg.work_dir}/iter_4.pth', tmp_path)
+    seed = torch.load(path)['meta']['seed']
+    options = dict(resume=True, load_from=path)
+    messages = []
+    other = set_options(cfg, options, tmp_path / 'other')
+    train(other, Spy(5), messages)
+    assert f'randomness.seed: {seed} -> ' in str(messages)
+    *_, messages = go_on(cfg, tmp_path, stop_at=5)
+    assert 'changed' not in messages
+
+
+def test_a_runner_without_a_config(tmp_path, toy_dataset):
+    cfg = make_cfg(tmp_path, toy_dataset)
+    settings = {
+        key: cfg[key]
+        for key in (
+            'model work_dir train_dataloader train_cfg optim_wrapper '
+            'default_hooks default_scope randomness log_level'
+        ).split()
+    }
+    for step in (3, 5):
+        runner = Runner(
+            resume=step > 3, experiment_name=f'bare{step}', **settings
+        )
+        runner.register_hook(Spy(step))
+        messages = []
+        runner.logger.warning = messages.append
+        with pytest.raises(Interrupted):
+            runner.train()
+        assert runner.iter == step
+    assert 'cannot be compared' in str(messages)
+
+
+@pytest.mark.parametrize(
+    ('key', 'length'),
+    [
+        ('max_iters', 0),
+        ('max_epochs', 0),
+        ('max_iters', 2.5),
+        ('max_iters', 'eight'),
+        ('max_epochs', None),
+        ('max_epochs', float('inf')),
+    ],
+)
+def test_nothing_to_train(tmp_path, toy_dataset, key, length):
     loop = EPOCH if key == 'max_epochs' else ITER
-    cfg = make_cfg(tmp_path, toy_dataset, loop={**loop, key: 0})
-    with pytest.raises(ValueError, match=f'train_cfg.{key}=0'):
+    cfg = make_cfg(tmp_path, toy_dataset, loop={**loop, key: length})
+    with pytest.raises(ValueError, match=f'train_cfg.{key}={length!r}: '):
         train(cfg)

@@ -97,7 +97,7 @@ def test_an_id_goes_with_the_run(tmp_path, toy_dataset):
     train(cfg)
     assert read_run(cfg.work_dir) == run
     meta = torch.load(f'{cfg.work_dir}/iter_8.pth')['meta']
-    assert meta['run'] == dict(id=run['id'], images=8, world_size=1)
+    assert meta['run'] == dict(id=run['id'], images=8, batches=4, world_size=1)
     # and another training has another
     cfg = set_options(cfg, dict(resume=False), tmp_path / 'new')
     train(cfg, Spy(stop_at=1))

@@ -3,6 +3,8 @@
 import errno
 import os
 import shutil
+from functools import reduce
+from operator import getitem
 
 import pytest
 import torch
@@ -12,7 +14,7 @@ from tiny import TASKS, build_model, model_cfg, runner_cfg, toy_dataset_cfg
 
 from sr4ir_mm.apis import init_model
 from sr4ir_mm.engine import Runner
-from sr4ir_mm.engine.runner import find_checkpoints
+from sr4ir_mm.engine.run_folder import find_checkpoints
 
 EPOCHS = dict(type='sr4ir_mm.AlternatingEpochTrainLoop', max_epochs=3)
 
@@ -146,6 +148,33 @@ def test_spoilt_weights_are_not_saved(tmp_path, toy_dataset):
     assert [p.name for p in tmp_path.glob('*.pth*')] == ['epoch_1.pth']
 
 
+def test_resume_into_the_folder_of_another_run(
+    interrupted, trained, toy_dataset, tmp_path
+):
+    """Its checkpoints will be overwritten; of its own, nothing is said."""
+    shutil.copytree(trained, tmp_path / 'other')
+    (tmp_path / 'other' / 'run.json').write_text('{"id": "b", "seed": 0}')
+    options = dict(load_from=str(interrupted / 'epoch_2.pth'), resume=True)
+    for is_anothers in (True, False):
+        cfg = config(tmp_path / 'other', toy_dataset, **options)
+        runner = Runner.from_cfg(cfg)
+        messages = []
+        runner.logger.warning = messages.append
+        runner.train()
+        text = 'has 3 checkpoints of another run, epoch_1.pth'
+        assert (text in str(messages)) == is_anothers
+
+
+def test_resume_a_folder(interrupted, toy_dataset):
+    with pytest.raises(ValueError, match='this is a folder.*--work-dir'):
+        train(
+            interrupted,
+            toy_dataset,
+            load_from=str(interrupted),
+            resume=True,
+        )
+
+
 # ------------------------------------------------- checkpoints of others
 
 
@@ -241,6 +270,25 @@ def test_names_of_optimizers_and_schedules(tmp_path, toy_dataset):
         Runner.from_cfg(cfg)
     cfg = config(tmp_path, toy_dataset, param_scheduler=dict(task_model=[]))
     with pytest.raises(ValueError, match='param_scheduler has no sr_net'):
+        Runner.from_cfg(cfg)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'constructor': None}, 'one optimizer per network: .*task_model='),
+        ({'type': 'OptimWrapper', 'constructor': None}, 'one optimizer per'),
+        ({'sr_net': dict(type='OptimWrapper')}, 'sr_net.optimizer=None'),
+        ({'sr_net.optimizer': 'SGD'}, "sr_net.optimizer='SGD': expected"),
+        ({'sr_net.optimizer.type': 'SDG'}, 'SDG is not in'),
+    ],
+)
+def test_optimizers_that_are_none(tmp_path, toy_dataset, options, message):
+    cfg = config(tmp_path, toy_dataset)
+    for key, value in options.items():
+        *path, last = key.split('.')
+        reduce(getitem, path, cfg.optim_wrapper)[last] = value
+    with pytest.raises((ValueError, KeyError), match=message):
         Runner.from_cfg(cfg)
 
 

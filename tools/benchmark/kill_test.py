@@ -26,7 +26,7 @@ from mmengine.registry import RUNNERS, init_default_scope
 
 import sr4ir_mm  # noqa: F401
 from sr4ir_mm.datasets.toy_scenes import write_toy_scenes
-from sr4ir_mm.engine.runner import find_checkpoints
+from sr4ir_mm.engine.run_folder import find_checkpoints
 from sr4ir_mm.registry import MODELS
 
 TASKS = dict(seg='unet', det='fcos', cls='resnet18')

@@ -13,7 +13,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from sr4ir_mm.cli import add_common_args, load_config, load_network
-from sr4ir_mm.engine.runner import find_checkpoints
+from sr4ir_mm.engine.run_folder import find_checkpoints
 from sr4ir_mm.evaluation.sr_benchmarks import evaluate_sr_benchmarks
 from sr4ir_mm.models.degradations import GaussianNoise
 
