@@ -3,9 +3,11 @@
 import os
 import signal
 import threading
+import time
 from typing import Optional
 
 import torch.distributed as dist
+from torch.utils.data._utils import signal_handling
 
 # What shells and schedulers read of a process that SIGTERM ended.
 INTERRUPTED = 128 + signal.SIGTERM
@@ -13,12 +15,15 @@ INTERRUPTED = 128 + signal.SIGTERM
 # in each, so that no rank is as far ahead of another.
 _MARGIN = 5
 _KEY = 'sr4ir_mm/stop_after'
+# Seconds in which a second signal is the same: slurm sends it to each process,
+# and PyTorch's launcher, which gets it too, hands it on.
+_SAME = 3
 
 
 class Interruption:
     """SIGTERM, as slurm and kubernetes send it before they kill: a training
-    finishes its iteration, and writes what it has; a second one ends it at
-    once.
+    finishes its iteration, and writes what it has; a second one, a while
+    later, ends it at once.
 
     Ranks may get the signal at different times, or one of them alone. The
     first notes in the store, by which they have met, after which iteration
@@ -27,7 +32,7 @@ class Interruption:
     """
 
     def __init__(self) -> None:
-        self._signalled = False
+        self._signalled = 0.0  # when
         self._stop_after: Optional[int] = None
         self._before = None
 
@@ -43,15 +48,18 @@ class Interruption:
             signal.signal(signal.SIGTERM, self._before)
 
     def _note(self, number: int, frame) -> None:
-        signal.signal(signal.SIGTERM, self._before or signal.SIG_DFL)
-        if os.getpid() != self._owner:  # a worker
-            os._exit(INTERRUPTED)
-        self._signalled = True
+        if os.getpid() != self._owner:  # a worker that has just begun
+            return
+        now = time.monotonic()
+        if self._signalled and now - self._signalled > _SAME:
+            signal.signal(signal.SIGTERM, self._before or signal.SIG_DFL)
+            os.kill(os.getpid(), signal.SIGTERM)
+        self._signalled = self._signalled or now
 
     def stops_after(self, iteration: int) -> bool:
         """Whether training stops after an iteration."""
         if not (dist.is_available() and dist.is_initialized()):
-            return self._signalled
+            return bool(self._signalled)
         if self._stop_after is None:
             store = dist.distributed_c10d._get_default_store()
             if store.check([_KEY]):
@@ -64,3 +72,26 @@ class Interruption:
 
 class Interrupted(Exception):
     """Training has stopped after an iteration, and its state is written."""
+
+
+def _protect_worker() -> None:
+    """Let a data loader's worker end at its training's own SIGTERM alone.
+
+    Schedulers send theirs to workers, too, and a training whose workers are
+    gone dies wherever it is, its checkpoint in part.
+    """
+    _set_handlers()
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    training = os.getppid()
+
+    def wait() -> None:
+        while signal.sigwaitinfo({signal.SIGTERM}).si_pid != training:
+            pass
+        os._exit(0)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+_set_handlers = signal_handling._set_worker_signal_handlers
+if hasattr(signal, 'sigwaitinfo'):  # on Linux
+    signal_handling._set_worker_signal_handlers = _protect_worker

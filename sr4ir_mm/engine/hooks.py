@@ -2,7 +2,7 @@ import os.path as osp
 from typing import Optional, Sequence
 
 from mmengine.dist import master_only
-from mmengine.hooks import Hook
+from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
@@ -168,3 +168,8 @@ class PreciseBNHook(Hook):
         settings = dict(runner.cfg.train_dataloader, batch_sampler=None)
         loader = build_loader(settings, seed=runner.seed)
         update_bn_stats(model, loader, self.num_samples, runner.logger)
+        for hook in runner.hooks:
+            if isinstance(hook, EMAHook):  # averaged before this
+                averages = hook.ema_model.module.buffers()
+                for average, buffer in zip(averages, bare.buffers()):
+                    average.copy_(buffer)

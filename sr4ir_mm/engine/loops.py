@@ -4,7 +4,7 @@ from typing import Dict, Iterator, Optional, Union
 
 import numpy as np
 from mmengine.dataset import worker_init_fn
-from mmengine.dist import get_rank
+from mmengine.dist import barrier, get_rank
 from mmengine.model import MMDistributedDataParallel, is_model_wrapper
 from mmengine.optim import AmpOptimWrapper, OptimWrapperDict
 from mmengine.runner import (
@@ -113,6 +113,7 @@ class _AlternatingLoop:
         if self._finish((self._iter - 1) / self._max_iters) or by_epoch:
             meta = dict(epoch=self._epoch, iter=self._iter)
             runner.save_checkpoint(runner.work_dir, 'final.pth', meta=meta)
+        barrier()  # a launcher ends all ranks when the first of them is gone
         runner.logger.warning(
             f'SIGTERM: training has stopped after iteration {self._iter} of '
             f'{self._max_iters}. Go on with --resume.'

@@ -1,7 +1,9 @@
 """Training ends, planned or not, and leaves what it should."""
 
+import multiprocessing
 import os
 import signal
+import subprocess
 
 import pytest
 import torch
@@ -11,7 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, METRICS
 from tiny import runner_cfg, toy_dataset_cfg
 
-from sr4ir_mm.engine import PreciseBNHook, Runner
+from sr4ir_mm.engine import PreciseBNHook, Runner, ending
 from sr4ir_mm.engine.ending import INTERRUPTED, Interruption
 
 ITER = 'sr4ir_mm.AlternatingIterTrainLoop'
@@ -33,6 +35,14 @@ class Given(BaseMetric):
         return self.given.pop(0)
 
 
+def terminate_workers():
+    """As another process does it."""
+    workers = [str(w.pid) for w in multiprocessing.active_children()]
+    if workers:
+        subprocess.run(['kill', *workers], check=True)
+    return len(workers)
+
+
 @HOOKS.register_module()
 class Signal(Hook):
     """Sends the process SIGTERM in an iteration."""
@@ -42,6 +52,7 @@ class Signal(Hook):
 
     def before_train_iter(self, runner, **kwargs):
         if runner.iter == self.iteration:
+            terminate_workers()
             os.kill(os.getpid(), signal.SIGTERM)
 
 
@@ -159,6 +170,23 @@ def test_precise_statistics(tmp_path, toy_root, task, stops, monkeypatch):
         assert torch.equal(saved[f'task_model.{key}'], after[key])
 
 
+def test_precise_statistics_of_averaged_weights(tmp_path, toy_root):
+    """Which a checkpoint has in place of the others, buffers included."""
+    loop = dict(type=ITER, max_iters=90, val_interval=2)
+    cfg = config(tmp_path, toy_root, loop, [dict(a=1)] * 3)
+    cfg.custom_hooks = [
+        dict(type='EMAHook'),
+        dict(type='sr4ir_mm.PreciseBNHook', num_samples=8),
+        STOP,
+    ]
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    saved = torch.load(tmp_path / 'iter_4.pth')['state_dict']
+    for name, buffer in runner.model.named_buffers():
+        if name in saved:
+            assert torch.equal(saved[name], buffer), name
+
+
 @pytest.mark.parametrize('hooks', [[], [dict(type='mmengine.End')]])
 def test_sigterm(tmp_path, toy_root, hooks):
     """The run goes on exactly; what hooks make is beside it."""
@@ -198,7 +226,49 @@ def test_sigterm_within_an_epoch(tmp_path, toy_root):
     assert torch.load(tmp_path / 'final.pth')['meta']['iter'] == 6
 
 
-def test_a_second_sigterm_ends_at_once():
+def test_sigterm_of_a_worker_alone(tmp_path, toy_root):
+    """Training goes on."""
+
+    class OfWorkers(Hook):
+        def before_train_iter(self, runner, **kwargs):
+            if runner.iter == 2:
+                assert terminate_workers() == 1
+
+    cfg = config(tmp_path, toy_root, dict(type=ITER, max_iters=6))
+    cfg.train_dataloader.update(num_workers=1, persistent_workers=True)
+    runner = Runner.from_cfg(cfg)
+    runner.register_hook(OfWorkers())
+    batches = runner.train_loop.dataloader_iterator._iterator
+    runner.train()
+    assert runner.iter == 6
+    batches._shutdown_workers()
+
+
+def test_sigterm_of_all_processes(tmp_path, toy_root):
+    """As slurm sends it. Workers that are gone ended the training anywhere,
+    while its checkpoint was made, say."""
+    loop = dict(type=ITER, max_iters=40)
+    cfg = config(tmp_path, toy_root, loop)
+    cfg.train_dataloader.update(num_workers=2, persistent_workers=True)
+    cfg.custom_hooks = [dict(type='mmengine.Signal', iteration=2)]
+    runner = Runner.from_cfg(cfg)
+    batches = runner.train_loop.dataloader_iterator._iterator
+    with pytest.raises(SystemExit):
+        runner.train()
+    assert (tmp_path / 'iter_3.pth').exists()
+    batches._shutdown_workers()  # which garbage collection waits for
+
+
+def test_a_signal_that_is_handed_on_is_the_same(monkeypatch):
+    with Interruption() as interruption:
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGTERM)
+        assert interruption.stops_after(1)
+
+
+def test_a_second_sigterm_ends_at_once(monkeypatch):
+    monkeypatch.setattr(ending, '_SAME', 0)
+
     class EndedError(Exception):
         pass
 
