@@ -117,11 +117,6 @@ def explain(error: Exception, cfg: Optional[Config] = None) -> str:
     unknown = re.search(r"'?([\w.]+) is not in the \S*?(\w+) registry", text)
     if unknown:
         return _explain_type(*unknown.groups(), cfg)
-    if '"type" and "constructor" are not in optimizer' in text:
-        return (
-            'optim_wrapper: with an entry for each network, it needs '
-            "constructor='sr4ir_mm.NetworkOptimWrapperConstructor'."
-        )
     wrong = re.search(r"unexpected keyword argument '(\w+)'", text)
     found = wrong and _explain_argument(wrong.group(1), text, cfg)
     if found:
@@ -263,6 +258,8 @@ def _known_keys(node: Any, top: bool) -> Tuple[List[str], bool]:
         return [], False
     if top:
         return [*node, *_runner_keys()], True
+    if 'dataset' in node:  # a data loader
+        return [*node, *_signature(DataLoader)[0]], False
     if 'type' not in node:
         return list(node), False
     arguments, complete = _arguments(str(node['type']))

@@ -49,7 +49,8 @@ def test_example(read, name):
     elif name == 'configs/my_detector.py':
         assert model.task_model.bbox_head.num_classes == 2
         assert cfg.train_dataloader.dataset.ann_file == 'train.json'
-        assert cfg.train_dataloader.dataset.filter_cfg.min_size == 32
+        kept = cfg.train_dataloader.dataset.filter_cfg
+        assert kept == dict(filter_empty_gt=True)
     elif name == 'configs/my_classifier.py':
         assert model.task_model.head.num_classes == 37
         assert cfg.val_dataloader.dataset.data_prefix == 'val'

@@ -61,11 +61,11 @@ MISTAKES = [
     ),
     (
         dict(optim_wrapper=dict(sr_net=dict(), task_model=dict())),
-        r"^optim_wrapper: .* needs constructor='sr4ir_mm.NetworkOptimWr",
+        r"^optim_wrapper needs one .*constructor='sr4ir_mm.NetworkOptimWr",
     ),
     (
         dict(optim_wrapper=dict(type='OptimWrapper', sr_net=dict())),
-        r"^optim_wrapper: .* needs constructor='sr4ir_mm.NetworkOptimWr",
+        r"^optim_wrapper needs one .*constructor='sr4ir_mm.NetworkOptimWr",
     ),
 ]
 

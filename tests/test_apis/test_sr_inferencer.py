@@ -440,8 +440,8 @@ def test_classes_come_from_the_config_if_the_checkpoint_has_none(saved):
     assert model.dataset_meta['classes'][1] == 'horizontal'
 
 
-def test_a_network_that_fails_on_one_image(saved, make_image):
-    """SwinIR cannot mirror what is smaller than its window."""
+def test_images_smaller_than_a_window(saved, make_image):
+    """Of SwinIR, in one batch with others."""
     swinir = dict(
         type='mmagic.SwinIRNet',
         upscale=4,
@@ -455,10 +455,8 @@ def test_a_network_that_fails_on_one_image(saved, make_image):
     images = [make_image(16, 16), make_image(3, 3)]
     path = saved('cls', sr_net=swinir)
     result = infer(path, images, batch_size=2)
-    assert len(result['predictions']) == 1
-    assert list(result['skipped']) == ['00000001']
-    with pytest.raises(ValueError, match='None of 1 image.* 00000000: '):
-        infer(path, images[1])
+    assert not result['skipped']
+    assert [sr.shape for sr in result['sr']] == [(64, 64, 3), (12, 12, 3)]
 
 
 def test_an_oracle_knows_no_lr(saved, make_image):

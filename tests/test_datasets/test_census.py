@@ -404,6 +404,32 @@ def test_class_names_given_twice(root):
         census(toy(root, metainfo=meta))
 
 
+def test_a_data_set_whose_own_names_are_twice_there(root):
+    """ImageNet has two cranes, and two kinds of maillots."""
+    from mmpretrain.datasets import ImageNet
+
+    names = list(ImageNet.METAINFO['classes'])
+    assert len(set(names)) < len(names)
+    folder = root / 'Classification' / 'train'
+    (root / 'list.txt').write_text(
+        '\n'.join(
+            f'{path.relative_to(folder)} {label}'
+            for label, path in enumerate(sorted(folder.glob('*/*'))[:3])
+        )
+    )
+    cfg = dict(
+        type='ImageNet',
+        data_root=str(root),
+        data_prefix=str(folder),
+        ann_file='list.txt',
+        pipeline=[],
+    )
+    assert census(cfg, 'cls').counts == {0: 1, 1: 1, 2: 1}
+    cfg['metainfo'] = dict(classes=names[:999] + names[:1])
+    with pytest.raises(DataError, match='more than once'):
+        census(cfg, 'cls')
+
+
 def test_folders_in_another_order_than_classes(root):
     cfg = toy(root, 'cls', metainfo=dict(classes=sorted(NAMES)))
     assert census(cfg, 'cls').counts[0] > 0
