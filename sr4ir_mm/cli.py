@@ -9,7 +9,7 @@ import torch.distributed
 import torch.nn as nn
 from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
-from mmengine.runner.checkpoint import _load_checkpoint_with_prefix
+from mmengine.runner import CheckpointLoader
 
 from sr4ir_mm.config_files import (
     ConfigOptions,
@@ -135,23 +135,26 @@ def _folders(checkpoints: Sequence[str]) -> List[str]:
 
 
 def load_network(model: nn.Module, name: str, checkpoint: str) -> None:
-    """Take one network from a checkpoint of this package.
+    """Take one network from a checkpoint, of this package or of another.
 
     Args:
         model (nn.Module): An :class:`SRTaskModel`, perhaps wrapped (for
             distributed testing, or test-time augmentation).
         name (str): ``sr_net`` or ``task_model``.
         checkpoint (str): Path or address.
+
+    Raises:
+        ValueError: If it is another network.
     """
+    from sr4ir_mm.engine.checkpoint_fit import check_scale
+    from sr4ir_mm.models.pretrained import load_fitting
+
     while hasattr(model, 'module'):
         model = model.module
-    weights = _load_checkpoint_with_prefix(name, checkpoint, 'cpu')
-    try:
-        getattr(model, name).load_state_dict(weights)
-    except RuntimeError as error:
-        raise ValueError(
-            f'{checkpoint}: its {name} is another network. {error}'
-        ) from error
+    file = CheckpointLoader.load_checkpoint(checkpoint, 'cpu')
+    load_fitting(getattr(model, name), file, checkpoint, whole=True)
+    if name == 'sr_net':
+        check_scale(file, model, checkpoint)
 
 
 def adapt_to_cpu(cfg: Config) -> None:

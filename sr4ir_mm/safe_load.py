@@ -31,14 +31,25 @@ from mmengine.utils import digit_version
 # Parts of a checkpoint that are no weights.
 _NO_WEIGHTS = ('optimizer', 'param_schedulers', 'message_hub', 'meta')
 
-# Modules of Python's own that a training may have written something of; all
-# others run things.
+# Of Python's own, what a training may have written; all else runs things.
 _HARMLESS = (
-    'argparse collections datetime decimal enum fractions functools pathlib '
-    'uuid'
+    'argparse.Namespace builtins.object collections.deque '
+    'collections.UserDict copyreg._reconstructor datetime.date '
+    'datetime.datetime datetime.time datetime.timedelta datetime.timezone '
+    'decimal.Decimal fractions.Fraction functools.partial pathlib.Path '
+    'pathlib.PosixPath pathlib.PurePosixPath pathlib.WindowsPath '
+    'pathlib.PureWindowsPath types.SimpleNamespace uuid.UUID'
+).split()
+# Python 3.10 knows its own.
+_SYSTEM = getattr(
+    sys,
+    'stdlib_module_names',
+    'argparse asyncio builtins code codeop collections concurrent copyreg '
+    'ctypes datetime functools http importlib io logging marshal '
+    'multiprocessing nt operator os pathlib pickle posix pty runpy shutil '
+    'socket subprocess sys tempfile threading types urllib uuid webbrowser '
+    '_io'.split(),
 )
-_SYSTEM = 'builtins os posix nt sys subprocess shutil runpy importlib socket'
-_SYSTEM += ' ctypes pty code codeop commands webbrowser pickle multiprocessing'
 
 # Environment variable: what else a file may name, `module.Class` with commas.
 TRUST = 'SR4IR_TRUST'
@@ -125,14 +136,36 @@ def _refusal(error: Exception) -> Optional[str]:
     if _may_be_trusted(name):
         text += 'read. If you trust who made it, allow that by name: '
         return f'{text}{TRUST}={name}'
-    return f'{text}read, and which no training writes: do not use this file.'
+    return f'{text}read, and is no class that trainings write: do not use it.'
 
 
 def _may_be_trusted(name: str) -> bool:
-    """Whether a training may have written it: it is not the system's."""
-    root = name.split('.')[0]
-    system = getattr(sys, 'stdlib_module_names', _SYSTEM.split())
-    return root not in system or root in _HARMLESS.split()
+    """Whether a training may have written it: a class, and none of the
+    system's, by whatever name. What has not been imported is told by its
+    name, since importing runs code."""
+    if name in _HARMLESS:
+        return True
+    found = _find(name)
+    if found is None:
+        is_class = name.rpartition('.')[2].lstrip('_')[:1].isupper()
+        home = name
+    else:
+        is_class = isinstance(found, type)
+        home = str(getattr(found, '__module__', ''))
+    roots = {path.partition('.')[0] for path in (name, home)}
+    return is_class and not roots & set(_SYSTEM)
+
+
+def _find(path: str) -> Any:
+    """What has this name in the modules that are imported, or None."""
+    parts = path.split('.')
+    for length in range(len(parts) - 1, 0, -1):
+        found = sys.modules.get('.'.join(parts[:length]))
+        if found is not None:
+            for name in parts[length:]:
+                found = getattr(found, '__dict__', {}).get(name)
+            return found
+    return None
 
 
 def _load_url(
@@ -181,13 +214,22 @@ def _mmengine_globals() -> Dict[str, Callable]:
 def _trusted_globals() -> Dict[str, Any]:
     trusted = {}
     for path in filter(None, os.environ.get(TRUST, '').split(',')):
-        module, _, name = path.strip().rpartition('.')
-        if not _may_be_trusted(path.strip()):
+        path = path.strip()
+        try:
+            import_module(path.rpartition('.')[0])
+        except ImportError:  # of a class inside of another, say
+            pass
+        if not _may_be_trusted(path):
             raise ValueError(
-                f'{TRUST}={path.strip()}: it is no part of a training, but of '
-                'the system, and would run whatever a file says.'
+                f'{TRUST}={path}: it is no class of a training, and could run '
+                'whatever a file says.'
             )
-        trusted[path.strip()] = getattr(import_module(module), name)
+        trusted[path] = _find(path)
+        if trusted[path] is None:
+            raise ValueError(
+                f'{TRUST}={path}: there is no such class. Is its package '
+                'installed?'
+            )
     return trusted
 
 

@@ -99,7 +99,7 @@ def test_checkpoint(tmp_path, marker, monkeypatch, zipped, attack):
 def test_annotations(tmp_path, marker, protocol, attack):
     path = tmp_path / 'a.pkl'
     path.write_bytes(pickle.dumps([attack(marker)], protocol))
-    with pytest.raises(UnreadableFileError, match='copyfile.*no training'):
+    with pytest.raises(UnreadableFileError, match='copyfile.*no class'):
         mmengine.load(path)
 
 
@@ -173,8 +173,46 @@ def test_trust_by_name(tmp_path, monkeypatch):
     assert len(list(tmp_path.glob('*-made'))) == 2
     for name in ('posix.system', 'shutil.copyfile', 'builtins.eval'):
         monkeypatch.setenv('SR4IR_TRUST', name)
-        with pytest.raises(ValueError, match='part of a training'):
+        with pytest.raises(ValueError, match='no class of a training'):
             safe_load._trusted_globals()
+
+
+@pytest.mark.parametrize(
+    'name, offered',
+    [
+        ('argparse.Namespace', True),
+        ('pathlib.PosixPath', True),
+        ('torch.optim.adam.Adam', True),
+        ('some_package.part.SomeClass', True),
+        ('__main__._Net', True),
+        # functions, wherever they are, and methods
+        ('numpy.load', False),
+        ('torch.hub.load', False),
+        ('some_package.run', False),
+        ('pathlib.Path.unlink', False),
+        ('mmengine.config.config.Config.fromfile', False),
+        # the system, by another name
+        ('torch.serialization.os.system', False),
+        ('mmengine.utils.package_utils.subprocess.Popen', False),
+        ('uuid._get_command_stdout', False),
+        ('argparse.FileType', False),
+    ],
+)
+def test_only_classes_of_trainings_may_be_trusted(
+    tmp_path, name, offered, monkeypatch
+):
+    module, _, rest = name.rpartition('.')
+    text = [b'\x8c' + bytes([len(x)]) + x.encode() for x in (module, rest)]
+    (tmp_path / 'a.pkl').write_bytes(b'\x80\x04%b%b\x93)R.' % tuple(text))
+    advice = f'SR4IR_TRUST={name}' if offered else 'is no class that training'
+    with pytest.raises(UnreadableFileError, match=rf'{name}, .*{advice}'):
+        mmengine.load(tmp_path / 'a.pkl')
+    monkeypatch.setenv('SR4IR_TRUST', name)
+    if name.startswith(('some', '__main__')) or not offered:
+        with pytest.raises(ValueError, match=f'{name}: (it|there) is no'):
+            safe_load._trusted_globals()
+    else:
+        assert safe_load._trusted_globals()[name].__name__ == rest
 
 
 def test_what_a_checkpoint_lacks_is_said(tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ from sr4ir_mm.engine.checkpoint_fit import (
     describe_misfit,
     get_weights,
 )
+from sr4ir_mm.models.pretrained import stays_finite
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import MODELS
 from sr4ir_mm.safe_config import read_config
@@ -131,7 +132,9 @@ def _load_weights(model: SRTaskModel, file: dict, checkpoint: str) -> None:
             'they were trained with?'
         )
     check_scale(file, model, repr(checkpoint))
-    model.load_state_dict(weights, strict=False)  # old BatchNorms do not count
+    with stays_finite(model, repr(checkpoint)):
+        # old BatchNorms do not count
+        model.load_state_dict(weights, strict=False)
 
 
 def _dataset_meta(file: dict, cfg: Config, scope: str) -> dict:

@@ -124,24 +124,34 @@ class LoadLRImageFromFile(BaseTransform):
                 )
             path = path.replace(old, new)
         try:
-            results['lr'] = self.load(dict(img_path=path))['img']
+            lr = self.load(dict(img_path=path))['img']
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f'No LR image {path} for {results["img_path"]}: see '
                 f'LoadLRImageFromFile.replace={dict(self.replace)}.'
             ) from error
-        return dict(results, lr_flip_direction=None)
+        return dict(results, lr=lr, lr_path=path, lr_flip_direction=None)
+
+
+def is_pair(hr: Sequence[int], lr: Sequence[int], scale: int) -> bool:
+    """Whether LR, of this height and width, is 1/scale of HR, rounded down or
+    up."""
+    sides = zip(hr, lr)
+    return all(h // scale <= low <= -(-h // scale) for h, low in sides)
 
 
 def check_pair(results: dict, scale: int) -> None:
-    """Raise ValueError unless the LR image of a pair is 1/scale the size of
-    the HR image; of its last rows and columns, either may lack some."""
+    """Raise ValueError unless LR of a pair is 1/scale the size of HR."""
     hr, lr = results['img'].shape[:2], results['lr'].shape[:2]
-    if not all(h // scale <= low <= -(-h // scale) for h, low in zip(hr, lr)):
+    if not is_pair(hr, lr, scale):
+        files = [
+            results.get(key, 'an image') for key in ('img_path', 'lr_path')
+        ]
         raise ValueError(
-            f'HR is {hr[1]}x{hr[0]} and LR {lr[1]}x{lr[0]} pixels, which is '
-            f'not 1/{scale} of it (scale={scale}): look at '
-            'LoadLRImageFromFile.replace, or set the scale of the pairs.'
+            f'HR ({files[0]}) is {hr[1]}x{hr[0]} and LR ({files[1]}) '
+            f'{lr[1]}x{lr[0]} pixels, which is not 1/{scale} of it (scale='
+            f'{scale}): look at LoadLRImageFromFile.replace, or set the scale '
+            'of the pairs.'
         )
 
 

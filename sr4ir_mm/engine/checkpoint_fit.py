@@ -108,7 +108,7 @@ def describe_misfit(checkpoint: dict, model: nn.Module) -> str:
             f'its weights ({", ".join(unexpected[:_SHOWN])} ...) are below '
             'neither sr_net. nor task_model.; weights of a plain task model '
             "go to model.task_model.init_cfg=dict(type='Pretrained', "
-            'checkpoint=...)'
+            'checkpoint=...), those of an SR network to model.sr_net.init_cfg'
         )
     kinds = dict(
         missing=missing,
@@ -121,18 +121,3 @@ def describe_misfit(checkpoint: dict, model: nn.Module) -> str:
         for kind, keys in kinds.items()
         if keys
     )
-
-
-def not_finite(model: nn.Module) -> List[str]:
-    """Names of the parameters that hold NaN or infinity, and of the buffers
-    that hold NaN (a mask may be infinite)."""
-    found = [
-        name
-        for name, param in model.named_parameters()
-        if not param.isfinite().all()
-    ]
-    return found + [
-        name
-        for name, buffer in model.named_buffers()
-        if buffer.is_floating_point() and buffer.isnan().any()
-    ]

@@ -18,6 +18,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from sr4ir_mm.datasets.census import Census
+from sr4ir_mm.models.pretrained import not_finite, stays_finite
 from sr4ir_mm.registry import RUNNERS
 from sr4ir_mm.safe_load import UnreadableFileError
 
@@ -26,7 +27,6 @@ from .checkpoint_fit import (
     check_scale,
     complete,
     describe_misfit,
-    not_finite,
 )
 from .contract import compare, facts_of, restore_rates
 from .preflight import (
@@ -182,7 +182,7 @@ class Runner(mmengine.runner.Runner):
                 it. Defaults to all for ``load_from`` in training, else none.
 
         Raises:
-            ValueError: If it is of another model.
+            ValueError: If it is of another model, or not finite.
         """
         if strict is None:
             strict = self.cfg.get('load_strict', True)
@@ -201,9 +201,10 @@ class Runner(mmengine.runner.Runner):
                     f'{filename} has no {name}, which stays as it was.'
                 )
         try:
-            _load_checkpoint_to_model(
-                self.model, checkpoint, strict, revise_keys=revise_keys
-            )
+            with stays_finite(model, filename):
+                _load_checkpoint_to_model(
+                    self.model, checkpoint, strict, revise_keys=revise_keys
+                )
         except RuntimeError as error:
             raise ValueError(
                 f'{filename} is of another model: '

@@ -5,6 +5,8 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 
+from sr4ir_mm.datasets.transforms import is_pair
+
 Size = Tuple[int, int]
 
 
@@ -146,7 +148,8 @@ class ImageSpace(nn.Module):
 
         Args:
             samples (Sequence[BaseDataElement]): Each with ``lr``: RGB, uint8,
-                (3, ceil(h / scale), ceil(w / scale)).
+                (3, h / scale, w / scale), rounded up, or, as some data sets
+                are, down, so that HR is a little larger.
             sizes (Sequence[tuple]): Height h and width w of each HR image.
             scale (int): Factor between LR and HR.
 
@@ -157,16 +160,14 @@ class ImageSpace(nn.Module):
         lr_sizes = [(-(-h // scale), -(-w // scale)) for h, w in sizes]
         height, width = (max(sides) for sides in zip(*lr_sizes))
         images = []
-        for sample, (h, w) in zip(samples, lr_sizes):
-            if tuple(sample.lr.shape) != (3, h, w):
+        for sample, size in zip(samples, sizes):
+            channels, h, w = sample.lr.shape
+            if channels != 3 or not is_pair(size, (h, w), scale):
                 raise ValueError(
                     f'The LR image of {sample.metainfo.get("img_path")} has '
-                    f'the shape {tuple(sample.lr.shape)}, but model.scale='
-                    f'{scale} expects {(3, h, w)}: a paired image must go '
-                    'through the same crops and resizes as HR. Where LR was '
-                    "rounded down, dict(type='sr4ir_mm.PairedRandomCrop', "
-                    'crop_size=...) of more than the largest image crops HR '
-                    'to whole LR pixels, in tests, too.'
+                    f'the shape {tuple(sample.lr.shape)}, and HR {size}, but '
+                    f'model.scale={scale}: a paired image must go through the '
+                    'same crops and resizes as HR.'
                 )
             image = sample.lr.float() / 255
             images.append(self._continue(image, height - h, width - w))

@@ -1,6 +1,7 @@
 from contextlib import contextmanager
 from typing import Dict, Iterator, Optional, Tuple
 
+import torch
 from torch import Tensor, nn
 
 
@@ -8,13 +9,14 @@ class Lender:
     """Lends images to networks, which may do anything to them.
 
     Others look at the same images later. So a network that changes its input
-    in place, as spandrel's RCAN does, gets a copy; it is not known to before
-    its first pass in each mode, for which it gets one, too. No other network
-    does.
+    in place, as spandrel's RCAN does, gets a copy. Whether it does may depend
+    on its mode, on gradients and on the image's shape (some pad what is no
+    multiple of their window, and so make a copy themselves), and is not known
+    before the first such pass, which gets one, too. No other does.
     """
 
     def __init__(self) -> None:
-        self._changes: Dict[Tuple[int, bool], bool] = {}
+        self._changes: Dict[Tuple[int, ...], bool] = {}
 
     @contextmanager
     def lend(self, network: nn.Module, image: Tensor) -> Iterator[Tensor]:
@@ -28,12 +30,12 @@ class Lender:
             RuntimeError: If it changes an image for the first time after it
                 had left others alone.
         """
-        mode = id(network), network.training
-        lent = image if self._changes.get(mode) is False else image.clone()
+        # whole numbers also while PyTorch traces it
+        shape = map(int, image.shape)
+        kind = id(network), network.training, torch.is_grad_enabled(), *shape
+        lent = image if self._changes.get(kind) is False else _copy(image)
         before = _version(lent)
         yield lent
-        if before is None:  # in inference mode, in which nobody can tell
-            return
         changes = _version(lent) != before
         if changes and lent is image:
             raise RuntimeError(
@@ -41,9 +43,18 @@ class Lender:
                 'which it had left alone before: others look at it. Let it '
                 'work on a copy.'
             )
-        self._changes[mode] = changes or self._changes.get(mode, False)
+        self._changes[kind] = changes or self._changes.get(kind, False)
+
+
+def _copy(image: Tensor) -> Tensor:
+    """One that knows how often it is changed, which those of inference mode do
+    not."""
+    if not image.is_inference():
+        return image.clone()
+    with torch.inference_mode(False):
+        return image.clone()
 
 
 def _version(image: Tensor) -> Optional[int]:
-    """How often it has been changed in place."""
+    """How often it has been changed in place; None if it does not know."""
     return None if image.is_inference() else image._version

@@ -235,7 +235,8 @@ class SRTaskModel(PhasedModel):
             inputs (Tensor): HR batch, task-normalised, (N, 3, H, W).
         """
         views = Views(self, inputs)
-        return self.extract_maps(views.task_input(self.view))
+        with self._lent(views.task_input(self.view)) as inputs:
+            return self.extract_maps(inputs)
 
     def extract_maps(self, inputs: Tensor) -> Sequence[Tensor]:
         """The task model's feature maps, without its heads.

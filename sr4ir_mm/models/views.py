@@ -237,8 +237,7 @@ class Views:
             low, right = max(window - height, 0), max(window - width, 0)
             if low or right:
                 lr = F.pad(lr, (0, right, 0, low), mode='replicate')
-            with self.model.lender.lend(network, lr) as lent:
-                sr = super_resolve(network, lent, **told)
+            sr = super_resolve(network, lr, self.model.lender, **told)
             if low or right:
                 sr = sr[..., : height * scale, : width * scale]
         if sr.shape != (*batch, height * scale, width * scale):

@@ -23,6 +23,7 @@ from tiny import (
 
 from sr4ir_mm.apis import SRInferencer, init_model
 from sr4ir_mm.apis.toolboxes import VISUALIZER
+from sr4ir_mm.models.sr_nets.edsr import EDSRNet
 
 CLASSES = ('sky', 'road', 'tree', 'car', 'sign')  # see conftest.py
 EACH_TASK = pytest.mark.parametrize('task', TASKS)
@@ -453,10 +454,27 @@ def test_images_smaller_than_a_window(saved, make_image):
         upsampler='pixelshuffle',
     )
     images = [make_image(16, 16), make_image(3, 3)]
-    path = saved('cls', sr_net=swinir)
-    result = infer(path, images, batch_size=2)
+    result = infer(saved('cls', sr_net=swinir), images, batch_size=2)
     assert not result['skipped']
     assert [sr.shape for sr in result['sr']] == [(64, 64, 3), (12, 12, 3)]
+
+
+def test_a_network_that_fails_on_one_image(saved, make_image, monkeypatch):
+    forward = EDSRNet.forward
+
+    def fail_on_small(self, lr):
+        if lr.shape[-1] < 8:
+            raise RuntimeError('too small')
+        return forward(self, lr)
+
+    monkeypatch.setattr(EDSRNet, 'forward', fail_on_small)
+    images = [make_image(16, 16), make_image(3, 3)]
+    path = saved('cls')
+    result = infer(path, images, batch_size=2)
+    assert len(result['predictions']) == 1
+    assert list(result['skipped']) == ['00000001']
+    with pytest.raises(ValueError, match='None of 1 image.* 00000000: '):
+        infer(path, images[1])
 
 
 def test_an_oracle_knows_no_lr(saved, make_image):

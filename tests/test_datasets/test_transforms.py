@@ -6,7 +6,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from PIL import Image
-from tiny import build_model
+from tiny import build_model, make_batch
 
 from sr4ir_mm.datasets import (
     CQMix,
@@ -295,9 +295,12 @@ def test_lr_of_another_scale_names_file_and_scale(pair):
 def test_pairs_of_another_scale(factor):
     hr = np.zeros((64, 64, 3), np.uint8)
     pair = dict(img=hr, lr=hr[: 64 // factor, : 64 // factor])
+    pair.update(img_path='a.png', lr_path='b.png')
     crop = PairedRandomCrop(crop_size=(32, 32), scale=4)
     size = 64 // factor
-    with pytest.raises(ValueError, match=f'64x64 and LR {size}x{size} pix'):
+    with pytest.raises(
+        ValueError, match=rf'\(a.png\) is 64x64 .*\(b.png\) {size}x{size} pix'
+    ):
         crop(pair)
 
 
@@ -311,3 +314,25 @@ def test_pairs_that_were_rounded(round_up):
     assert whole['img'].shape == (64, 64, 3)
     assert whole['lr'].shape == (16, 16, 3)
     assert np.array_equal(whole['img'][::4, ::4], whole['lr'])
+
+
+@pytest.mark.parametrize('lr_size', [(16, 16), (17, 17), (16, 17), (17, 16)])
+def test_a_batch_of_pairs_that_were_rounded(lr_size):
+    """Without a crop, as in tests and with boxes: HR of 67x65."""
+    batch = make_batch(sizes=[(67, 65), (68, 68)])
+    given = [torch.randint(256, (3, *s)).byte() for s in (lr_size, (17, 17))]
+    for sample, lr in zip(batch['data_samples'], given):
+        sample.set_data(dict(lr=lr))
+    model = build_model().eval()
+    views = Views(model, **model.data_preprocessor(batch, True))
+    height, width = lr_size
+    assert torch.equal(views['lr'][0, :, :height, :width], given[0] / 255)
+    assert views['lr'].shape[-2:] == (17, 17)
+    edge = views['lr'][0, :, height - 1 :, : width - 1]
+    assert torch.equal(edge, edge[:, :1].expand_as(edge))
+    assert views['sr'].shape == views['hr'].shape
+    for wrong in (15, 18):
+        lr = torch.zeros(3, 16, wrong).byte()
+        batch['data_samples'][0].set_data(dict(lr=lr))
+        with pytest.raises(ValueError, match=r'0\.jpg has .*HR \(67, 65\)'):
+            Views(model, **model.data_preprocessor(batch, True))['lr']

@@ -1,6 +1,7 @@
 """Checkpoints and resuming, when something goes wrong."""
 
 import errno
+import math
 import os
 import shutil
 from functools import reduce
@@ -215,6 +216,15 @@ def test_checkpoint_of_another_model(tmp_path, toy_dataset, kind):
         loop = dict(EPOCHS, max_epochs=1)
         options = dict(load_from=str(path), load_strict=False, loop=loop)
         train(tmp_path, toy_dataset, **options)
+
+
+def test_checkpoint_that_is_infinite(tmp_path, toy_dataset):
+    weights = other_model()
+    weights['sr_net.conv_first.bias'][0] = math.inf
+    path = str(tmp_path / 'a.pth')
+    torch.save(dict(state_dict=weights), path)
+    with pytest.raises(ValueError, match='a.pth is refused: 1 .*conv_first'):
+        train(tmp_path, toy_dataset, load_from=path)
 
 
 def test_checkpoint_of_another_scale(trained, tmp_path, toy_dataset):

@@ -47,6 +47,56 @@ def test_an_sr_network_that_changes_its_input(training, tile):
         torch.testing.assert_close(*pairs)
 
 
+@pytest.mark.parametrize('spoils', [True, False])
+def test_activation_checkpointing(spoils):
+    """LR is there as it was when its maps are made again."""
+    gradients = []
+    for with_cp in (False, True):
+        model = build_model()
+        if spoils:
+            spoil(model)
+        model.sr_net.with_cp = with_cp
+        views = model.make_views(make_batch())
+        for _ in range(2):
+            views.refresh()
+            views['sr'].square().mean().backward()
+        parameters = model.sr_net.parameters()
+        gradients.append([param.grad for param in parameters])
+    torch.testing.assert_close(*gradients)
+
+
+@pytest.mark.parametrize(
+    'spoils',
+    [
+        lambda x: x.shape[-1] % 2 == 0,  # others it pads, in a copy
+        lambda x: not torch.is_grad_enabled(),
+    ],
+)
+def test_a_network_that_changes_some_inputs(spoils):
+    model = build_model().eval()
+    forward = model.sr_net.forward
+    model.sr_net.forward = lambda x: forward(x.mul_(2) if spoils(x) else x)
+    for size in (36, 32, 36, 32):
+        data = model.data_preprocessor(make_batch(size=(size, size)), False)
+        views = Views(model, **data)
+        lr = views['lr'].clone()
+        for gradients in (True, False):
+            with torch.set_grad_enabled(gradients):
+                views.refresh()
+                views['sr']
+            assert torch.equal(views['lr'], lr)
+
+
+def test_images_of_inference_mode_are_copied_once():
+    lender, network = Lender(), nn.Identity()
+    with torch.inference_mode():
+        image, given = torch.ones(2), []
+        for _ in range(3):
+            with lender.lend(network, image) as lent:
+                given.append(lent is image)
+    assert given == [False, True, True]
+
+
 @torch.inference_mode()
 def test_in_inference_mode():
     model = spoil(build_model()).eval()
@@ -85,6 +135,9 @@ def test_a_task_model_that_changes_its_input(monkeypatch):
         model.task_loss(views, 'hr')
         again = model.features(views, 'hr', [-1])[0]
         model.predict(model.make_views(make_batch()), 'hr')
+        model.view, images = 'hr', hr.clone()
+        model.extract_feat(images)
+    assert torch.equal(images, hr)
     assert torch.equal(views.inputs, hr) and torch.equal(first, again)
 
 
@@ -129,7 +182,9 @@ def test_images_smaller_than_a_window(size):
     assert sr.isfinite().all()
 
 
-@pytest.mark.parametrize('key', ['out_channels', 'in_channels'])
+@pytest.mark.parametrize(
+    'key', ['out_channels', 'in_channels', 'img_channels']
+)
 def test_other_numbers_of_channels(key):
     with pytest.raises(ValueError, match=f'model.sr_net.{key}=1: SR networks'):
         build_model(sr_net=dict(SR_NET, **{key: 1}))

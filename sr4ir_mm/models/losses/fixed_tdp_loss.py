@@ -39,7 +39,6 @@ class FixedTDPLoss(TDPLoss):
             network = load_frozen(
                 network,
                 self.checkpoint,
-                prefix='task_model.',
                 key='FixedTDPLoss.checkpoint',
             )
             self._fixed.append(network)

@@ -1,11 +1,11 @@
 import torch.nn as nn
 from mmengine.runner import CheckpointLoader
 
-from ..pretrained import unwrap
+from ..pretrained import load_fitting
 
 
 def load_frozen(
-    network: nn.Module, filename: str, prefix: str, key: str
+    network: nn.Module, filename: str, key: str, whole: bool = False
 ) -> nn.Module:
     """Load the weights of a network through which a loss only looks, and
     freeze it in eval mode.
@@ -13,13 +13,13 @@ def load_frozen(
     Args:
         network (nn.Module): The network.
         filename (str): Path or address, or ``torchvision://...``.
-        prefix (str): Of the network's weights in the file. If none begins
-            with it, all are the network's.
         key (str): Config key of ``filename``, for error messages.
+        whole (bool): See :func:`load_fitting`. Defaults to False.
 
     Raises:
         RuntimeError: If the file cannot be read or fetched.
-        ValueError: If it holds the weights of another network.
+        ValueError: If it holds the weights of another network, or such as are
+            not finite.
     """
     try:
         file = CheckpointLoader.load_checkpoint(filename, map_location='cpu')
@@ -28,16 +28,5 @@ def load_frozen(
             f'{key}: cannot load the weights {filename} ({error}). Set it to '
             'a local file that holds them.'
         ) from error
-    weights = unwrap(file)
-    own = {
-        name[len(prefix) :]: weight
-        for name, weight in weights.items()
-        if name.startswith(prefix)
-    }
-    try:
-        network.load_state_dict(own or weights)
-    except RuntimeError as error:
-        raise ValueError(
-            f'{key}: {filename} holds the weights of another network. {error}'
-        ) from error
+    load_fitting(network, file, f'{key}={filename}', whole=whole)
     return network.eval().requires_grad_(False)

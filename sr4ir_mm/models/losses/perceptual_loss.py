@@ -105,6 +105,6 @@ class PerceptualLoss(Loss):
         return load_frozen(
             layers.to_empty(device=device),
             self.pretrained,
-            prefix='features.',
             key='PerceptualLoss.pretrained',
+            whole=True,
         )[: last + 1]

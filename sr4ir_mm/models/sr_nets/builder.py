@@ -10,9 +10,11 @@ from torch.utils.checkpoint import checkpoint
 
 from sr4ir_mm.registry import MODELS, require_package
 
+from ..lending import Lender
+
 # Of other numbers, some networks broadcast.
 _CHANNELS = ('in_channels', 'out_channels', 'in_chans', 'num_in_ch')
-_CHANNELS += ('num_out_ch', 'in_nc', 'out_nc')
+_CHANNELS += ('num_out_ch', 'in_nc', 'out_nc', 'img_channels', 'inp_channels')
 
 
 def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
@@ -46,12 +48,15 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
     return network
 
 
-def super_resolve(network: nn.Module, lr: Tensor, **kwargs) -> Tensor:
+def super_resolve(
+    network: nn.Module, lr: Tensor, lender: Lender, **kwargs
+) -> Tensor:
     """Run an SR network.
 
     Args:
         network (nn.Module): The network.
         lr (Tensor): RGB in [0, 1], (N, 3, h, w).
+        lender (Lender): Keeps it as it is.
         **kwargs: What else the network is told.
 
     Returns:
@@ -68,13 +73,17 @@ def super_resolve(network: nn.Module, lr: Tensor, **kwargs) -> Tensor:
         'Networks for video, with a reference image or of faces do not; '
         'coordinate networks go into sr4ir_mm.LIIF.'
     )
-    run = network
+
+    def run(lr: Tensor) -> Tensor:
+        with lender.lend(network, lr) as lent:
+            return network(lent, **kwargs)
+
     if getattr(network, 'with_cp', False) and torch.is_grad_enabled():
-        # its own maps are made again when those of the task model, which lie
-        # behind it, are gone
-        run = partial(checkpoint, network, use_reentrant=False)
+        # its own maps are made again, of LR as it was, when those of the task
+        # model, which lie behind it, are gone
+        run = partial(checkpoint, run, use_reentrant=False)
     try:
-        sr = run(lr, **kwargs)
+        sr = run(lr)
     except (TypeError, ValueError, IndexError) as error:
         raise ValueError(
             f'{expected}. This one fails ({error}). {advice}'
