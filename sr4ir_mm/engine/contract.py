@@ -49,6 +49,10 @@ _SHOWN = 20  # lines
 _LONG = 60  # characters
 
 
+class NothingLeftError(ValueError):
+    """A training is over already. The weights are loaded."""
+
+
 class Change(NamedTuple):
     """A setting that is not as it was."""
 
@@ -71,7 +75,7 @@ class Change(NamedTuple):
 
 
 def _brief(value: Any) -> str:
-    if is_seq_of(value, dict):
+    if value and is_seq_of(value, dict):
         names = [str(v.get('name', v.get('type', '...'))) for v in value]
         return f'[{", ".join(names)}]'
     text = value if value is _MISSING else repr(value)
@@ -89,6 +93,19 @@ def facts_of(runner: Runner) -> dict:
     )
 
 
+def check_state(checkpoint: dict, filename: str) -> None:
+    """Raise ValueError for a checkpoint that no training has written."""
+    absent = {'epoch', 'iter'} - checkpoint.get('meta', {}).keys() or (
+        {'message_hub'} - checkpoint.keys()
+    )
+    if absent:
+        raise ValueError(
+            f'{filename} is no checkpoint of a training (it has no '
+            f'{sorted(absent)[0]!r}): start from its weights, with '
+            f'--cfg-options load_from={filename} in place of --resume.'
+        )
+
+
 def compare(checkpoint: dict, runner: Runner, filename: str) -> List[Change]:
     """What has changed since a checkpoint was written, with a warning.
 
@@ -100,8 +117,8 @@ def compare(checkpoint: dict, runner: Runner, filename: str) -> List[Change]:
         filename (str): Of the checkpoint, for messages.
 
     Raises:
-        ValueError: If it cannot go on with what has changed, or if nothing is
-            left to train.
+        ValueError: If it cannot go on with what has changed.
+        NothingLeftError: If it is over.
     """
     changes, moved = _changes(checkpoint, runner, filename)
     refused = [str(c) for c in changes if c.verdict == REFUSED]
@@ -113,7 +130,7 @@ def compare(checkpoint: dict, runner: Runner, filename: str) -> List[Change]:
         )
     unit, step, end = _position(checkpoint['meta'], runner)
     if step >= end:
-        raise ValueError(
+        raise NothingLeftError(
             f'--resume: {filename} has been trained for {step} {unit}s, and '
             f'train_cfg.max_{unit}s={end}: nothing is left to train. Set it '
             'higher to train for longer.'
@@ -158,16 +175,25 @@ def _changes(
 def _report(
     changes: List[Change], moved: List[str], runner: Runner, filename: str
 ) -> None:
-    lines = [f'  {c}' for c in changes if c.verdict == HONOURED] + moved
-    warned = [f'  {c}' for c in changes if c.verdict == WARNED]
-    if warned:
-        lines += ['and these, so that it is not as if in one go:', *warned]
-    if len(lines) > _SHOWN:
-        lines[_SHOWN:] = [f'  and {len(lines) - _SHOWN} more']
-    if lines:
+    groups = {
+        'From here on, these are used:': [
+            *(f'  {c}' for c in changes if c.verdict == HONOURED),
+            *moved,
+        ],
+        'From here on, these are used, and it is not as if in one go:': [
+            f'  {c}' for c in changes if c.verdict == WARNED
+        ],
+    }
+    text = ''
+    for title, lines in groups.items():
+        if len(lines) > _SHOWN:
+            lines[_SHOWN:] = [f'  and {len(lines) - _SHOWN} more']
+        if lines:
+            text += '\n'.join(['', title, *lines])
+    if text:
         runner.logger.warning(
-            f'--resume: settings have changed since {filename} was written. '
-            'From here on, these are used:\n' + '\n'.join(lines)
+            f'--resume: settings have changed since {filename} was written.'
+            f'{text}'
         )
 
 

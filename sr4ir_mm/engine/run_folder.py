@@ -67,6 +67,32 @@ def write_run(folder: str, run_id: Optional[str], seed: int) -> None:
         os.replace(f'{path}.new', path)
 
 
+def warn_of_others(
+    folder: str, run_id: Optional[str], source: Optional[str] = None
+) -> None:
+    """Warn of what another run has left where one will write.
+
+    Args:
+        folder (str): Where it will write.
+        run_id (str, optional): Of the run that will.
+        source (str, optional): The checkpoint that it goes on from. One in
+            the folder itself was asked for, with what stands beside it.
+    """
+    run = read_run(folder)
+    inside = source and osp.dirname(osp.abspath(source)) == osp.abspath(folder)
+    if inside or (run is not None and run['id'] == run_id):
+        return
+    paths = glob(osp.join(escape(folder), '*.pth'))
+    names = sorted(map(osp.basename, paths))
+    if names:
+        MMLogger.get_current_instance().warning(
+            f'work_dir={folder} has {len(names)} checkpoints of another run, '
+            f'{", ".join(names[:3])}{" ..." if names[3:] else ""}: this '
+            'training will overwrite those of the same names. Another '
+            '--work-dir keeps them.'
+        )
+
+
 @contextmanager
 def alone_in(folder: str) -> Iterator[None]:
     """Inside, no other process trains in a folder.

@@ -1,6 +1,5 @@
 import os
 import os.path as osp
-from glob import escape, glob
 from typing import Dict, List, Optional, Sequence
 from uuid import uuid4
 
@@ -28,7 +27,7 @@ from .checkpoint_fit import (
     complete,
     describe_misfit,
 )
-from .contract import compare, facts_of, restore_rates
+from .contract import check_state, compare, facts_of, restore_rates
 from .preflight import (
     SPLITS,
     build_loader,
@@ -45,6 +44,7 @@ from .run_folder import (
     find_checkpoints,
     read_run,
     run_of,
+    warn_of_others,
     write_run,
 )
 
@@ -240,6 +240,7 @@ class Runner(mmengine.runner.Runner):
 
         Raises:
             OtherRunError: If another run's is not asked for.
+            NothingLeftError: If its training is over.
             ValueError: If it cannot go on with the config.
         """
         if osp.isdir(filename):
@@ -250,6 +251,15 @@ class Runner(mmengine.runner.Runner):
         if map_location == 'default':
             map_location = get_device()
         checkpoint = self.load_checkpoint(filename, map_location)
+        misfit = describe_misfit(checkpoint, self._inner_model)
+        if misfit:  # which load_strict=False has let through
+            raise ValueError(
+                f'--resume: {filename} is of another model: {misfit}. The '
+                'state of its optimizers fits no better: start from its '
+                f'weights, with --cfg-options load_from={filename} in place '
+                'of --resume.'
+            )
+        self.run_id = run_of(checkpoint).get('id')
         changes = compare(checkpoint, self, filename)
         meta, loop = checkpoint['meta'], self._train_loop
         self.message_hub.load_state_dict(checkpoint['message_hub'])
@@ -257,21 +267,11 @@ class Runner(mmengine.runner.Runner):
         if isinstance(loop, EpochBasedTrainLoop):  # of any length by now
             loop._iter = loop.epoch * len(loop.dataloader)
         restore_rates(checkpoint, self, changes)
-        self.run_id = run_of(checkpoint).get('id')
         self.logger.info(f'resumed epoch: {self.epoch}, iter: {self.iter}')
 
     def _check_run(self, checkpoint: dict, filename: str) -> None:
         """Whether a checkpoint can be resumed from, before it is loaded."""
-        meta = checkpoint.get('meta', {})
-        absent = {'epoch', 'iter'} - meta.keys() or (
-            {'message_hub'} - checkpoint.keys()
-        )
-        if absent:
-            raise ValueError(
-                f'{filename} is no checkpoint of a training (it has no '
-                f'{sorted(absent)[0]!r}): start from its weights, with '
-                f'--cfg-options load_from={filename} in place of --resume.'
-            )
+        check_state(checkpoint, filename)
         run_id = run_of(checkpoint).get('id')
         if self._only_run is not None and run_id != self._only_run['id']:
             raise OtherRunError(filename)
@@ -290,26 +290,10 @@ class Runner(mmengine.runner.Runner):
             super().load_or_resume()
         self._never_finite = not_finite(self._inner_model)
         if isinstance(self._train_loop, BaseLoop):
-            self._warn_of_others()
+            source = self._load_from if self._resume else None
+            if not self.iter or source:
+                warn_of_others(self.work_dir, self.run_id, source)
             write_run(self.work_dir, self.run_id, self.seed)
-
-    def _warn_of_others(self) -> None:
-        """Of what another training has left where this one will write."""
-        folder = osp.abspath(self.work_dir)
-        source = osp.abspath(self._load_from or osp.join(folder, 'newest'))
-        own = self.iter and osp.dirname(source) == folder
-        run = read_run(folder)
-        if own or (run is not None and run['id'] == self.run_id):
-            return
-        paths = glob(osp.join(escape(folder), '*.pth'))
-        names = sorted(map(osp.basename, paths))
-        if names:
-            self.logger.warning(
-                f'work_dir={self.work_dir} has {len(names)} checkpoints of '
-                f'another run, {", ".join(names[:3])}'
-                f'{" ..." if names[3:] else ""}: this training will overwrite '
-                'those of the same names. Another --work-dir keeps them.'
-            )
 
     def _resume_newest(self) -> None:
         self._only_run = read_run(self.work_dir)
@@ -333,6 +317,7 @@ class Runner(mmengine.runner.Runner):
             f'--resume: no checkpoint in {self.work_dir} can be read: '
             'training starts from the beginning.'
         )
+        self._has_loaded = True  # a test after it takes what it has trained
 
     # ------------------------------------------------------------- writing
 

@@ -214,6 +214,11 @@ TABLE = {
         REFUSED,
         'parameters.task_model: [',
     ),
+    'weights': (
+        {'model.sr_net.mid_channels': 5, 'load_strict': False},
+        REFUSED,
+        'of another shape: sr_net.conv_first.weight (4, 3, 3, 3) for (5',
+    ),
     'groups of parameters': (
         {
             'optim_wrapper.sr_net.paramwise_cfg': dict(

@@ -15,7 +15,8 @@ from tiny import TASKS, build_model, model_cfg, runner_cfg, toy_dataset_cfg
 
 from sr4ir_mm.apis import init_model
 from sr4ir_mm.engine import Runner
-from sr4ir_mm.engine.run_folder import find_checkpoints
+from sr4ir_mm.engine.contract import NothingLeftError
+from sr4ir_mm.engine.run_folder import find_checkpoints, read_run
 
 EPOCHS = dict(type='sr4ir_mm.AlternatingEpochTrainLoop', max_epochs=3)
 
@@ -164,6 +165,41 @@ def test_resume_into_the_folder_of_another_run(
         runner.train()
         text = 'has 3 checkpoints of another run, epoch_1.pth'
         assert (text in str(messages)) == is_anothers
+
+
+@pytest.mark.parametrize('is_over', [True, False])
+def test_train_then_test(trained, tmp_path, toy_root, is_over):
+    """With `resume`, of a training that is over or has not begun; to test is
+    not to resume again."""
+    dataset = toy_dataset_cfg('seg', toy_root)
+    loader = dict(
+        batch_size=2, dataset=toy_dataset_cfg('seg', toy_root, augment=False)
+    )
+    if is_over:
+        shutil.copytree(trained, tmp_path / 'w')
+    cfg = config(
+        tmp_path / 'w',
+        dataset,
+        resume=True,
+        loop=dict(EPOCHS, max_epochs=3 if is_over else 1),
+        test_dataloader=loader,
+        test_cfg=dict(),
+        test_evaluator=dict(type='IoUMetric'),
+    )
+    runner = Runner.from_cfg(cfg)
+    if is_over:
+        with pytest.raises(NothingLeftError, match='max_epochs=3: nothing is'):
+            runner.train()
+    else:
+        runner.train()
+    assert 'mIoU' in runner.test()
+    run = read_run(str(tmp_path / 'w'))
+    path = tmp_path / 'w' / f'epoch_{cfg.train_cfg.max_epochs}.pth'
+    assert run['id'] == torch.load(path)['meta']['run']['id']
+    assert all(
+        torch.equal(value, runner.model.state_dict()[key])
+        for key, value in weights(path).items()
+    )
 
 
 def test_resume_a_folder(interrupted, toy_dataset):

@@ -17,6 +17,7 @@ import signal
 import sys
 import time
 import traceback
+from contextlib import suppress
 from typing import Optional
 
 import torch
@@ -26,6 +27,7 @@ from mmengine.registry import RUNNERS, init_default_scope
 
 import sr4ir_mm  # noqa: F401
 from sr4ir_mm.datasets.toy_scenes import write_toy_scenes
+from sr4ir_mm.engine.contract import NothingLeftError
 from sr4ir_mm.engine.run_folder import find_checkpoints
 from sr4ir_mm.registry import MODELS
 
@@ -81,7 +83,8 @@ def start(cfg: Config, slow_disk: bool = False) -> int:
     try:
         if slow_disk:
             LocalBackend.put = _put_slowly
-        RUNNERS.build(cfg).train()
+        with suppress(NothingLeftError):  # killed after its last checkpoint
+            RUNNERS.build(cfg).train()
         status = 0
     except BaseException:
         traceback.print_exc()

@@ -5,6 +5,7 @@ import argparse
 import os
 import os.path as osp
 import time
+from contextlib import suppress
 from typing import Dict
 
 import mmengine
@@ -13,6 +14,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from sr4ir_mm.cli import add_common_args, load_config, load_network
+from sr4ir_mm.engine.contract import NothingLeftError
 from sr4ir_mm.engine.run_folder import find_checkpoints
 from sr4ir_mm.evaluation.sr_benchmarks import evaluate_sr_benchmarks
 from sr4ir_mm.models.degradations import GaussianNoise
@@ -69,7 +71,8 @@ def main() -> None:
         for name, checkpoint in cfg.weights.items():
             load_network(runner.model, name, checkpoint)
     else:
-        runner.train()
+        with suppress(NothingLeftError):  # it died in the test
+            runner.train()
     metrics = test(runner)
     if is_main_process():
         path = osp.join(cfg.work_dir, 'results.json')
