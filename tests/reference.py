@@ -142,6 +142,11 @@ class Segmentation:
     def features(self, images, sizes):
         return [self.network.backbone(normalize(images))['out']]
 
+    def record(self, found):
+        return self.network.backbone.register_forward_hook(
+            lambda module, _, output: found.append(output['out'])
+        )
+
     def loss(self, images, sizes, target):
         found = self.network(normalize(images))
         return F.cross_entropy(
@@ -165,6 +170,11 @@ class Classification:
         n = self.network
         x = n.maxpool(n.relu(n.bn1(n.conv1(normalize(images)))))
         return [n.layer4(n.layer3(n.layer2(n.layer1(x))))]
+
+    def record(self, found):
+        return self.network.layer4.register_forward_hook(
+            lambda module, _, output: found.append(output)
+        )
 
     def loss(self, images, sizes, target):
         return F.cross_entropy(self.network(normalize(images)), target)
@@ -190,6 +200,11 @@ class Detection:
         maps = self.network.backbone(batch.tensors)
         return [maps['0'], maps['1']]
 
+    def record(self, found):
+        return self.network.backbone.register_forward_hook(
+            lambda module, _, maps: found.extend([maps['0'], maps['1']])
+        )
+
     def loss(self, images, sizes, target):
         return sum(self.network(self.cut(images, sizes), target).values())
 
@@ -199,11 +214,81 @@ class Detection:
 
 
 def train(sr_net, task, batches, masks, tdp_begin, periods, warmup=0):
-    """Train both networks; stops after each iteration.
+    """SR4IR: train both networks; stops after each iteration.
 
     ``batches`` has one pair for each iteration: the images, RGB in [0, 1],
     perhaps of different sizes, and what the task network should find in them.
     """
+
+    def sr_loss(i, sr, hr, sizes):
+        loss = F.l1_loss(sr, hr)
+        if i >= tdp_begin:
+            loss = loss + tdp(task, task.tdp_weights, sr, hr, sizes)
+        return loss
+
+    def task_loss(i, sr, hr, sizes, target):
+        mixed = mix(sr, hr, masks[i])
+        return sum(
+            0.34 * task.loss(view, sizes, target) for view in (sr, hr, mixed)
+        )
+
+    rates = partial(learning_rate, periods=periods, warmup=warmup)
+    yield from alternate(sr_net, task, batches, rates, sr_loss, task_loss)
+
+
+def train_2026(sr_net, task, batches, masks, periods, warmup=0):
+    """SR4IR as its authors run it in 2026: one batch of three views."""
+
+    def sr_loss(i, sr, hr, sizes):
+        return F.l1_loss(sr, hr) + tdp(task, task.tdp_weights, sr, hr, sizes)
+
+    def task_loss(i, sr, hr, sizes, target):
+        views = torch.cat([sr, hr, mix(sr, hr, masks[i])])
+        if isinstance(target, torch.Tensor):
+            return task.loss(views, sizes * 3, torch.cat([target] * 3))
+        return task.loss(views, sizes * 3, target * 3)
+
+    rates = partial(learning_rate, periods=periods, warmup=warmup)
+    yield from alternate(sr_net, task, batches, rates, sr_loss, task_loss)
+
+
+def train_hlf(sr_net, task, teacher, batches, periods, warmup=0):
+    """HLF (EDTR): features alone, half restored and half HR images, FM."""
+    halves = [weight / 2 for weight in task.tdp_weights]
+    teacher.network.eval().requires_grad_(False)
+
+    def sr_loss(i, sr, hr, sizes):
+        return sum(tdp(t, halves, sr, hr, sizes) for t in (task, teacher))
+
+    def task_loss(i, sr, hr, sizes, target):
+        half = len(sr) // 2
+        found = []
+        handle = task.record(found)
+        mixed = torch.cat([sr[:half], hr[half:]])
+        loss = task.loss(mixed, sizes, target)
+        handle.remove()
+        for mine, its in zip(found, teacher.features(hr, sizes)):
+            loss = loss + 0.5 * F.l1_loss(mine, its)
+        return loss
+
+    rates = partial(learning_rate, periods=periods, warmup=warmup)
+    yield from alternate(sr_net, task, batches, rates, sr_loss, task_loss)
+
+
+def tdp(task, weights, sr, hr, sizes):
+    """The distance of a task network's features of SR and HR."""
+    training = task.network.training
+    task.network.eval()
+    of_sr, of_hr = task.features(sr, sizes), task.features(hr, sizes)
+    task.network.train(training)
+    return sum(
+        weight * F.l1_loss(f_sr, f_hr)
+        for weight, f_sr, f_hr in zip(weights, of_sr, of_hr)
+    )
+
+
+def alternate(sr_net, task, batches, rates, sr_loss, task_loss):
+    """Both phases, batch by batch."""
     sr_params = [p for p in sr_net.parameters() if p.requires_grad]
     task_params = [p for p in task.network.parameters() if p.requires_grad]
     sr_optimizer = torch.optim.AdamW(sr_params, lr=SR_LR, weight_decay=0)
@@ -212,10 +297,10 @@ def train(sr_net, task, batches, masks, tdp_begin, periods, warmup=0):
     sr_net.train()
     task.network.train()
 
-    for i, ((images, target), mask) in enumerate(zip(batches, masks)):
+    for i, (images, target) in enumerate(batches):
         for (optimizer, eta_min), lrs in zip(optimizers, bases):
             for group, base in zip(optimizer.param_groups, lrs):
-                group['lr'] = learning_rate(i, base, eta_min, periods, warmup)
+                group['lr'] = rates(i, base, eta_min)
         sizes = [image.shape[1:] for image in images]
         hr = pad_to_batch(images, multiple=4)
         lr = quantize(downscale(hr, 4))
@@ -225,14 +310,7 @@ def train(sr_net, task, batches, masks, tdp_begin, periods, warmup=0):
         for param in task_params:
             param.requires_grad = False
         sr_optimizer.zero_grad()
-        loss = F.l1_loss(sr, hr)
-        if i >= tdp_begin:
-            task.network.eval()
-            of_sr, of_hr = task.features(sr, sizes), task.features(hr, sizes)
-            task.network.train()
-            for weight, f_sr, f_hr in zip(task.tdp_weights, of_sr, of_hr):
-                loss = loss + weight * F.l1_loss(f_sr, f_hr)
-        loss.backward()
+        sr_loss(i, sr, hr, sizes).backward()
         sr_optimizer.step()
 
         # phase 2: the task network
@@ -240,9 +318,6 @@ def train(sr_net, task, batches, masks, tdp_begin, periods, warmup=0):
         for param in task_params:
             param.requires_grad = True
         task.optimizer.zero_grad()
-        loss = 0.34 * task.loss(sr, sizes, target)
-        loss = loss + 0.34 * task.loss(hr, sizes, target)
-        loss = loss + 0.34 * task.loss(mix(sr, hr, mask), sizes, target)
-        loss.backward()
+        task_loss(i, sr, hr, sizes, target).backward()
         task.optimizer.step()
         yield i

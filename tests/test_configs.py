@@ -17,8 +17,8 @@ from torch.utils.data import DataLoader
 
 from sr4ir_mm.engine import PhaseUpdate
 from sr4ir_mm.engine.loops import _AlternatingLoop
-from sr4ir_mm.models import sr_task_model
-from sr4ir_mm.models.losses import fixed_tdp_loss, perceptual_loss
+from sr4ir_mm.models import frozen, sr_task_model
+from sr4ir_mm.models.losses import perceptual_loss
 
 CONFIGS = sorted(glob.glob('configs/*.py') + glob.glob('configs/*/*.py'))
 CONFIGS = [path for path in CONFIGS if '_base_' not in path]
@@ -61,7 +61,7 @@ def fast(monkeypatch, built):
         return network.eval().requires_grad_(False)
 
     monkeypatch.setattr(sr_task_model, 'MODELS', Models)
-    monkeypatch.setattr(fixed_tdp_loss, 'load_frozen', load_frozen)
+    monkeypatch.setattr(frozen, 'load_frozen', load_frozen)
     monkeypatch.setattr(perceptual_loss, 'load_frozen', load_frozen)
 
 

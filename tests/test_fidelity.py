@@ -21,6 +21,7 @@ from torchvision.ops import Conv2dNormActivation
 sys.path.insert(0, 'tools/model_converters')
 import official_to_sr4ir_mm as converter  # noqa: E402
 
+RECIPES = 'configs/_base_/recipes'
 CONFIGS = dict(
     seg='configs/sr4ir_deeplabv3_voc_x4.py',
     det='configs/sr4ir_faster-rcnn_voc_x4.py',
@@ -134,8 +135,8 @@ def to_samples(task, images, target):
 # ------------------------------------------------------------------- networks
 
 
-def build_theirs(task):
-    torch.manual_seed(0)
+def build_theirs(task, seed=0):
+    torch.manual_seed(seed)
     sr_net = reference.EDSR(2, width=WIDTH, blocks=2).set_mean_shifts()
     if task == 'seg':
         network = torchvision.models.segmentation.deeplabv3_mobilenet_v3_large(
@@ -189,6 +190,18 @@ def calibrate(detector):
             block[0].weight *= 0.05
 
 
+def settle(network):
+    """Statistics of BatchNorm under which features keep an ordinary size."""
+    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    with torch.no_grad():
+        network.train()(torch.randn(4, 3, 64, 64))
+    for norm, momentum in zip(norms, momenta):
+        norm.momentum = momentum
+
+
 def drop_nothing(network):
     for module in network.modules():
         if isinstance(module, nn.modules.dropout._DropoutNd):
@@ -208,7 +221,7 @@ def to_ours(sr_net, trainer):
     return weights
 
 
-def our_config(task, work_dir):
+def our_config(task, work_dir, recipe=None):
     """The paper's config, with few classes and epochs, and without what takes
     files."""
     cfg = Config.fromfile(CONFIGS[task])
@@ -247,6 +260,9 @@ def our_config(task, work_dir):
                 periods=schedule['periods'], end=schedule['epochs']
             )
     model = cfg.model
+    if recipe is not None:
+        name = recipe + '_faster-rcnn' * (task == 'det')
+        model.update(read_recipe(name))
     model.sr_net.update(mid_channels=WIDTH, num_blocks=2, init_cfg=None)
     network = model.task_model
     network.backbone.init_cfg = None
@@ -260,6 +276,10 @@ def our_config(task, work_dir):
     else:
         network.head.num_classes = NUM_CLASSES
     return cfg
+
+
+def read_recipe(name):
+    return Config.fromfile(f'{RECIPES}/{name}.py').recipe
 
 
 def as_list(value):
@@ -303,36 +323,33 @@ def double(float64, monkeypatch):
     torch.set_default_dtype(torch.float32)
 
 
-@pytest.mark.parametrize('task', CONFIGS)
-def test_trains_as_the_authors_do(task, tmp_path, double):
-    sr_net, trainer = build_theirs(task)
-    start = to_ours(sr_net, trainer)
-    torch.save(dict(state_dict=start), tmp_path / 'converted.pth')
-    grid = trainer.grid
-    masks = torch.rand(ITERS, 2, 1, grid, grid) < 0.5
-    schedule = SCHEDULES[task]
-    tdp_begin = EPOCH * schedule['epochs'] // 10
-
+def train_ours(cfg, masks):
     ours = Follow(masks)
-    runner = Runner.from_cfg(our_config(task, tmp_path))
+    runner = Runner.from_cfg(cfg)
     drop_nothing(runner.model)
     runner.register_hook(ours)
     runner.train()
+    return ours
 
-    batches = itertools.cycle(
+
+def batches_of(task):
+    return itertools.cycle(
         ([image / 255.0 for image in images], target)
         for images, target in make_batches(task)
     )
-    theirs = reference.train(
-        sr_net,
-        trainer,
-        batches,
-        masks,
-        tdp_begin=tdp_begin,
+
+
+def schedule_of(task):
+    schedule = SCHEDULES[task]
+    return dict(
         periods=[EPOCH * period for period in schedule['periods']],
         warmup=EPOCH * schedule['warmup'],
     )
-    for i, weights in zip(theirs, ours.weights):
+
+
+def compare(theirs, ours, sr_net, trainer, start):
+    """Weights after each iteration."""
+    for weights, i in zip(ours.weights, theirs):
         expected = to_ours(sr_net, trainer)
         assert weights.keys() == expected.keys()
         for key, value in expected.items():
@@ -344,7 +361,6 @@ def test_trains_as_the_authors_do(task, tmp_path, double):
                 msg=lambda text, i=i, key=key: f'{key}, {i}: {text}',
             )
     assert i == ITERS - 1
-    assert ours.with_tdp == [i >= tdp_begin for i in range(ITERS)]
     moved = {
         key.split('.')[0]
         for key, value in expected.items()
@@ -352,6 +368,52 @@ def test_trains_as_the_authors_do(task, tmp_path, double):
         and (value - start[key]).abs().max() > 1e-4
     }
     assert moved == {'sr_net', 'task_model'}
+
+
+@pytest.mark.parametrize('task', CONFIGS)
+def test_trains_as_the_authors_do(task, tmp_path, double):
+    sr_net, trainer = build_theirs(task)
+    start = to_ours(sr_net, trainer)
+    torch.save(dict(state_dict=start), tmp_path / 'converted.pth')
+    masks = torch.rand(ITERS, 2, 1, trainer.grid, trainer.grid) < 0.5
+    tdp_begin = EPOCH * SCHEDULES[task]['epochs'] // 10
+    ours = train_ours(our_config(task, tmp_path), masks)
+    theirs = reference.train(
+        sr_net,
+        trainer,
+        batches_of(task),
+        masks,
+        tdp_begin,
+        **schedule_of(task),
+    )
+    compare(theirs, ours, sr_net, trainer, start)
+    assert ours.with_tdp == [i >= tdp_begin for i in range(ITERS)]
+
+
+@pytest.mark.parametrize('recipe', ['sr4ir_2026', 'hlf'])
+@pytest.mark.parametrize('task', CONFIGS)
+def test_trains_as_the_authors_do_today(task, recipe, tmp_path, double):
+    sr_net, trainer = build_theirs(task)
+    other, teacher = build_theirs(task, seed=1)
+    if task != 'det':  # which is calibrated
+        settle(trainer.network)
+        settle(teacher.network)
+    start = to_ours(sr_net, trainer)
+    torch.save(dict(state_dict=start), tmp_path / 'converted.pth')
+    masks = torch.rand(ITERS, 2, 1, 8, 8) < 0.5
+    cfg = our_config(task, tmp_path, recipe)
+    if recipe == 'hlf':
+        weights = to_ours(other, teacher)
+        cfg.model.teacher = str(tmp_path / 'teacher.pth')
+        torch.save(dict(state_dict=weights), cfg.model.teacher)
+        theirs = reference.train_hlf(
+            sr_net, trainer, teacher, batches_of(task), **schedule_of(task)
+        )
+    else:
+        theirs = reference.train_2026(
+            sr_net, trainer, batches_of(task), masks, **schedule_of(task)
+        )
+    compare(theirs, train_ours(cfg, masks), sr_net, trainer, start)
 
 
 # The authors' numbers. Iterations of an epoch at their batch size; epochs of

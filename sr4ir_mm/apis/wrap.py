@@ -79,8 +79,8 @@ def wrap(
     scope = cfg.get('default_scope')
     _check(cfg, scope, name)
     options, sr_optim_wrapper = _sr_options(sr_net)
-    options.update(_recipe_options(recipe))
     options.update(_toolbox_options(cfg, scope, model))
+    options.update(_recipe_options(recipe))
     options.update(model)
     task_model = cfg['model']
     if cfg.get('load_from'):  # names in it are those of the task model

@@ -4,6 +4,7 @@ from .degradations import JPEG, Bicubic, GaussianBlur, GaussianNoise
 from .losses import (
     AdversarialLoss,
     DiscriminatorLoss,
+    FeatureMatchingLoss,
     FixedTDPLoss,
     PerceptualLoss,
     PixelLoss,
@@ -22,6 +23,7 @@ __all__ = [
     'AdversarialLoss',
     'Bicubic',
     'DiscriminatorLoss',
+    'FeatureMatchingLoss',
     'FixedTDPLoss',
     'GaussianBlur',
     'GaussianNoise',

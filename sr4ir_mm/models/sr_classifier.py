@@ -1,6 +1,6 @@
-from typing import Sequence
+from typing import Optional, Sequence
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from sr4ir_mm.registry import MODELS
 
@@ -19,7 +19,9 @@ class SRClassifier(SRTaskModel):
     toolbox_package = 'mmpretrain'
     task_model_base = 'BaseClassifier'
 
-    def extract_maps(self, inputs: Tensor) -> Sequence[Tensor]:
+    def extract_maps(
+        self, inputs: Tensor, network: Optional[nn.Module] = None
+    ) -> Sequence[Tensor]:
         """See :meth:`SRTaskModel.extract_maps`. Those of the backbone: the
         neck pools them.
 
@@ -34,4 +36,10 @@ class SRClassifier(SRTaskModel):
                 f'TDPLoss.taps: {type(self.task_model).__name__} has no '
                 'feature maps of a backbone. Name its modules instead.'
             )
-        return self.task_model.extract_feat(inputs, stage='backbone')
+        network = network or self.task_model
+        return network.extract_feat(inputs, stage='backbone')
+
+    @property
+    def maps_module(self) -> nn.Module:
+        """See :attr:`SRTaskModel.maps_module`."""
+        return self.task_model.backbone

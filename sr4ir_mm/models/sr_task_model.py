@@ -1,11 +1,14 @@
+from functools import partial
 from typing import Dict, List, Optional, Sequence, Union
 
+import torch
 import torch.nn as nn
 from torch import Tensor
 
 from sr4ir_mm.registry import MODELS, TRANSFORMS, require_package
 
 from .degradations import build_degradation
+from .frozen import FrozenCopy
 from .image_space import ImageSpace, Size, swaps_channels
 from .layout import arrange_channels
 from .lending import Lender
@@ -44,6 +47,12 @@ class SRTaskModel(PhasedModel):
         degradation (dict | Sequence[dict]): HR -> LR, in one or several steps
             (:class:`Degradation`). Defaults to bicubic without antialiasing.
         cqmix (dict): Makes the view ``cqmix``. Defaults to an 8x8 grid.
+        teacher (str, optional): Weights of a task model that has learnt from
+            HR images alone, such as a checkpoint of recipe ``h2t``: what
+            :class:`FixedTDPLoss`, :class:`FeatureMatchingLoss` and
+            :class:`SRTFD` look through. Defaults to None.
+        anchor (str, optional): Weights of an SR network, which makes the view
+            ``anchor``. Defaults to None.
         real_fake_branch (dict, optional): What makes the task model a
             discriminator, for :class:`AdversarialLoss`; it becomes a part of
             the task model. Defaults to None.
@@ -79,6 +88,8 @@ class SRTaskModel(PhasedModel):
             type='sr4ir_mm.Bicubic'
         ),
         cqmix: dict = dict(type='sr4ir_mm.CQMix'),
+        teacher: Optional[str] = None,
+        anchor: Optional[str] = None,
         real_fake_branch: Optional[dict] = None,
         tile: Optional[int] = None,
         data_preprocessor: Optional[dict] = None,
@@ -109,6 +120,8 @@ class SRTaskModel(PhasedModel):
             self.task_model.real_fake_branch = MODELS.build(real_fake_branch)
         self.scale = scale
         self.view = view
+        self._teacher = FrozenCopy('task_model', teacher, 'model.teacher')
+        self._anchor = FrozenCopy('sr_net', anchor, 'model.anchor')
         self.tile = tile
         self.input_is_lr = input_is_lr
         self.degradation = build_degradation(degradation, scale)
@@ -123,6 +136,16 @@ class SRTaskModel(PhasedModel):
     def image_space(self) -> ImageSpace:
         """The map between the task model's input and RGB in [0, 1]."""
         return self.data_preprocessor
+
+    @property
+    def teacher(self) -> nn.Module:
+        """The frozen task model that has learnt from HR images alone."""
+        return self._teacher.of(self.task_model)
+
+    @property
+    def anchor(self) -> nn.Module:
+        """The frozen SR network of view ``anchor``."""
+        return self._anchor.of(self.sr_net)
 
     # ------------------------------------------------------------- training
 
@@ -238,18 +261,32 @@ class SRTaskModel(PhasedModel):
         with self._lent(views.task_input(self.view)) as inputs:
             return self.extract_maps(inputs)
 
-    def extract_maps(self, inputs: Tensor) -> Sequence[Tensor]:
-        """The task model's feature maps, without its heads.
+    def extract_maps(
+        self, inputs: Tensor, network: Optional[nn.Module] = None
+    ) -> Sequence[Tensor]:
+        """A task model's feature maps, without its heads.
 
         Args:
             inputs (Tensor): Task-normalised, (N, 3, h, w).
+            network (nn.Module, optional): The task model. Defaults to the one
+                that is trained.
         """
-        return self.task_model.extract_feat(inputs)
+        return (network or self.task_model).extract_feat(inputs)
+
+    @property
+    def maps_module(self) -> nn.Module:
+        """The part of the task model that gives its feature maps."""
+        neck = getattr(self.task_model, 'neck', None)
+        return self.task_model.backbone if neck is None else neck
 
     def features(
-        self, views: Views, view: str, taps: Sequence[Union[int, str]]
+        self,
+        views: Views,
+        view: str,
+        taps: Sequence[Union[int, str]],
+        network: Optional[nn.Module] = None,
     ) -> List[Tensor]:
-        """The task model's features of a view of the batch, in eval mode.
+        """A task model's features of a view of the batch, in eval mode.
 
         No more of it runs than the taps need.
 
@@ -259,19 +296,41 @@ class SRTaskModel(PhasedModel):
             taps (Sequence[int | str]): Either indices of the feature maps that
                 backbone and neck return, or names of the task model's
                 modules, such as ``decode_head.fusion_conv``.
+            network (nn.Module, optional): The task model, or its teacher.
+                Defaults to the one that is trained.
 
         Raises:
             ValueError: If there is no such map or module, it is no tensor, or
                 no gradient leads from it to the view.
         """
-        with self._lent(views.task_input(view)) as inputs:
+        network = network or self.task_model
+        with self.lender.lend(network, views.task_input(view)) as inputs:
             return read_taps(
-                self.task_model,
-                self.extract_maps,
+                network,
+                partial(self.extract_maps, network=network),
                 taps,
                 inputs,
                 self.task_samples(views),
             )
+
+    @torch.no_grad()
+    def teacher_features(
+        self, views: Views, view: str, taps: Sequence[Union[int, str]]
+    ) -> List[Tensor]:
+        """The teacher's features of a view that does not change, ``hr`` or
+        ``anchor``: once a batch, for all losses of all phases."""
+        kept = views.kept.setdefault(view, {})
+        if not all(tap in kept for tap in taps):
+            others = [
+                tap
+                for loss in self.modules()
+                for tap in getattr(loss, 'teacher_taps', ())
+                if isinstance(tap, str) == isinstance(taps[0], str)
+            ]
+            every = list(dict.fromkeys([*taps, *others]))
+            found = self.features(views, view, every, self.teacher)
+            kept.update(zip(every, found))
+        return [kept[tap] for tap in taps]
 
 
 def _check_arguments(

@@ -1,4 +1,5 @@
-from typing import Callable, List, Sequence, Union
+from contextlib import contextmanager
+from typing import Callable, Iterator, List, Sequence, Union
 
 import torch.nn as nn
 from torch import Tensor
@@ -104,7 +105,7 @@ def tap_modules(
     Raises:
         ValueError: If there is no such module.
     """
-    modules = dict(network.named_modules())
+    modules = find_modules(network, taps)
     found = {}
 
     def read(module: nn.Module, _, output) -> None:
@@ -114,13 +115,7 @@ def tap_modules(
         if len(found) == len(set(taps)):
             raise _Stop
 
-    for tap in taps:
-        if tap not in modules:
-            raise ValueError(
-                f'TDPLoss.taps: the task model has no module {tap!r}. '
-                'See `print(model.task_model)` for what it has.'
-            )
-    handles = [modules[t].register_forward_hook(read) for t in set(taps)]
+    handles = [module.register_forward_hook(read) for module in set(modules)]
     try:
         network(inputs, samples, mode='tensor')
     except _Stop:
@@ -128,4 +123,58 @@ def tap_modules(
     finally:
         for handle in handles:
             handle.remove()
-    return [found.get(modules[tap]) for tap in taps]
+    return [found.get(module) for module in modules]
+
+
+@contextmanager
+def recorded(
+    model: nn.Module, taps: Sequence[Union[int, str]]
+) -> Iterator[List[Tensor]]:
+    """Inside, the task model's next forward pass leaves its features in the
+    list, in the order of the taps.
+
+    Args:
+        model (SRTaskModel): The model.
+        taps (Sequence[int | str]): See :func:`read_taps`.
+
+    Raises:
+        ValueError: If there is no such map or module, or it does not run.
+    """
+    found = {}
+
+    def read(module: nn.Module, _, output) -> None:
+        if module not in found:  # the first pass, as in `tap_modules`
+            maps = tap_maps(output, taps) if by_index else [output]
+            found[module] = [x.clone() for x in maps]
+
+    by_index = not isinstance(taps[0], str)
+    if by_index:
+        modules = [model.maps_module]
+    else:
+        modules = find_modules(model.task_model, taps)
+    handles = [module.register_forward_hook(read) for module in set(modules)]
+    features: List[Tensor] = []
+    try:
+        yield features
+    finally:
+        for handle in handles:
+            handle.remove()
+    for module in modules:
+        if module not in found:
+            raise ValueError(
+                f'taps={list(taps)}: {type(module).__name__} does not run '
+                'when the task model computes its losses.'
+            )
+        features += found[module]
+
+
+def find_modules(network: nn.Module, names: Sequence[str]) -> List[nn.Module]:
+    """Modules of a task model by their names, or ValueError."""
+    modules = dict(network.named_modules())
+    for name in names:
+        if name not in modules:
+            raise ValueError(
+                f'TDPLoss.taps: the task model has no module {name!r}. '
+                'See `print(model.task_model)` for what it has.'
+            )
+    return [modules[name] for name in names]

@@ -1,5 +1,5 @@
 import math
-from typing import TYPE_CHECKING, List, Optional, Tuple
+from typing import TYPE_CHECKING, Dict, List, Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -12,9 +12,9 @@ from .tiling import super_resolve_in_tiles
 if TYPE_CHECKING:
     from .sr_task_model import SRTaskModel
 
-VIEWS = ('hr', 'lr', 'bilinear', 'sr', 'cqmix', 'shared')
+VIEWS = ('hr', 'lr', 'bilinear', 'sr', 'cqmix', 'half', 'anchor', 'shared')
 # What a network made: stale as soon as that network has been updated.
-_FROM_NETWORK = ('shared', 'sr', 'cqmix')
+_FROM_NETWORK = ('shared', 'sr', 'cqmix', 'half')
 
 
 def shares_layers(sr_net: Optional[nn.Module]) -> bool:
@@ -36,6 +36,9 @@ class Views:
     - ``bilinear``: ``lr`` enlarged bilinearly to the size of ``hr``.
     - ``sr``: the SR network's output for ``lr``, of the size of ``hr``.
     - ``cqmix``: patch-wise mixture of ``sr`` and ``hr`` (:class:`CQMix`).
+    - ``half``: the first half of the batch as in ``sr``, the rest as in
+      ``hr``; an odd one out is SR. The SR network runs on its half alone.
+    - ``anchor``: what the frozen SR network ``model.anchor`` makes of ``lr``.
     - ``shared``: no picture, but what the first layers of the SR network make
       of ``lr``, (N, shared_channels, H / scale, W / scale), if it is a network
       that shares them (:class:`FSRCNN`, :class:`WDSR`).
@@ -76,6 +79,8 @@ class Views:
         self._told = {}
         # of SRTaskModel.task_samples, the same for all views
         self.task_samples: Optional[list] = None
+        # the teacher's features of views that do not change, by view and tap
+        self.kept: Dict[str, Dict[Union[int, str], Tensor]] = {}
         self._made = {}
         self._task_inputs = {}
         self._pieces: List['Views'] = []
@@ -139,6 +144,10 @@ class Views:
             piece.task_shape = self.task_shape
             piece._made = {name: view[some] for name, view in shared.items()}
             piece._told = {k: value[some] for k, value in self._told.items()}
+            piece.kept = {
+                view: {tap: feature[some] for tap, feature in kept.items()}
+                for view, kept in self.kept.items()
+            }
             self._pieces.append(piece)
         return self._pieces
 
@@ -146,6 +155,11 @@ class Views:
         """Forget the views that a network made, or, to ``keep`` them, only
         how it made them."""
         pieces, self._pieces = self._pieces or [self], []
+        for view, kept in list(pieces[0].kept.items()):
+            self.kept[view] = {
+                tap: torch.cat([piece.kept[view][tap] for piece in pieces])
+                for tap in kept
+            }
         for name in _FROM_NETWORK:
             views = [piece._made.pop(name, None) for piece in pieces]
             self._task_inputs.pop(name, None)
@@ -220,12 +234,16 @@ class Views:
             )
         return self._super_resolve(lr)
 
-    def _super_resolve(self, lr: Tensor) -> Tensor:
-        """View ``lr``, or a piece of it -> the same of ``sr``."""
-        network = self.model.sr_net
+    def _super_resolve(
+        self, lr: Tensor, network: Optional[nn.Module] = None
+    ) -> Tensor:
+        """View ``lr``, or a piece of it -> the same of ``sr``, by the SR
+        network, or another."""
+        is_anchor = network is not None
+        network = network or self.model.sr_net
         *batch, height, width = lr.shape
         scale = self.model.scale
-        if lr is self['lr'] and shares_layers(network):
+        if lr is self['lr'] and shares_layers(network) and not is_anchor:
             # once for both views: BatchNorm counts every pass
             sr = network.reconstruct(self['shared'], lr)
         else:
@@ -247,6 +265,18 @@ class Views:
                 f'{scale}.'
             )
         return sr.to(lr.dtype)  # pictures are exact, in mixed precision too
+
+    def _make_half(self) -> Tensor:
+        number = (len(self.inputs) + 1) // 2
+        told = self._told
+        self._told = {key: value[:number] for key, value in told.items()}
+        sr = self._super_resolve(self['lr'][:number])
+        self._told = told
+        return torch.cat([sr, self['hr'][number:]])
+
+    @torch.no_grad()
+    def _make_anchor(self) -> Tensor:
+        return self._super_resolve(self['lr'], self.model.anchor)
 
     def _make_shared(self) -> Tensor:
         if not shares_layers(self.model.sr_net):

@@ -155,10 +155,10 @@ def task_checkpoint(request, tmp_path):
 
 def test_fixed_tdp_loss_looks_through_the_checkpoint(task_checkpoint):
     path, task_model = task_checkpoint
-    model = build_model()
+    model = build_model(teacher=path)
     views = model.make_views(make_batch())
     trained = model.task_model
-    loss = FixedTDPLoss(checkpoint=path)(model, views)['loss_tdp']
+    loss = FixedTDPLoss()(model, views)['loss_fixed_tdp']
     assert model.task_model is trained
     assert not torch.equal(loss, TDPLoss()(model, views)['loss_tdp'])
     model.task_model = task_model
@@ -167,13 +167,13 @@ def test_fixed_tdp_loss_looks_through_the_checkpoint(task_checkpoint):
 
 def test_fixed_task_model_stays_as_it_is(task_checkpoint):
     path, _ = task_checkpoint
-    fixed = dict(type='sr4ir_mm.FixedTDPLoss', checkpoint=path)
+    fixed = dict(type='sr4ir_mm.FixedTDPLoss')
     task = dict(name='task', trains='task_model', losses=[TASK_LOSS])
-    model = build_model(phases=[sr_phase(fixed), task])
+    model = build_model(phases=[sr_phase(fixed), task], teacher=path)
     names = set(model.state_dict())
     views = model.make_views(make_batch())
     model.rehearse(views)
-    network = model.phases[0].losses[0]._fixed[0]
+    network = model.teacher
     before = snapshot(network)
     for phase in model.phases:
         sr_net = snapshot(model.sr_net)
@@ -186,18 +186,18 @@ def test_fixed_task_model_stays_as_it_is(task_checkpoint):
 
 def test_fixed_tdp_loss_needs_no_real_fake_branch(task_checkpoint):
     path, _ = task_checkpoint
-    gan = build_gan()
+    gan = build_gan(teacher=path)
     views = gan.make_views(make_batch())
-    assert FixedTDPLoss(checkpoint=path)(gan, views)['loss_tdp'] > 0
+    assert FixedTDPLoss()(gan, views)['loss_fixed_tdp'] > 0
     assert hasattr(gan.task_model, 'real_fake_branch')
 
 
 def test_fixed_tdp_loss_of_another_network(tmp_path):
     path = str(tmp_path / 'other.pth')
     torch.save(dict(weight=torch.zeros(1)), path)
-    model = build_model()
-    with pytest.raises(ValueError, match='checkpoint=.*other.pth: 0 of 57'):
-        FixedTDPLoss(checkpoint=path)(model, model.make_views(make_batch()))
+    model = build_model(teacher=path)
+    with pytest.raises(ValueError, match='model.teacher=.*other.pth: 0 of 57'):
+        FixedTDPLoss()(model, model.make_views(make_batch()))
 
 
 def test_joint_tdp_reaches_the_task_model_through_sr_and_hr():
@@ -229,7 +229,7 @@ def test_joint_tdp_reaches_the_task_model_through_sr_and_hr():
 # -------------------------------------------------------------- adversarial
 
 
-def build_gan(task='seg'):
+def build_gan(task='seg', **kwargs):
     phases = [
         sr_phase(dict(type='sr4ir_mm.AdversarialLoss')),
         dict(
@@ -238,7 +238,7 @@ def build_gan(task='seg'):
             losses=[dict(type='sr4ir_mm.DiscriminatorLoss')],
         ),
     ]
-    return build_model(task, phases=phases, real_fake_branch=BRANCH)
+    return build_model(task, phases=phases, real_fake_branch=BRANCH, **kwargs)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ from .adversarial_loss import (
     DiscriminatorLoss,
     RealFakeBranch,
 )
+from .feature_matching_loss import FeatureMatchingLoss
 from .fixed_tdp_loss import FixedTDPLoss
 from .perceptual_loss import PerceptualLoss
 from .pixel_loss import PixelLoss
@@ -12,6 +13,7 @@ from .tdp_loss import TDPLoss
 __all__ = [
     'AdversarialLoss',
     'DiscriminatorLoss',
+    'FeatureMatchingLoss',
     'FixedTDPLoss',
     'PerceptualLoss',
     'PixelLoss',

@@ -1,48 +1,33 @@
-import copy
-from typing import Dict
+from typing import List
 
 from torch import Tensor
 
 from sr4ir_mm.registry import MODELS
 
-from .frozen_network import load_frozen
 from .tdp_loss import TDPLoss
 
 
 @MODELS.register_module()
 class FixedTDPLoss(TDPLoss):
-    """TDP loss through a fixed, pre-trained task model (SR4IR, ablation B).
-
-    The features are those of a frozen copy of the task model, in eval mode,
-    with the weights of ``checkpoint``. The copy is made when the loss is
-    first computed. It is no submodule, so that it is neither trained, nor
-    synchronised, nor saved with the model, and is not needed to predict.
+    """TDP loss through the teacher, ``model.teacher``: a fixed task model that
+    has been trained before (SR4IR, ablation B; half of HLF in EDTR, ICCV
+    2025).
 
     Args:
-        checkpoint (str): Weights of the task model: of a training of this
-            package (in the paper H -> T, recipe ``h2t``), or of the toolbox's
-            own training.
         **kwargs: See :class:`TDPLoss`.
     """
 
-    def __init__(self, checkpoint: str, **kwargs) -> None:
-        super().__init__(**kwargs)
-        self.checkpoint = checkpoint
-        self._fixed = []  # a list hides it from nn.Module
+    name = 'fixed_tdp'
 
-    def forward(self, model, views) -> Dict[str, Tensor]:
-        """``loss_tdp``; see :class:`Loss`."""
-        if not self._fixed:
-            network = copy.deepcopy(model.task_model)
-            # a discriminator's part, which no other training has
-            network._modules.pop('real_fake_branch', None)
-            network = load_frozen(
-                network,
-                self.checkpoint,
-                key='FixedTDPLoss.checkpoint',
-            )
-            self._fixed.append(network)
-        # the same model, but for its task model
-        fixed = copy.copy(model)
-        fixed._modules = dict(model._modules, task_model=self._fixed[0])
-        return super().forward(fixed, views)
+    @property
+    def teacher_taps(self):
+        """Where it reads the teacher's features."""
+        return self.taps
+
+    def sr_features(self, model, views) -> List[Tensor]:
+        """The teacher's features of SR."""
+        return model.features(views, 'sr', self.taps, model.teacher)
+
+    def target_features(self, model, views, view: str) -> List[Tensor]:
+        """Its features of what SR should match."""
+        return model.teacher_features(views, view, self.taps)

@@ -1,4 +1,4 @@
-from typing import Dict, Optional, Sequence, Union
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import Tensor
@@ -23,6 +23,9 @@ class TDPLoss(Loss):
             (those of the backbone for classifiers), or names of its modules,
             such as ``decode_head.fusion_conv``. Defaults to the last map.
         weights (Sequence[float], optional): One for each tap. Defaults to 1.
+        targets (dict[str, float]): The views whose features those of the SR
+            image should match, with a weight each: ``hr`` and ``anchor``, of
+            one pass of the SR image. Defaults to ``dict(hr=1.0)``.
         criterion (str): ``l1`` or ``l2``, averaged over all elements.
             Defaults to ``l1``.
         balance (float, optional): Weight the loss anew in each iteration, so
@@ -34,49 +37,99 @@ class TDPLoss(Loss):
         **kwargs: See :class:`Loss`. The paper lets it set in at ``begin=0.1``.
     """
 
+    name = 'tdp'
+
     def __init__(
         self,
         taps: Sequence[Union[int, str]] = (-1,),
         weights: Optional[Sequence[float]] = None,
+        targets: Dict[str, float] = dict(hr=1.0),
         criterion: str = 'l1',
         balance: Optional[float] = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
-        if (
-            isinstance(taps, (int, str))
-            or len({isinstance(tap, str) for tap in taps}) != 1
-        ):
+        kind = type(self).__name__
+        self.taps, self.weights = check_taps(taps, weights, kind)
+        if not targets or not set(targets) <= {'hr', 'anchor'}:
             raise ValueError(
-                f'TDPLoss.taps={taps!r}: expected a list, of indices of '
-                'feature maps or of names of modules.'
+                f'{kind}.targets={targets!r}: expected weights of hr, anchor '
+                'or both.'
             )
-        weights = [1.0] * len(taps) if weights is None else weights
-        if len(weights) != len(taps):
-            raise ValueError(
-                f'TDPLoss: {len(weights)} weights for {len(taps)} taps.'
-            )
-        self.taps = taps
-        self.weights = [check_weight(w, 'TDPLoss.weights') for w in weights]
+        self.targets = {
+            view: check_weight(weight, f'{kind}.targets[{view!r}]')
+            for view, weight in targets.items()
+        }
         self.criterion = get_criterion(criterion)
         self.balance = balance
         self.is_mean = balance is None
 
     def forward(self, model, views) -> Dict[str, Tensor]:
-        """``loss_tdp``, and, if it is balanced, ``tdp_weight``; see
-        :class:`Loss`."""
-        # HR first: its passing maps are gone when the graph of SR is there.
-        hr = model.features(views, 'hr', self.taps)
-        sr = model.features(views, 'sr', self.taps)
-        loss = sum(
-            weight * self.criterion(*pair)
-            for weight, *pair in zip(self.weights, sr, hr)
-        )
+        """``loss_tdp``, of view ``anchor`` ``loss_tdp_anchor``, and, if it is
+        balanced, ``tdp_weight``; see :class:`Loss`."""
+        # first: their passing maps are gone when the graph of SR is there
+        targets = {
+            view: self.target_features(model, views, view)
+            for view in self.targets
+        }
+        sr = self.sr_features(model, views)
+        losses = {}
+        for view, weight in self.targets.items():
+            key = f'loss_{self.name}' + '_anchor' * (view == 'anchor')
+            losses[key] = weight * distance(
+                sr, targets[view], self.weights, self.criterion
+            )
         # a dry run has no gradients
         if self.balance is None or not torch.is_grad_enabled():
-            return dict(loss_tdp=loss)
-        weight = self.balance * _relative_pull(loss, views['sr'])
-        return dict(loss_tdp=weight * loss, tdp_weight=weight)
+            return losses
+        total = sum(losses.values())
+        weight = self.balance * _relative_pull(total, views['sr'])
+        losses = {key: weight * loss for key, loss in losses.items()}
+        return {**losses, f'{self.name}_weight': weight}
+
+    def sr_features(self, model, views) -> List[Tensor]:
+        """The task model's features of SR."""
+        return model.features(views, 'sr', self.taps)
+
+    def target_features(self, model, views, view: str) -> List[Tensor]:
+        """Its features of what SR should match."""
+        return model.features(views, view, self.taps)
+
+
+def check_taps(
+    taps: Sequence[Union[int, str]],
+    weights: Optional[Sequence[float]],
+    kind: str,
+) -> Tuple[Sequence[Union[int, str]], List[float]]:
+    """Where a loss of this kind reads features, and their weights (1 each if
+    there are none), or ValueError."""
+    if (
+        isinstance(taps, (int, str))
+        or len({isinstance(tap, str) for tap in taps}) != 1
+    ):
+        raise ValueError(
+            f'{kind}.taps={taps!r}: expected a list, of indices of '
+            'feature maps or of names of modules.'
+        )
+    weights = [1.0] * len(taps) if weights is None else weights
+    if len(weights) != len(taps):
+        raise ValueError(
+            f'{kind}: {len(weights)} weights for {len(taps)} taps.'
+        )
+    return taps, [check_weight(w, f'{kind}.weights') for w in weights]
+
+
+def distance(
+    features: Sequence[Tensor],
+    targets: Sequence[Tensor],
+    weights: Sequence[float],
+    criterion,
+) -> Tensor:
+    """Weighted sum of the distances at all taps."""
+    return sum(
+        weight * criterion(*pair)
+        for weight, *pair in zip(weights, features, targets)
+    )
 
 
 def _relative_pull(loss: Tensor, image: Tensor) -> Tensor:
