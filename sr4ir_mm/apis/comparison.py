@@ -300,7 +300,7 @@ def _caption(ax: Axes, text: str) -> None:
 def _describe_image(scores: Dict[str, float]) -> str:
     parts = []
     for name, form in dict(
-        PSNR='PSNR {:.2f} dB', LPIPS='LPIPS {:.3f}'
+        PSNR='PSNR {:.2f} dB', LPIPS='LPIPS {:.3f}', TFD='TFD {:.4f}'
     ).items():
         if np.isfinite(scores.get(f'sr/{name}', np.inf)):
             parts.append(form.format(scores[f'sr/{name}']))

@@ -32,6 +32,7 @@ class CheckpointHook(mmengine.hooks.CheckpointHook):
     _default_less_keys = [
         *mmengine.hooks.CheckpointHook._default_less_keys,
         'LPIPS',
+        'TFD',
     ]
 
     def before_train(self, runner: Runner) -> None:

@@ -6,6 +6,7 @@ from uuid import uuid4
 import mmengine.runner
 from mmengine.device import get_device
 from mmengine.dist import master_only
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner.base_loop import BaseLoop
@@ -129,6 +130,14 @@ class Runner(mmengine.runner.Runner):
         if name == 'train_dataloader':
             check_batches(loader, model)
         return loader
+
+    def build_evaluator(self, evaluator) -> Evaluator:
+        """See mmengine; metrics that look through the model get it."""
+        evaluator = super().build_evaluator(evaluator)
+        for metric in evaluator.metrics:
+            if hasattr(metric, 'look_through'):
+                metric.look_through(self._inner_model)
+        return evaluator
 
     def _name_of(self, dataloader: dict) -> str:
         """The key of a data loader in the config; of our epoch loop, which

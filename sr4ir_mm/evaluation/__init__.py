@@ -1,3 +1,3 @@
-from .metrics import SRLPIPS, SRPSNR, SRSSIM, DumpPredictions
+from .metrics import SRLPIPS, SRPSNR, SRSSIM, SRTFD, DumpPredictions
 
-__all__ = ['DumpPredictions', 'SRLPIPS', 'SRPSNR', 'SRSSIM']
+__all__ = ['DumpPredictions', 'SRLPIPS', 'SRPSNR', 'SRSSIM', 'SRTFD']

@@ -1,5 +1,6 @@
 import os.path as osp
-from typing import Dict, List, Optional, Sequence, Tuple
+from functools import partial
+from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import mmengine
 import numpy as np
@@ -15,6 +16,8 @@ from torch import Tensor
 
 from sr4ir_mm.files import whole_file
 from sr4ir_mm.models.degradations import quantize
+from sr4ir_mm.models.sr_task_model import SRTaskModel
+from sr4ir_mm.models.taps import read_taps
 from sr4ir_mm.registry import METRICS
 
 # What the toolboxes call the metric of a task, and its factor to percent.
@@ -142,6 +145,61 @@ class SRPSNR(_ArrayMetric):
             return peak_signal_noise_ratio(
                 self._array(gt), self._array(pred), data_range=255
             )
+
+
+@METRICS.register_module()
+class SRTFD(_ImageMetric):
+    """Task feature distance (EDTR, ICCV 2025): mean L1 distance of what the
+    teacher, ``model.teacher``, sees in the image that the task model looked
+    at, and in HR. Needs no labels; lower is better.
+
+    Args:
+        taps (Sequence[int | str]): Where to read the teacher's features, see
+            :class:`TDPLoss`; the mean over them. Defaults to the last map.
+        crop_border (int): Defaults to 0: the teacher sees whole images.
+        **kwargs: See :class:`_ImageMetric`.
+    """
+
+    name = 'TFD'
+
+    def __init__(
+        self,
+        taps: Sequence[Union[int, str]] = (-1,),
+        crop_border: int = 0,
+        **kwargs,
+    ) -> None:
+        super().__init__(crop_border, **kwargs)
+        self.taps = taps
+        self.model: Optional[SRTaskModel] = None
+
+    def look_through(self, model: SRTaskModel) -> None:
+        """Take the model's teacher; the runner sees to it."""
+        self.model = model
+
+    @torch.no_grad()
+    def score(self, pred: Tensor, gt: Tensor) -> float:
+        """See :class:`_ImageMetric`."""
+        if self.model is None:
+            raise ValueError(
+                'SRTFD looks through model.teacher: it needs runner_type='
+                "'sr4ir_mm.Runner' (configs/_base_/plugin.py)."
+            )
+        of_pred, of_gt = map(self._features, (pred, gt))
+        return float(
+            np.mean(
+                [(a - b).abs().mean().item() for a, b in zip(of_pred, of_gt)]
+            )
+        )
+
+    def _features(self, image: Tensor) -> List[Tensor]:
+        """RGB in [0, 1], (3, h, w) -> the teacher's features."""
+        model, space = self.model, self.model.image_space
+        inputs = space.normalize(image[None].to(space.device))
+        if space.resize is not None:
+            inputs = space.enlarge(inputs, [tuple(image.shape[1:])])
+        network = model.teacher
+        extract = partial(model.extract_maps, network=network)
+        return read_taps(network, extract, self.taps, inputs, None)
 
 
 @METRICS.register_module()

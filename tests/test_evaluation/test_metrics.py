@@ -9,7 +9,13 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import PixelData
 from pycocotools import mask as mask_utils
 
-from sr4ir_mm.evaluation import SRLPIPS, SRPSNR, SRSSIM, DumpPredictions
+from sr4ir_mm.evaluation import (
+    SRLPIPS,
+    SRPSNR,
+    SRSSIM,
+    SRTFD,
+    DumpPredictions,
+)
 
 
 def sample(pred, gt):
@@ -241,3 +247,37 @@ def test_dumped_predictions_are_small(tmp_path):
     assert masks.shape == (100, 100, 5) and masks.all()
     assert prediction['pred_instances']['masks'].shape == (5, 100, 100)
     assert (tmp_path / 'predictions.pkl').stat().st_size < 3000
+
+
+@pytest.mark.parametrize('resize', [None, (96, 64)])
+def test_tfd_is_what_the_teacher_sees(tmp_path, resize):
+    from tiny import build_model
+
+    task = 'seg' if resize is None else 'det'
+    kwargs = dict(resize=resize) if resize else {}
+    source = build_model(task, seed=1, **kwargs)
+    path = str(tmp_path / 'teacher.pth')
+    torch.save(dict(state_dict=source.state_dict()), path)
+    model = build_model(task, teacher=path, **kwargs).eval()
+    metric = SRTFD(taps=[0, -1])
+    pred, gt = random_pair((48, 32))
+    with pytest.raises(ValueError, match='looks through model.teacher'):
+        value(SRTFD(), sample(pred, gt))
+    metric.look_through(model)
+    assert value(metric, sample(gt, gt)) == {'sr/TFD': 0}
+    found = value(metric, sample(pred, gt))['sr/TFD']
+    space, network = source.image_space, source.task_model.eval()
+    maps = []
+    for image in (pred.mul(255).round() / 255, gt):
+        inputs = space.normalize(image[None])
+        if resize:
+            inputs = torch.nn.functional.interpolate(
+                inputs, size=(96, 64), mode='bilinear'
+            )
+        with torch.no_grad():
+            maps.append(network.extract_feat(inputs))
+    expected = [
+        (a - b).abs().mean().item()
+        for a, b in ((maps[0][i], maps[1][i]) for i in (0, -1))
+    ]
+    assert found == pytest.approx(np.mean(expected), rel=1e-5)

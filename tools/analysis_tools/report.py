@@ -54,7 +54,7 @@ from paper_tables import DATASETS, TABLES  # noqa: E402
 BOOKKEEPING = ('iter', 'epoch', 'step', 'time', 'data_time', 'memory')
 COLUMNS = 3
 PANEL_WIDTH = 1200  # pixels
-LOWER_IS_BETTER = ('sr/LPIPS',)
+LOWER_IS_BETTER = ('sr/LPIPS', 'sr/TFD')
 
 
 class Run(NamedTuple):
