@@ -219,6 +219,7 @@ def train(sr_net, task, batches, masks, tdp_begin, periods, warmup=0):
     ``batches`` has one pair for each iteration: the images, RGB in [0, 1],
     perhaps of different sizes, and what the task network should find in them.
     """
+    masks = iter(masks)
 
     def sr_loss(i, sr, hr, sizes):
         loss = F.l1_loss(sr, hr)
@@ -227,7 +228,7 @@ def train(sr_net, task, batches, masks, tdp_begin, periods, warmup=0):
         return loss
 
     def task_loss(i, sr, hr, sizes, target):
-        mixed = mix(sr, hr, masks[i])
+        mixed = mix(sr, hr, next(masks))
         return sum(
             0.34 * task.loss(view, sizes, target) for view in (sr, hr, mixed)
         )
@@ -238,12 +239,13 @@ def train(sr_net, task, batches, masks, tdp_begin, periods, warmup=0):
 
 def train_2026(sr_net, task, batches, masks, periods, warmup=0):
     """SR4IR as its authors run it in 2026: one batch of three views."""
+    masks = iter(masks)
 
     def sr_loss(i, sr, hr, sizes):
         return F.l1_loss(sr, hr) + tdp(task, task.tdp_weights, sr, hr, sizes)
 
     def task_loss(i, sr, hr, sizes, target):
-        views = torch.cat([sr, hr, mix(sr, hr, masks[i])])
+        views = torch.cat([sr, hr, mix(sr, hr, next(masks))])
         if isinstance(target, torch.Tensor):
             return task.loss(views, sizes * 3, torch.cat([target] * 3))
         return task.loss(views, sizes * 3, target * 3)
