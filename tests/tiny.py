@@ -16,6 +16,20 @@ SR_NET = dict(
     num_blocks=1,
     upscale_factor=4,
 )
+# Looks at windows of 8x8.
+SWINIR = dict(
+    type='mmagic.SwinIRNet',
+    upscale=4,
+    in_chans=3,
+    img_size=16,
+    window_size=8,
+    img_range=1.0,
+    depths=[2],
+    embed_dim=12,
+    num_heads=[2],
+    mlp_ratio=2,
+    upsampler='pixelshuffledirect',
+)
 
 NORMALIZATION = dict(
     mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]

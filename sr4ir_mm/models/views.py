@@ -252,11 +252,13 @@ class Views:
             # networks of windows reflect what a window lacks, of an image
             # that is as large as one
             window = getattr(network, 'window_size', 1)
-            low, right = max(window - height, 0), max(window - width, 0)
-            if low or right:
+            low, right = (_lacking(side, window) for side in (height, width))
+            # a trace is of images of any size
+            pads = window > 1 and (torch.jit.is_tracing() or low or right)
+            if pads:
                 lr = F.pad(lr, (0, right, 0, low), mode='replicate')
             sr = super_resolve(network, lr, self.model.lender, **told)
-            if low or right:
+            if pads:
                 sr = sr[..., : height * scale, : width * scale]
         if sr.shape != (*batch, height * scale, width * scale):
             raise ValueError(
@@ -289,3 +291,9 @@ class Views:
 
     def _make_cqmix(self) -> Tensor:
         return self.model.cqmix(self['sr'], self['hr'])
+
+
+def _lacking(side: int, whole: int) -> int:
+    """How much a side, in a trace a tensor, lacks of a whole window."""
+    lacks = whole - side
+    return lacks.clamp(min=0) if isinstance(lacks, Tensor) else max(lacks, 0)

@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 from PIL import Image
-from tiny import DETECTOR, SEGMENTOR, build_model, make_batch
+from tiny import DETECTOR, SEGMENTOR, SWINIR, build_model, make_batch
 
 from sr4ir_mm.apis import init_model
 from sr4ir_mm.apis.deployment import (
@@ -144,6 +144,18 @@ def test_sr_network_alone(tmp_path):
         make_deployable(build_model(view='bilinear', **without), 'sr_net')
     with pytest.raises(ValueError, match="view='hr'"):
         make_deployable(build_model(view='hr', **without))
+
+
+@pytest.mark.parametrize('traced', [(24, 20), (4, 20)])
+def test_images_smaller_than_a_window(tmp_path, traced):
+    """Whichever size the file was made of, and in batches; ONNX reflects
+    beyond an image without a word."""
+    deployable = make_deployable(build_model(sr_net=SWINIR), 'sr_net')
+    path = str(tmp_path / 'sr.onnx')
+    export_onnx(deployable, path, images(1, traced))
+    for size in [(24, 20), (4, 20), (3, 3)]:
+        differences = check_onnx(deployable, path, images(2, size))
+        assert max(differences.values()) < 1e-5
 
 
 def test_a_size_that_is_built_in_is_found(tmp_path):

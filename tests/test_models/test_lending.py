@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from tiny import SR_NET, build_model, make_batch
+from tiny import SR_NET, SWINIR, build_model, make_batch
 from torch import nn
 
 from sr4ir_mm.models.lending import Lender
@@ -160,20 +160,7 @@ def test_others_get_no_copy():
 @pytest.mark.parametrize('size', [(3, 3), (4, 20), (20, 4), (1, 9), (8, 8)])
 def test_images_smaller_than_a_window(size):
     """SwinIR cannot reflect more than there is."""
-    swinir = dict(
-        type='mmagic.SwinIRNet',
-        upscale=4,
-        in_chans=3,
-        img_size=16,
-        window_size=8,
-        img_range=1.0,
-        depths=[2],
-        embed_dim=12,
-        num_heads=[2],
-        mlp_ratio=2,
-        upsampler='pixelshuffledirect',
-    )
-    model = build_model(sr_net=swinir, input_is_lr=True).eval()
+    model = build_model(sr_net=SWINIR, input_is_lr=True).eval()
     height, width = size
     inputs = torch.rand(1, 3, height, width)
     with torch.no_grad():
