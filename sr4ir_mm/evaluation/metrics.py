@@ -197,7 +197,7 @@ class SRTFD(_ImageMetric):
         inputs = space.normalize(image[None].to(space.device))
         if space.resize is not None:
             inputs = space.enlarge(inputs, [tuple(image.shape[1:])])
-        network = model.teacher
+        network = model.teacher()
         extract = partial(model.extract_maps, network=network)
         return read_taps(network, extract, self.taps, inputs, None)
 

@@ -137,12 +137,12 @@ class SRTaskModel(PhasedModel):
         """The map between the task model's input and RGB in [0, 1]."""
         return self.data_preprocessor
 
-    @property
+    # Methods, since PyTorch's tracing asks for every property.
+
     def teacher(self) -> nn.Module:
         """The frozen task model that has learnt from HR images alone."""
         return self._teacher.of(self.task_model)
 
-    @property
     def anchor(self) -> nn.Module:
         """The frozen SR network of view ``anchor``."""
         return self._anchor.of(self.sr_net)
@@ -328,7 +328,7 @@ class SRTaskModel(PhasedModel):
                 if isinstance(tap, str) == isinstance(taps[0], str)
             ]
             every = list(dict.fromkeys([*taps, *others]))
-            found = self.features(views, view, every, self.teacher)
+            found = self.features(views, view, every, self.teacher())
             kept.update(zip(every, found))
         return [kept[tap] for tap in taps]
 

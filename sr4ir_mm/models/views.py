@@ -278,7 +278,7 @@ class Views:
 
     @torch.no_grad()
     def _make_anchor(self) -> Tensor:
-        return self._super_resolve(self['lr'], self.model.anchor)
+        return self._super_resolve(self['lr'], self.model.anchor())
 
     def _make_shared(self) -> Tensor:
         if not shares_layers(self.model.sr_net):

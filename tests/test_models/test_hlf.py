@@ -82,7 +82,7 @@ def test_half_is_stale_after_an_update():
 @pytest.mark.parametrize('task', TASKS)
 def test_matching_takes_the_pass_of_the_task_loss(task, view, teacher):
     model = build_model(task, teacher=teacher(task))
-    assert model.teacher  # made before there are hooks to copy
+    assert model.teacher()  # made before there are hooks to copy
     views = model.make_views(make_batch(task))
     maps, passes = [], []
     model.maps_module.register_forward_hook(
@@ -95,7 +95,7 @@ def test_matching_takes_the_pass_of_the_task_loss(task, view, teacher):
     loss = FeatureMatchingLoss(views={view: 2.0}, weights=[0.25])
     losses = loss(model, views)
     assert passes == [True]
-    target = model.features(views, 'hr', [-1], model.teacher)[0]
+    target = model.features(views, 'hr', [-1], model.teacher())[0]
     target = torch.cat([target] * (view.count('+') + 1))
     mine = maps[0] if torch.is_tensor(maps[0]) else maps[0][-1]
     expected = 0.25 * (mine - target).abs().mean()
@@ -129,7 +129,7 @@ def test_no_more_passes_than_needed(task, teacher):
 
         return hook
 
-    model.teacher.backbone.register_forward_hook(count('teacher'))
+    model.teacher().backbone.register_forward_hook(count('teacher'))
     model.task_model.backbone.register_forward_hook(count('task_model'))
     for phase in model.phases:
         train_phase(model, phase, views)
@@ -145,7 +145,7 @@ def test_pieces_of_a_batch_keep_the_teachers_features(teacher):
             FixedTDPLoss()(model, piece)
     views.refresh()
     kept = views.kept['hr'][-1]
-    expected = model.features(views, 'hr', [-1], model.teacher)[0]
+    expected = model.features(views, 'hr', [-1], model.teacher())[0]
     torch.testing.assert_close(kept, expected)
 
 
@@ -156,17 +156,17 @@ def test_the_teacher_is_one_and_not_saved(teacher):
     model = build_model(phases=recipe(), teacher=teacher('seg'))
     names = set(model.state_dict())
     views = model.make_views(make_batch())
-    before = snapshot(model.teacher)
+    before = snapshot(model.teacher())
     for phase in model.phases:
         train_phase(model, phase, views)
-    assert model.teacher is model.teacher
+    assert model.teacher() is model.teacher()
     assert set(model.state_dict()) == names
-    assert not model.teacher.training
-    for key, value in model.teacher.state_dict().items():
+    assert not model.teacher().training
+    for key, value in model.teacher().state_dict().items():
         assert torch.equal(value, before[key])
-    assert all(p.grad is None for p in model.teacher.parameters())
+    assert all(p.grad is None for p in model.teacher().parameters())
     twin = copy.deepcopy(model)  # as a moving average makes it
-    assert twin.teacher is model.teacher
+    assert twin.teacher() is model.teacher()
 
 
 def test_no_teacher():

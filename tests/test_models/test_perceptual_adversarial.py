@@ -173,7 +173,7 @@ def test_fixed_task_model_stays_as_it_is(task_checkpoint):
     names = set(model.state_dict())
     views = model.make_views(make_batch())
     model.rehearse(views)
-    network = model.teacher
+    network = model.teacher()
     before = snapshot(network)
     for phase in model.phases:
         sr_net = snapshot(model.sr_net)

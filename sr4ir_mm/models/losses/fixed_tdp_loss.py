@@ -26,7 +26,7 @@ class FixedTDPLoss(TDPLoss):
 
     def sr_features(self, model, views) -> List[Tensor]:
         """The teacher's features of SR."""
-        return model.features(views, 'sr', self.taps, model.teacher)
+        return model.features(views, 'sr', self.taps, model.teacher())
 
     def target_features(self, model, views, view: str) -> List[Tensor]:
         """Its features of what SR should match."""
