@@ -125,6 +125,20 @@ def test_early_stopping(tmp_path, toy_root, kind):
     assert (bias(best) == 7).all()
 
 
+def test_a_step_that_is_the_best_twice(tmp_path, toy_root):
+    """Before and after hooks have acted."""
+    loop = dict(type=ITER, max_iters=90, val_interval=2)
+    cfg = config(tmp_path, toy_root, loop, [dict(a=x) for x in (5, 7, 9)])
+    cfg.custom_hooks = [
+        dict(STOP, stopping_threshold=6),
+        dict(type='mmengine.End'),
+    ]
+    cfg.default_hooks.checkpoint.update(save_best='a', rule='greater')
+    Runner.from_cfg(cfg).train()
+    (best,) = tmp_path.glob('best_a*.pth')
+    assert best.stem.endswith('iter_4') and (bias(best) == 7).all()
+
+
 def test_early_stopping_keeps_the_last_state(tmp_path, toy_root):
     """Also where no hook acts, and no checkpoint was due."""
     loop = dict(type=ITER, max_iters=90, val_interval=2)
@@ -297,6 +311,7 @@ def test_a_second_sigterm_ends_at_once(monkeypatch):
         ('auto', [{'sr/PSNR': 9, 'mIoU': 3}, {'sr/PSNR': 10}], '1'),
         ('sr/LPIPS', [{'sr/LPIPS': 0.2}, {'sr/LPIPS': 0.3}], '1'),
         ('sr/PSNR', [{'sr/PSNR': 20}, {'sr/PSNR': 30}], '2'),
+        ('auto', [{'f1-score': 2}, {'f1-score': 1, 'mAcc': 1}], '2'),
     ],
 )
 def test_the_best_checkpoint(tmp_path, toy_root, save_best, results, best):
@@ -326,3 +341,64 @@ def test_what_was_due_for_deletion_goes(tmp_path, toy_root):
     Runner.from_cfg(cfg).train()
     names = {path.name for path in tmp_path.glob('*.pth')}
     assert names == {'iter_1.pth', 'iter_5.pth', 'iter_6.pth'}
+
+
+def keeping(work_dir, root, number, max_iters, **kwargs):
+    cfg = config(work_dir, root, dict(type=ITER, max_iters=max_iters))
+    cfg.merge_from_dict(kwargs)
+    cfg.default_hooks.checkpoint.max_keep_ckpts = number
+    return Runner.from_cfg(cfg)
+
+
+def names_in(folder):
+    return {path.stem for path in folder.glob('*.pth')}
+
+
+def test_what_was_never_due_stays(tmp_path, toy_root):
+    """Of a time in which all were kept, also what cannot be read."""
+    keeping(tmp_path, toy_root, -1, 2).train()
+    (tmp_path / 'iter_0.pth').write_bytes(b'cut off')
+    for max_iters in (5, 7):
+        keeping(tmp_path, toy_root, 2, max_iters, resume=True).train()
+    assert names_in(tmp_path) == {
+        *('iter_0', 'iter_1', 'iter_2'),
+        *('iter_6', 'iter_7'),
+    }
+
+
+def test_a_run_from_elsewhere_deletes_nothing_here(tmp_path, toy_root):
+    """Though what is due there has the name of another run's here."""
+    there, here = tmp_path / 'there', tmp_path / 'here'
+    keeping(there, toy_root, 2, 4).train()
+    keeping(here, toy_root, -1, 3).train()
+    keeping(
+        here, toy_root, 2, 7, resume=True, load_from=str(there / 'iter_4.pth')
+    ).train()
+    assert names_in(here) == {
+        *('iter_1', 'iter_2', 'iter_3'),
+        *('iter_6', 'iter_7'),
+    }
+    assert names_in(there) == {'iter_3', 'iter_4'}
+
+
+def test_two_checkpoint_hooks_delete_their_own(tmp_path, toy_root):
+    """Though mmengine keeps the numbers of both in one place."""
+
+    def train(max_epochs, **kwargs):
+        loop = dict(type=EPOCH, max_epochs=max_epochs)
+        cfg = config(tmp_path, toy_root, loop, **kwargs)
+        cfg.custom_hooks = [
+            dict(
+                type='sr4ir_mm.CheckpointHook',
+                by_epoch=False,
+                interval=2,
+                max_keep_ckpts=1,
+            )
+        ]
+        cfg.default_hooks.checkpoint.max_keep_ckpts = 2
+        Runner.from_cfg(cfg).train()
+
+    train(2)
+    (tmp_path / 'last_checkpoint').write_text(str(tmp_path / 'iter_8.pth'))
+    train(3, resume=True)
+    assert {'epoch_1', 'epoch_2', 'epoch_3'} <= names_in(tmp_path)
