@@ -1,14 +1,17 @@
 import os.path as osp
+from itertools import islice
 from typing import Optional, Sequence
 
-from mmengine.dist import master_only
+import torch
+from mmengine.dist import all_reduce, get_world_size, master_only
 from mmengine.hooks import EMAHook, Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from sr4ir_mm.files import write_image
-from sr4ir_mm.models import TaskLoss
-from sr4ir_mm.registry import HOOKS, require_package
+from sr4ir_mm.models import SRTaskModel, TaskLoss
+from sr4ir_mm.registry import HOOKS
 from sr4ir_mm.visualization import draw_panel
 
 from .preflight import build_loader
@@ -118,7 +121,7 @@ class CompileHook(Hook):
 class PreciseBNHook(Hook):
     """Gives the task model's BatchNorm, when training ends, the statistics of
     the view that it predicts from (Wu and Johnson, "Rethinking 'Batch' in
-    BatchNorm", 2021), by mmpretrain's function for it.
+    BatchNorm", 2021).
 
     SR4IR shows the task model three kinds of images, each of which BatchNorm
     normalises by itself in training, while its running statistics, which are
@@ -128,15 +131,16 @@ class PreciseBNHook(Hook):
     or that sees its views in one batch, ``sr+hr+cqmix``, whose running
     statistics are right.
 
-    Unlike ``mmpretrain.PreciseBNHook``, it leaves the order of the training
-    data as it is, and knows epochs and iterations alike.
+    Where weights are averaged (``EMAHook``), they are those of the averaged
+    network, which is the one that predicts. The order of the training data
+    stays as it is.
 
     Args:
-        num_samples (int): Training images to take them from. Defaults to 640.
+        num_samples (int): Training images to take them from, one batch at
+            least. Defaults to 640.
     """
 
     def __init__(self, num_samples: int = 640) -> None:
-        require_package('mmpretrain', 'mmpretrain', 'PreciseBNHook')
         self.num_samples = num_samples
 
     def at_end(self, runner: Runner, progress: float) -> None:
@@ -146,13 +150,10 @@ class PreciseBNHook(Hook):
             runner (Runner): Its runner.
             progress (float): Fraction of the planned training that is done.
         """
-        from mmpretrain.engine.hooks.precise_bn_hook import update_bn_stats
-
-        model = runner.model
-        bare = getattr(model, 'module', model)
+        model = getattr(runner.model, 'module', runner.model)
         phases = [
             phase
-            for phase in bare.phases
+            for phase in model.phases
             if 'task_model' in phase.trains and progress in phase.span
         ]
         in_one_batch = any(
@@ -163,13 +164,41 @@ class PreciseBNHook(Hook):
         )
         if not phases or in_one_batch:
             return
-        bare.task_model.train()
-        # of `batch_size`, which it reads, and a batch sampler leaves out
-        settings = dict(runner.cfg.train_dataloader, batch_sampler=None)
-        loader = build_loader(settings, seed=runner.seed)
-        update_bn_stats(model, loader, self.num_samples, runner.logger)
-        for hook in runner.hooks:
-            if isinstance(hook, EMAHook):  # averaged before this
-                averages = hook.ema_model.module.buffers()
-                for average, buffer in zip(averages, bare.buffers()):
-                    average.copy_(buffer)
+        averaged = [h for h in runner.hooks if isinstance(h, EMAHook)]
+        for hook in averaged:
+            hook._swap_ema_parameters()
+        self._recompute(runner, model)
+        for hook in averaged:
+            buffers = hook.ema_model.module.buffers()
+            for average, buffer in zip(buffers, model.buffers()):
+                average.copy_(buffer)
+            hook._swap_ema_parameters()
+
+    @torch.no_grad()
+    def _recompute(self, runner: Runner, model: SRTaskModel) -> None:
+        model.eval()  # the SR network's images are those of prediction
+        model.task_model.train()
+        norms = [
+            module
+            for module in model.task_model.modules()
+            if isinstance(module, _BatchNorm)
+            and module.training
+            and module.track_running_stats
+        ]
+        momenta = [norm.momentum for norm in norms]
+        for norm in norms:
+            norm.num_batches_tracked.zero_()
+            norm.momentum = None  # that is, the mean of all batches
+        loader = build_loader(runner.cfg.train_dataloader, seed=runner.seed)
+        at_once = loader.batch_sampler.batch_size * get_world_size()
+        number = min(max(self.num_samples // at_once, 1), len(loader))
+        for batch in islice(loader, number):
+            model(**model.data_preprocessor(batch, False))
+        for norm, momentum in zip(norms, momenta):
+            norm.momentum = momentum
+            all_reduce(norm.running_mean, 'mean')
+            all_reduce(norm.running_var, 'mean')
+        runner.logger.info(
+            f'PreciseBNHook: statistics of {len(norms)} BatchNorm layers, '
+            f'from {number} batches.'
+        )

@@ -12,9 +12,11 @@ from mmengine.evaluator import BaseMetric
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS, METRICS
 from tiny import runner_cfg, toy_dataset_cfg
+from torch.nn import BatchNorm2d, Sequential
 
-from sr4ir_mm.engine import PreciseBNHook, Runner, ending
+from sr4ir_mm.engine import PreciseBNHook, Runner, ending, hooks
 from sr4ir_mm.engine.ending import INTERRUPTED, Interruption
+from sr4ir_mm.engine.preflight import build_loader
 
 ITER = 'sr4ir_mm.AlternatingIterTrainLoop'
 EPOCH = 'sr4ir_mm.AlternatingEpochTrainLoop'
@@ -152,9 +154,16 @@ def test_early_stopping_keeps_the_last_state(tmp_path, toy_root):
 @pytest.mark.parametrize('task', ['seg', 'det'])
 @pytest.mark.parametrize('stops', [True, False])
 def test_precise_statistics(tmp_path, toy_root, task, stops, monkeypatch):
-    """Whenever training ends, also with a batch sampler, which has no batch
-    size."""
-    states = []
+    """Whenever training ends, also with a batch sampler, whose batches they
+    are of: in others, wide and tall images would be padded."""
+    states, samplers = [], []
+
+    def build(*args, **kwargs):
+        loader = build_loader(*args, **kwargs)
+        samplers.append(type(loader.batch_sampler).__name__)
+        return loader
+
+    monkeypatch.setattr(hooks, 'build_loader', build)
 
     def at_end(self, runner, progress):
         for _ in range(2):  # before and after
@@ -176,6 +185,8 @@ def test_precise_statistics(tmp_path, toy_root, task, stops, monkeypatch):
     cfg.custom_hooks = [dict(type='sr4ir_mm.PreciseBNHook', num_samples=8)]
     cfg.custom_hooks += [STOP] * stops
     Runner.from_cfg(cfg).train()
+    kind = 'AspectRatioBatchSampler' if task == 'det' else 'BatchSampler'
+    assert samplers == [kind]
     before, after = states
     moved = {k for k in before if not torch.equal(before[k], after[k])}
     assert moved and all('running' in k or 'tracked' in k for k in moved)
@@ -184,12 +195,18 @@ def test_precise_statistics(tmp_path, toy_root, task, stops, monkeypatch):
         assert torch.equal(saved[f'task_model.{key}'], after[key])
 
 
-def test_precise_statistics_of_averaged_weights(tmp_path, toy_root):
+@pytest.mark.parametrize('update_buffers', [False, True])
+def test_precise_statistics_of_averaged_weights(
+    tmp_path, toy_root, update_buffers
+):
     """Which a checkpoint has in place of the others, buffers included."""
     loop = dict(type=ITER, max_iters=90, val_interval=2)
     cfg = config(tmp_path, toy_root, loop, [dict(a=1)] * 3)
+    cfg.train_dataloader.dataset = toy_dataset_cfg(
+        'seg', toy_root, augment=False
+    )
     cfg.custom_hooks = [
-        dict(type='EMAHook'),
+        dict(type='EMAHook', momentum=0.1, update_buffers=update_buffers),
         dict(type='sr4ir_mm.PreciseBNHook', num_samples=8),
         STOP,
     ]
@@ -199,10 +216,42 @@ def test_precise_statistics_of_averaged_weights(tmp_path, toy_root):
     for name, buffer in runner.model.named_buffers():
         if name in saved:
             assert torch.equal(saved[name], buffer), name
+    # and they are those of the averaged weights
+    runner.model.load_state_dict(saved)
+    runner._hooks = []
+    PreciseBNHook(8).at_end(runner, progress=0)
+    found = runner.model.state_dict()
+    for name, value in saved.items():
+        torch.testing.assert_close(found[name], value, msg=name)
 
 
-@pytest.mark.parametrize('hooks', [[], [dict(type='mmengine.End')]])
-def test_sigterm(tmp_path, toy_root, hooks):
+def test_statistics_that_training_does_not_make(tmp_path, toy_root):
+    """Of the SR network, of a layer that prediction has not, and of one that
+    has none; a batch is seen, however few images are asked for."""
+    cfg = config(tmp_path, toy_root, dict(type=ITER, max_iters=1))
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    model = runner.model
+    first = model.sr_net.conv_first
+    model.sr_net.conv_first = Sequential(BatchNorm2d(3), first)
+    model.task_model.unused = BatchNorm2d(3)
+    model.task_model.unused.running_mean.fill_(5)
+    model.task_model.none = BatchNorm2d(3, track_running_stats=False)
+    before = {k: v.clone() for k, v in model.state_dict().items()}
+    PreciseBNHook(num_samples=1).at_end(runner, progress=0)
+    after = model.state_dict()
+    moved = {k for k in before if not torch.equal(before[k], after[k])}
+    assert moved and all(
+        key.startswith(('task_model.backbone', 'task_model.decode'))
+        for key in moved
+    )
+    for name, buffer in model.task_model.backbone.named_buffers():
+        if name.endswith('running_var'):
+            assert buffer.any()
+
+
+@pytest.mark.parametrize('custom', [[], [dict(type='mmengine.End')]])
+def test_sigterm(tmp_path, toy_root, custom):
     """The run goes on exactly; what hooks make is beside it."""
     loop = dict(type=ITER, max_iters=6)
     whole = tmp_path / 'whole'
@@ -210,7 +259,7 @@ def test_sigterm(tmp_path, toy_root, hooks):
     ended = tmp_path / 'ended'
     cfg = config(ended, toy_root, loop)
     cfg.default_hooks.checkpoint.interval = 50
-    cfg.custom_hooks = [*hooks, dict(type='mmengine.Signal', iteration=2)]
+    cfg.custom_hooks = [*custom, dict(type='mmengine.Signal', iteration=2)]
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(SystemExit) as error:
         Runner.from_cfg(cfg).train()
@@ -218,8 +267,8 @@ def test_sigterm(tmp_path, toy_root, hooks):
     assert signal.getsignal(signal.SIGTERM) is before
     assert (ended / 'last_checkpoint').read_text().endswith('iter_3.pth')
     final = ended / 'final.pth'
-    assert final.exists() == bool(hooks)
-    if hooks:
+    assert final.exists() == bool(custom)
+    if custom:
         assert (bias(final) == 7).all()
         assert not (bias(ended / 'iter_3.pth') == 7).any()
     cfg = config(ended, toy_root, loop, resume=True)
