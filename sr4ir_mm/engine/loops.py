@@ -72,6 +72,7 @@ class _AlternatingLoop:
         self._init_accumulation()
         self._rehearsed = False
         self._is_over = False
+        self._overtime = 0
         with Interruption() as self._interruption:
             try:
                 super().run()
@@ -133,11 +134,23 @@ class _AlternatingLoop:
             outputs=outputs,
         )
         self._iter += 1
-        if not self._is_over and self._interruption.stops_after(self._iter):
+        if self._stops_here():
             if isinstance(self, IterBasedTrainLoop):
                 # of an epoch, only the end can be gone on from
                 save_last(self.runner)
             raise Interrupted
+
+    def _stops_here(self) -> bool:
+        """Whether SIGTERM ends training now. Gradients that are accumulated
+        would be lost, and are waited for; not for ever, since two networks
+        need not be done at the same time."""
+        if self._is_over or not self._interruption.stops_after(self._iter):
+            return False
+        leads = [update.lead for update in self.updates.values()]
+        longest = max(wrapper._accumulative_counts for wrapper in leads)
+        self._overtime += 1
+        done = all(wrapper.should_update() for wrapper in leads)
+        return done or self._overtime >= longest
 
     def _run_phases(self, data_batch: dict) -> dict:
         progress = self._iter / self._max_iters

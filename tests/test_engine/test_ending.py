@@ -250,6 +250,29 @@ def test_statistics_that_training_does_not_make(tmp_path, toy_root):
             assert buffer.any()
 
 
+@pytest.mark.parametrize('counts, last', [((2, 2), 4), ((2, 3), 5)])
+def test_sigterm_while_gradients_accumulate(tmp_path, toy_root, counts, last):
+    """It goes on until they have been used, and not much longer."""
+
+    def train(name, **kwargs):
+        loop = dict(type=ITER, max_iters=8)
+        cfg = config(tmp_path / name, toy_root, loop, **kwargs)
+        for network, number in zip(('sr_net', 'task_model'), counts):
+            cfg.optim_wrapper[network].accumulative_counts = number
+        cfg.default_hooks.checkpoint.interval = 50
+        Runner.from_cfg(cfg).train()
+        return torch.load(tmp_path / name / 'iter_8.pth')['state_dict']
+
+    hook = dict(type='mmengine.Signal', iteration=2)
+    with pytest.raises(SystemExit):
+        train('ended', custom_hooks=[hook])
+    assert names_in(tmp_path / 'ended') == {f'iter_{last}'}
+    if last == 4:
+        found, expected = train('ended', resume=True), train('whole')
+        for key, value in expected.items():
+            assert torch.equal(value, found[key]), key
+
+
 @pytest.mark.parametrize('custom', [[], [dict(type='mmengine.End')]])
 def test_sigterm(tmp_path, toy_root, custom):
     """The run goes on exactly; what hooks make is beside it."""
