@@ -1,7 +1,12 @@
 from .bf16 import BF16OptimWrapper
 from .checkpoint_hook import CheckpointHook
 from .constructor import NetworkOptimWrapperConstructor
-from .hooks import CompileHook, PreciseBNHook, SRVisualizationHook
+from .hooks import (
+    CompileHook,
+    ParamSchedulerHook,
+    PreciseBNHook,
+    SRVisualizationHook,
+)
 from .loops import AlternatingEpochTrainLoop, AlternatingIterTrainLoop
 from .optim import PhaseUpdate
 from .runner import Runner
@@ -13,6 +18,7 @@ __all__ = [
     'CheckpointHook',
     'CompileHook',
     'NetworkOptimWrapperConstructor',
+    'ParamSchedulerHook',
     'PhaseUpdate',
     'PreciseBNHook',
     'Runner',

@@ -1,7 +1,9 @@
+import math
 import os.path as osp
-from itertools import islice
-from typing import Optional, Sequence
+from itertools import chain, islice
+from typing import Dict, Optional, Sequence
 
+import mmengine.hooks
 import torch
 from mmengine.dist import all_reduce, get_world_size, master_only
 from mmengine.hooks import EMAHook, Hook
@@ -81,6 +83,30 @@ class SRVisualizationHook(Hook):
             runner.visualizer.add_image(
                 f'{mode}_{name}', panel, step=runner.iter
             )
+
+
+@HOOKS.register_module()
+class ParamSchedulerHook(mmengine.hooks.ParamSchedulerHook):
+    """mmengine's. A validation without the metric that a rate depends on
+    (``ReduceOnPlateauLR``), where nothing is detected, say, was no better,
+    and does not end the training."""
+
+    def after_val_epoch(
+        self, runner: Runner, metrics: Optional[Dict[str, float]] = None
+    ) -> None:
+        """Step those that depend on it."""
+        schedulers = runner.param_schedulers or []
+        if isinstance(schedulers, dict):
+            schedulers = chain(*schedulers.values())
+        monitored = {getattr(s, 'monitor', None) for s in schedulers} - {None}
+        missing = sorted(monitored - set(metrics or {}))
+        if missing and metrics is not None:
+            runner.logger.warning(
+                f'param_scheduler: this validation has no metric '
+                f'{", ".join(missing)}: it counts as no better.'
+            )
+            metrics = {**metrics, **dict.fromkeys(missing, math.nan)}
+        super().after_val_epoch(runner, metrics)
 
 
 @HOOKS.register_module()

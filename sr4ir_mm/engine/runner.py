@@ -7,7 +7,6 @@ import mmengine.runner
 from mmengine.device import get_device
 from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.checkpoint import (
@@ -104,14 +103,15 @@ class Runner(mmengine.runner.Runner):
         return self._train_loop.epoch if built else 0
 
     def register_default_hooks(self, hooks: Optional[dict] = None) -> None:
-        """See mmengine; its checkpoint hook is replaced by ours."""
+        """See mmengine; two of its hooks are replaced by ours."""
         hooks = dict(hooks or {})
-        saver = hooks.setdefault('checkpoint', dict(type='CheckpointHook'))
-        if not isinstance(saver, Hook) and saver is not None:
-            if saver.get('type') == 'CheckpointHook':
-                hooks['checkpoint'] = dict(
-                    saver, type='sr4ir_mm.CheckpointHook'
-                )
+        for key, name in (
+            ('checkpoint', 'CheckpointHook'),
+            ('param_scheduler', 'ParamSchedulerHook'),
+        ):
+            hook = hooks.setdefault(key, dict(type=name))
+            if isinstance(hook, dict) and hook.get('type') == name:
+                hooks[key] = dict(hook, type=f'sr4ir_mm.{name}')
         super().register_default_hooks(hooks)
 
     def build_dataloader(self, dataloader, *args, **kwargs) -> DataLoader:

@@ -395,6 +395,27 @@ def test_the_best_checkpoint(tmp_path, toy_root, save_best, results, best):
     assert path.stem.endswith(f'epoch_{best}')
 
 
+def test_rates_after_a_validation_without_their_metric(tmp_path, toy_root):
+    """It counts as one that is no better: twice in a row, here."""
+    loop = dict(type=EPOCH, max_epochs=5)  # the last one changes no rate
+    none, some = {'sr/PSNR': 1}, {'mIoU': 2}
+    results = [none, some, none, none, some]
+    cfg = config(tmp_path, toy_root, loop, results)
+    plateau = dict(
+        type='ReduceOnPlateauLR',
+        monitor='mIoU',
+        rule='greater',
+        patience=1,
+        factor=0.5,
+    )
+    cfg.param_scheduler = dict(sr_net=[plateau], task_model=[])
+    runner = Runner.from_cfg(cfg)
+    runner.train()
+    rates = runner.optim_wrapper.get_lr()
+    assert rates['sr_net.lr'] == [0.5e-3]
+    assert rates['task_model.lr'] == [1e-2]
+
+
 def test_what_was_due_for_deletion_goes(tmp_path, toy_root):
     """And not what is of another run."""
     loop = dict(type=ITER, max_iters=4)
