@@ -13,7 +13,7 @@ import time
 import traceback
 from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import mmengine.registry
 from mmengine.config import Config
@@ -38,6 +38,13 @@ _TERSE = (
 
 # Keys of any part that has a type.
 _OF_ALL = ('_delete_', '_scope_', 'init_cfg', 'with_cp')
+
+
+def few(names: Iterable[Any], number: int = 8) -> str:
+    """Some names, and how many more there are."""
+    names = list(map(str, names))
+    more = f' and {len(names) - number} more' * (len(names) > number)
+    return ', '.join(names[:number]) + more
 
 
 @contextmanager

@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader
 
 from sr4ir_mm.apis.toolboxes import build_pen
 from sr4ir_mm.cli import add_common_args, load_config
-from sr4ir_mm.datasets.census import Census, few, sentences
+from sr4ir_mm.datasets.census import Census, sentences
 from sr4ir_mm.engine.preflight import (
     SPLITS,
     build_loader,
@@ -36,7 +36,7 @@ from sr4ir_mm.engine.preflight import (
     refuse,
 )
 from sr4ir_mm.files import whole_file
-from sr4ir_mm.mistakes import one_sentence
+from sr4ir_mm.mistakes import few, one_sentence
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.registry import MODELS

@@ -1,4 +1,3 @@
-import re
 from typing import Optional, Union
 from urllib.error import URLError
 
@@ -10,9 +9,9 @@ from mmengine.runner import CheckpointLoader
 
 from sr4ir_mm.config_files import merge_options, read_config_file
 from sr4ir_mm.engine.checkpoint_fit import (
+    bare_weights,
     check_scale,
     describe_misfit,
-    get_weights,
 )
 from sr4ir_mm.models.pretrained import stays_finite
 from sr4ir_mm.models.sr_task_model import SRTaskModel
@@ -116,12 +115,8 @@ def _build_model(cfg: Config, source: Union[str, Config]) -> SRTaskModel:
 
 def _load_weights(model: SRTaskModel, file: dict, checkpoint: str) -> None:
     weights = {
-        re.sub(r'^module\.', '', name): weight
-        for name, weight in get_weights(file).items()
-    }
-    weights = {
         name: weight
-        for name, weight in weights.items()
+        for name, weight in bare_weights(file).items()
         if not name.startswith('phases.')
     }
     misfit = describe_misfit(weights, model)

@@ -13,6 +13,8 @@ from math import isfinite
 from types import ModuleType
 from typing import List, Optional, Sequence
 
+from sr4ir_mm.mistakes import few
+
 from .images import DataError, read_header, require_file
 
 
@@ -128,17 +130,13 @@ def categories_by_name(coco, names: Sequence[str]) -> List[int]:
     unknown = [name for name in ids if name not in names]
     if missing and unknown:
         near = get_close_matches(missing[0], unknown, 1, 0.4)
+        hint = f' Did you mean {near[0]!r} by {missing[0]!r}?' if near else ''
         raise DataError(
-            f'{coco.annotation_file}: metainfo.classes has {_few(missing)}, '
-            'which is no category of the file; it has '
-            f'{_few(unknown)}, which metainfo.classes '
-            'has not'
-            + (
-                f'. Did you mean {near[0]!r} by {missing[0]!r}?'
-                if near
-                else '.'
-            )
-            + f' Classes: {_few(names, 20)}; categories: {_few(ids, 20)}.'
+            f'{coco.annotation_file}: metainfo.classes has '
+            f'{few(map(repr, missing), 5)}, which is no category of the file; '
+            f'it has {few(map(repr, unknown), 5)}, which metainfo.classes has '
+            f'not.{hint} Classes: {few(names, 20)}; categories: '
+            f'{few(ids, 20)}.'
         )
     for name in missing:
         ids[name] = max(
@@ -149,11 +147,6 @@ def categories_by_name(coco, names: Sequence[str]) -> List[int]:
         coco.cats[ids[name]] = category
         coco.dataset['categories'].append(category)
     return [ids[name] for name in names]
-
-
-def _few(names: Sequence[str], number: int = 5) -> str:
-    names = list(map(repr, names))
-    return ', '.join(names[:number]) + ' ...' * (len(names) > number)
 
 
 def repair_coco_dataset(module: ModuleType) -> None:

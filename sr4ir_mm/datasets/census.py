@@ -1,7 +1,6 @@
 """A census: what is in a data set, and what is wrong with it, before it is
 used."""
 
-import json
 import os
 import os.path as osp
 from collections import Counter
@@ -16,7 +15,10 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import track
 
-from .census_reader import CensusReader, files_of
+from sr4ir_mm.mistakes import few
+
+from .census_reader import CensusReader
+from .census_store import CensusStore, files_of
 from .images import DataError, blank_line
 
 _CHUNK = 256  # images that a process reads at a time
@@ -88,6 +90,15 @@ class Census:
             for kind, (number, text) in getattr(other, key).items():
                 getattr(self, key).setdefault(kind, [0, text])[0] += number
 
+    @classmethod
+    def from_plain(cls, data: dict) -> 'Census':
+        """Of what JSON made of ``vars`` of one."""
+        data = dict(data)
+        data['counts'] = {int(k): n for k, n in data['counts'].items()}
+        for key in ('counts', 'sizes', 'formats', 'left_out'):
+            data[key] = Counter(data[key])
+        return cls(**data)
+
     def raise_errors(self) -> None:
         """Raise DataError for what must be wrong, if anything is."""
         if self.errors:
@@ -123,13 +134,6 @@ def sentences(found: Dict[str, list]) -> List[str]:
         text + f' ({number - 1} more like it.)' * (number > 1)
         for number, text in found.values()
     ]
-
-
-def few(names: Sequence[str], number: int = 8) -> str:
-    """Some names, and how many more there are."""
-    names = list(map(str, names))
-    more = f' and {len(names) - number} more' * (len(names) > number)
-    return ', '.join(names[:number]) + more
 
 
 @contextmanager
@@ -216,16 +220,16 @@ def take_census(
 
 
 def _take_one(dataset: BaseDataset, reader: CensusReader) -> Census:
-    key = reader.key()
-    found = _recall(reader.cache_files, key)
-    if found is not None:
-        return found
+    store = CensusStore(reader)
+    kept = store.recall()
+    if kept is not None:
+        return Census.from_plain(kept)
     census = _new(reader)
     for part in _read(reader, len(dataset)):
         census.add(part)
     census.num_images = len(dataset)
     _judge(census, dataset)
-    _keep(reader.cache_files, key, census)
+    store.keep(vars(census))
     return census
 
 
@@ -262,35 +266,6 @@ def _read_chunk(chunk: range) -> Census:
     for index in chunk:
         _reader.read(_reader.dataset.get_data_info(index), census)
     return census
-
-
-def _recall(places: Sequence[str], key: str) -> Optional[Census]:
-    for path in places:
-        try:
-            with open(path) as file:
-                kept = json.load(file)
-            if kept.pop('key') != key:
-                continue
-            kept['counts'] = {int(k): n for k, n in kept['counts'].items()}
-            for part in ('counts', 'sizes', 'formats', 'left_out'):
-                kept[part] = Counter(kept[part])
-            return Census(**kept)
-        except (OSError, ValueError, KeyError, TypeError):
-            continue
-    return None
-
-
-def _keep(places: Sequence[str], key: str, census: Census) -> None:
-    text = json.dumps(dict(vars(census), key=key))
-    for path in places:
-        try:
-            os.makedirs(osp.dirname(path), exist_ok=True)
-            with open(f'{path}.{os.getpid()}', 'w') as file:
-                file.write(text)
-            os.replace(file.name, path)
-            return
-        except OSError:  # a folder of somebody else
-            continue
 
 
 # ------------------------------------------------------------- what is wrong

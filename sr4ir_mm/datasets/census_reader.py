@@ -1,12 +1,8 @@
 """What a census reads: images and labels of a data set, one by one."""
 
 import copy
-import hashlib
-import os
 import os.path as osp
-import pickle
-from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, List, Optional, Set, Tuple
+from typing import TYPE_CHECKING, Optional, Set, Tuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -25,7 +21,6 @@ from .transforms import VOCBoxesAsCOCO
 if TYPE_CHECKING:
     from .census import Census
 
-_VERSION = 1  # of what is kept in files
 _OFF = 2  # pixels by which a declared size may be wrong without harm
 
 
@@ -67,61 +62,6 @@ class CensusReader:
             or self.dataset.data_root
             or ''
         )
-
-    @property
-    def cache_files(self) -> List[str]:
-        """Where what was found may be kept, best place first: hidden files,
-        which no toolbox takes for data."""
-        source = osp.abspath(self.source)
-        folder = osp.dirname(source) if osp.isfile(source) else source
-        identity = hashlib.sha1(f'{source} {self.name}'.encode()).hexdigest()
-        file = f'.sr4ir_mm-census-{identity[:12]}.json'
-        home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-        return [
-            osp.join(folder, file),
-            osp.join(home, 'sr4ir_mm', 'census', file),
-        ]
-
-    def key(self) -> str:
-        """What the census depends on, as a hash: annotations as they were
-        read, and size and time of all files."""
-        notes = ('num_filtered', 'left_out', 'unknown_names', 'filter_cfg')
-        settings = (
-            _VERSION,
-            type(self.dataset).__name__,
-            [vars(self.dataset).get(note) for note in notes],
-            self.classes,
-            self.palette,
-            self.name,
-            self.scale,
-            sorted(self.ignored),
-            self.drops_boxes,
-            len(self.convert),
-            repr(self.load),
-        )
-        digest = hashlib.sha1(repr(settings).encode())
-        if self.dataset.serialize_data:
-            digest.update(self.dataset.data_bytes)
-        else:
-            digest.update(pickle.dumps(self.dataset.data_list))
-        for folder in sorted(self._folders()):
-            for path, size, time in files_of(folder):
-                digest.update(f'{path} {size} {time}\n'.encode())
-        return digest.hexdigest()
-
-    def _folders(self) -> Set[str]:
-        """Those of the first image and its labels, and those configured."""
-        folders = {
-            value
-            for value in (self.dataset.data_prefix or {}).values()
-            if isinstance(value, str) and value
-        }
-        if len(self.dataset):
-            info = self.dataset.get_data_info(0)
-            for key in ('img_path', 'seg_map_path'):
-                if isinstance(info.get(key), str):
-                    folders.add(osp.dirname(info[key]))
-        return {osp.abspath(f) for f in folders if osp.isdir(f)}
 
     def read(self, info: dict, census: 'Census') -> None:
         """Add an image to a census.
@@ -332,18 +272,3 @@ class CensusReader:
                     f'metainfo.classes {len(self.classes)} classes, from 0 '
                     f'to {len(self.classes) - 1} ({census.source}).',
                 )
-
-
-def files_of(folder: str) -> Iterator[Tuple[str, int, int]]:
-    """Path, size and time of all files below a folder, in order; hidden ones
-    are none."""
-    for root, folders, files in os.walk(folder):
-        folders.sort()
-        for name in sorted(files):
-            if not name.startswith('.'):
-                path = osp.join(root, name)
-                try:
-                    found = os.stat(path)
-                except OSError:
-                    continue  # a broken link is found when it is read
-                yield path, found.st_size, found.st_mtime_ns

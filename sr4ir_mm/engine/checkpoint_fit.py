@@ -19,6 +19,14 @@ def get_weights(checkpoint: dict) -> Dict[str, Tensor]:
     return weights
 
 
+def bare_weights(checkpoint: dict) -> Dict[str, Tensor]:
+    """The same, without what distributed training puts before the names."""
+    return {
+        re.sub(r'^module\.', '', name): weight
+        for name, weight in get_weights(checkpoint).items()
+    }
+
+
 def complete(
     checkpoint: dict, model: nn.Module, absent: Sequence[str]
 ) -> List[str]:
@@ -70,10 +78,7 @@ def check_overlap(checkpoint: dict, model: nn.Module, filename: str) -> str:
     """How much of a model a checkpoint has, in words; ValueError if next to
     nothing."""
     own = model.state_dict()
-    given = {
-        re.sub(r'^module\.', '', key): value
-        for key, value in get_weights(checkpoint).items()
-    }
+    given = bare_weights(checkpoint)
     fits = [k for k in own if k in given and given[k].shape == own[k].shape]
     text = f'{len(fits)} of {len(own)} tensors are loaded'
     if len(fits) < FEW * len(own):
@@ -88,10 +93,7 @@ def describe_misfit(checkpoint: dict, model: nn.Module) -> str:
     """Which weights are missing, unexpected or of another shape; empty if
     none."""
     own = model.state_dict()
-    given = {
-        re.sub(r'^module\.', '', key): value
-        for key, value in get_weights(checkpoint).items()
-    }
+    given = bare_weights(checkpoint)
     missing = [
         key
         for key in own

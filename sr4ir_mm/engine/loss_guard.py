@@ -8,6 +8,7 @@ from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
+from sr4ir_mm.mistakes import few
 from sr4ir_mm.models.phase import Phase
 from sr4ir_mm.models.views import Views
 
@@ -133,12 +134,6 @@ def _describe(
         if 'loss' in name and name != 'loss' and not value.isfinite()
     ] or [f'loss is {losses["loss"].item()}']
     return (
-        f'Iteration {iteration}, phase {phase!r}: {_few(found, 3)}, for the '
-        f'images {_few(list(map(str, files)), 4)}.'
+        f'Iteration {iteration}, phase {phase!r}: {few(found, 3)}, for the '
+        f'images {few(files, 4)}.'
     )
-
-
-def _few(items: List[str], number: int) -> str:
-    more = len(items) - number
-    shown = ', '.join(items[:number])
-    return f'{shown} and {more} more' if more > 0 else shown

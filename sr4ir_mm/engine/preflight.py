@@ -60,6 +60,17 @@ def build_loader(dataloader: dict, *args, **kwargs) -> DataLoader:
     return loader
 
 
+def name_of(dataloader: dict, cfg: Config) -> str:
+    """The key of a data loader in the config; of our epoch loop, which sets
+    ``persistent_workers``, too."""
+    workers = dict(persistent_workers=dataloader.get('persistent_workers'))
+    for name in SPLITS:
+        found = dict(cfg.get(name) or {})
+        if {**found, **workers} == {**dataloader, **workers}:
+            return name
+    return 'dataloader'
+
+
 def check_data(
     loader: DataLoader, name: str, model: nn.Module, cfg: Config
 ) -> List[Census]:

@@ -12,6 +12,8 @@ from typing import Iterator, List, Optional
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import MMLogger
 
+from sr4ir_mm.files import whole_file
+
 _RUN = 'run.json'
 _LOCK = '.lock'
 
@@ -61,10 +63,9 @@ def run_of(checkpoint: dict) -> dict:
 def write_run(folder: str, run_id: Optional[str], seed: int) -> None:
     """Note down that a folder belongs to a run."""
     if is_main_process():
-        path = osp.join(folder, _RUN)
-        with open(f'{path}.new', 'w') as file:
-            json.dump(dict(id=run_id, seed=seed), file)
-        os.replace(f'{path}.new', path)
+        with whole_file(osp.join(folder, _RUN)) as part:
+            with open(part, 'w') as file:
+                json.dump(dict(id=run_id, seed=seed), file)
 
 
 def warn_of_others(

@@ -1,5 +1,6 @@
 import os
 import os.path as osp
+from collections import Counter
 from typing import Dict, List, Optional, Sequence
 from uuid import uuid4
 
@@ -29,13 +30,13 @@ from .checkpoint_fit import (
 )
 from .contract import check_state, compare, facts_of, restore_rates
 from .preflight import (
-    SPLITS,
     build_loader,
     check_batches,
     check_data,
     check_lengths,
     check_model,
     check_optimizers,
+    name_of,
     refuse,
     report,
 )
@@ -73,6 +74,8 @@ class Runner(mmengine.runner.Runner):
     scripts use it, too.
     """
 
+    _built: Counter = Counter()  # how many, by timestamp
+
     def __init__(self, *args, **kwargs) -> None:
         self._censuses: Dict[str, List[Census]] = {}
         super().__init__(*args, **kwargs)
@@ -88,6 +91,15 @@ class Runner(mmengine.runner.Runner):
         while hasattr(model, 'module'):
             model = model.module
         return model
+
+    def setup_env(self, env_cfg: dict) -> None:
+        """See mmengine; two runners that one process builds in the same
+        second do not share their log, message hub and pictures."""
+        super().setup_env(env_cfg)
+        earlier = self._built[self._timestamp]
+        self._built[self._timestamp] += 1
+        if earlier:
+            self._timestamp += f'_{earlier}'
 
     @property
     def iter(self) -> int:
@@ -120,7 +132,7 @@ class Runner(mmengine.runner.Runner):
         if isinstance(dataloader, DataLoader):
             return dataloader
         loader = build_loader(dataloader, *args, **kwargs)
-        name, model = self._name_of(dataloader), self._inner_model
+        name, model = name_of(dataloader, self.cfg), self._inner_model
         censuses = check_data(loader, name, model, self.cfg)
         if name not in self._censuses:
             self._censuses[name] = censuses
@@ -138,18 +150,6 @@ class Runner(mmengine.runner.Runner):
             if hasattr(metric, 'look_through'):
                 metric.look_through(self._inner_model)
         return evaluator
-
-    def _name_of(self, dataloader: dict) -> str:
-        """The key of a data loader in the config; of our epoch loop, which
-        sets `persistent_workers`, too."""
-        for name in SPLITS:
-            found = dict(self.cfg.get(name) or {})
-            workers = dataloader.get('persistent_workers')
-            if dict(found, persistent_workers=workers) == dict(
-                dataloader, persistent_workers=workers
-            ):
-                return name
-        return 'dataloader'
 
     def train(self) -> nn.Module:
         """See mmengine; in a folder that no other process trains in.

@@ -13,6 +13,8 @@ from mmengine.logging import MMLogger
 from mmengine.model.weight_init import PretrainedInit
 from torch import Tensor
 
+from sr4ir_mm.mistakes import few
+
 # It is replaced while a model of ours initializes.
 _load_state_dict = mmengine_checkpoint.load_state_dict
 
@@ -144,14 +146,15 @@ def _say_what_fits(
     text += f'{type(network).__name__} are loaded'
     if number < FEW * len(wanted):
         raise ValueError(
-            f'{text}: it wants {_few(missing)}; the file has {_few(given)}. '
+            f'{text}: it wants {few(missing, 3)}; the file has '
+            f'{few(given, 3) or "nothing"}. '
             'Take the file of this network, of its size and scale. (Of an '
             'init_cfg, `prefix` says what comes before its names.)'
         )
     if missing:
-        text += f'; not in it, or of another shape: {_few(missing)}'
+        text += f'; not in it, or of another shape: {few(missing, 3)}'
     if extra:
-        text += f"; {len(extra)} of the file's are not: {_few(extra)}"
+        text += f"; {len(extra)} of the file's are not: {few(extra, 3)}"
     if whole and (missing or extra):
         raise ValueError(f'{text}. It is of another network.')
     # a head that a backbone has not is what files usually have
@@ -188,11 +191,6 @@ def stays_finite(model: nn.Module, source: str) -> Iterator[None]:
             f'NaN or infinite, first {spoilt[0]}. Take a checkpoint from '
             'before the training that made it went wrong.'
         )
-
-
-def _few(names: List[str]) -> str:
-    more = f' and {len(names) - 3} more' if len(names) > 3 else ''
-    return (', '.join(names[:3]) or 'nothing') + more
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import os
 import shutil
 from functools import reduce
 from operator import getitem
+from pathlib import Path
 
 import pytest
 import torch
@@ -355,3 +356,15 @@ def test_fewer_classes_than_the_data_have(tmp_path, toy_dataset):
     model = model_cfg(task_model=task_model)
     with pytest.raises(ValueError, match='num_classes=3, .*5 classes'):
         train(tmp_path, toy_dataset, model=model)
+
+
+def test_runners_of_one_second_share_nothing(tmp_path, toy_dataset):
+    """mmengine knows them by their second."""
+    runners = [
+        Runner.from_cfg(config(tmp_path / name, toy_dataset)) for name in 'abc'
+    ]
+    assert len({runner.timestamp for runner in runners}) == 3
+    for runner in runners:
+        runner.visualizer.add_scalar('a', 1)
+        assert list(Path(runner.work_dir).glob('*/vis_data/scalars.json'))
+    assert len({id(runner.message_hub) for runner in runners}) == 3

@@ -1,7 +1,8 @@
-# HLF (EDTR, ICCV 2025): the SR network learns from features alone, those of the
-# task network and of a teacher that has learnt from HR images; the task network
-# from half SR, half HR images in one batch, and from the teacher's features.
-# Both networks should start from trained ones: S on pixels, T on HR images.
+# HLF (EDTR, ICCV 2025): the SR network learns from features alone, those of
+# the task network and of a teacher that has learnt from HR images; the task
+# network from half SR, half HR images in one batch, and from the teacher's
+# features. Both networks should start from trained ones: S on pixels, T on HR
+# images.
 recipe = dict(
     teacher='SET model.teacher',
     phases=[

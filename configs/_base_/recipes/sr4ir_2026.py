@@ -1,5 +1,6 @@
-# SR4IR as its authors run it in 2026 (NOLA-IR's comparison): one batch of three
-# views, TDP from the first iteration on. Both networks start from trained ones.
+# SR4IR as its authors run it in 2026 (NOLA-IR's comparison): one batch of
+# three views, TDP from the first iteration on. Both networks start from
+# trained ones.
 recipe = dict(
     cqmix=dict(type='sr4ir_mm.CQMix', grid=8),
     phases=[
