@@ -14,6 +14,7 @@ from mmengine.runner.checkpoint import (
     _load_checkpoint,
     _load_checkpoint_to_model,
 )
+from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -100,6 +101,14 @@ class Runner(mmengine.runner.Runner):
         self._built[self._timestamp] += 1
         if earlier:
             self._timestamp += f'_{earlier}'
+
+    def build_visualizer(self, visualizer=None) -> Visualizer:
+        """See mmengine; every runner has its own. Those of the toolboxes'
+        configs have the same name, and one of a name is made in a process:
+        it writes all to the first runner's folder."""
+        if isinstance(visualizer, dict):
+            visualizer = dict(visualizer, name=self._experiment_name)
+        return super().build_visualizer(visualizer)
 
     @property
     def iter(self) -> int:

@@ -358,11 +358,19 @@ def test_fewer_classes_than_the_data_have(tmp_path, toy_dataset):
         train(tmp_path, toy_dataset, model=model)
 
 
-def test_runners_of_one_second_share_nothing(tmp_path, toy_dataset):
-    """mmengine knows them by their second."""
-    runners = [
-        Runner.from_cfg(config(tmp_path / name, toy_dataset)) for name in 'abc'
-    ]
+@pytest.mark.parametrize('name', [{}, dict(name='visualizer')])
+def test_runners_of_one_second_share_nothing(tmp_path, toy_dataset, name):
+    """mmengine knows them by their second, visualizers by their name, which
+    is the same in the toolboxes' configs."""
+    runners = []
+    for folder in 'abc':
+        cfg = config(tmp_path / folder, toy_dataset)
+        cfg.visualizer = dict(
+            type='Visualizer',
+            vis_backends=[dict(type='LocalVisBackend')],
+            **name,
+        )
+        runners.append(Runner.from_cfg(cfg))
     assert len({runner.timestamp for runner in runners}) == 3
     for runner in runners:
         runner.visualizer.add_scalar('a', 1)
