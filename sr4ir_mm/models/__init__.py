@@ -1,6 +1,16 @@
 from importlib.util import find_spec
 
-from .degradations import JPEG, Bicubic, GaussianBlur, GaussianNoise
+from .degradations import (
+    JPEG,
+    Bicubic,
+    DegradationChain,
+    GaussianBlur,
+    GaussianNoise,
+    PoissonNoise,
+    RandomBlur,
+    RandomChoice,
+    Resize,
+)
 from .losses import (
     AdversarialLoss,
     DiscriminatorLoss,
@@ -22,6 +32,7 @@ from .torchvision_mobilenet_v3 import TorchvisionMobileNetV3
 __all__ = [
     'AdversarialLoss',
     'Bicubic',
+    'DegradationChain',
     'DiscriminatorLoss',
     'FeatureMatchingLoss',
     'FixedTDPLoss',
@@ -32,7 +43,11 @@ __all__ = [
     'PerceptualLoss',
     'FSRCNN',
     'PixelLoss',
+    'PoissonNoise',
+    'RandomBlur',
+    'RandomChoice',
     'RealFakeBranch',
+    'Resize',
     'SRClassifier',
     'SRDetector',
     'SRSegmentor',

@@ -1,5 +1,6 @@
 import math
-from typing import Dict, Optional, Sequence, Tuple, Union
+from contextlib import contextmanager, nullcontext
+from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 from zlib import crc32
 
 import torch
@@ -7,8 +8,19 @@ import torch.nn as nn
 import torch.nn.functional as F
 from torch import Tensor
 from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
+from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 from sr4ir_mm.registry import MODELS
+
+from .blur_kernels import (
+    gaussian_kernel,
+    plateau_kernel,
+    quadratic_form,
+    sinc_kernel,
+)
+
+Span = Union[float, Tuple[float, float]]
+Size = Tuple[int, int]
 
 
 def to_levels(image: Tensor) -> Tensor:
@@ -21,57 +33,166 @@ def quantize(image: Tensor) -> Tensor:
     return to_levels(image).div(255)
 
 
-def draw(span: Tuple[float, float], image: Tensor) -> Tensor:
-    """A number of a range for each image of a batch, (N,). Of a range without
-    extent it needs no randomness."""
+def check_span(
+    name: str, span: Span, low: float = 0, high: float = math.inf
+) -> Tuple[float, float]:
+    """A number, or a range to draw from, as a range.
+
+    Raises:
+        ValueError: If it is neither, or not within ``low`` and ``high``.
+    """
+    ends = (span, span) if isinstance(span, (int, float)) else tuple(span)
+    if len(ends) != 2 or not low <= ends[0] <= ends[1] <= high:
+        raise ValueError(
+            f'{name}={span!r}: expected a number, or (low, high), of {low} to '
+            f'{high}.'
+        )
+    return ends
+
+
+def draw(span: Tuple[float, float]) -> float:
+    """A number of a range. Of a range without extent it needs no
+    randomness."""
     low, high = span
     if low == high:
-        return image.new_full((len(image),), low, dtype=torch.float32)
-    return torch.empty(len(image), device=image.device).uniform_(low, high)
+        return low
+    return torch.empty((), dtype=torch.float64).uniform_(low, high).item()
+
+
+def choose(weights: Sequence[float]) -> int:
+    """An index, each as often as its weight says."""
+    if len(weights) == 1:
+        return 0
+    return int(torch.multinomial(torch.tensor(weights), 1))
+
+
+def filter_image(image: Tensor, kernel: Tensor) -> Tensor:
+    """Each channel of an image, (1, 3, h, w), filtered by a kernel, (k, k), k
+    odd. Borders are reflected; of images that are too small for that, they
+    are continued. By Fourier transforms: a kernel of 21 pixels takes a sixth
+    of the time."""
+    radius = len(kernel) // 2
+    *_, height, width = image.shape
+    mode = 'reflect' if min(height, width) > radius else 'replicate'
+    image = F.pad(image, (radius,) * 4, mode=mode)
+    shape = [-(-side // 16) * 16 for side in image.shape[2:]]
+    spectrum = torch.fft.rfft2(image, s=shape)
+    spectrum = spectrum * torch.fft.rfft2(kernel.to(image), s=shape).conj()
+    return torch.fft.irfft2(spectrum, s=shape)[..., :height, :width]
+
+
+def downsample(image: Tensor, scale: int, antialias: bool = False) -> Tensor:
+    """Bicubic, (N, 3, H, W) -> (N, 3, H/scale, W/scale)."""
+    return F.interpolate(
+        image,
+        scale_factor=1 / scale,
+        mode='bicubic',
+        align_corners=False,
+        antialias=antialias,
+    )
 
 
 class Degradation(nn.Module):
     """HR -> LR, by itself or as a step of a chain.
 
+    Each image is degraded by itself, without the padding of its batch, and
+    with numbers of its own, where a step draws them. In training they are new
+    every time. In eval mode they are a function of ``seed`` and the image:
+    whatever the batch size, the order or the number of processes.
+
     ``degrade`` does the work; ``forward`` rounds its result to 8 bits. In a
-    chain only the last result is rounded. ``told`` is what it did last, for
-    SR networks that want to know (:class:`SRMD`): each value is (N,).
+    chain only the last result is rounded. Draw small numbers by PyTorch on
+    the CPU, which no device waits for, and noise by ``noise``.
 
     Args:
         scale (int): Factor between LR and HR; filled in from ``model.scale``.
             Defaults to 1.
+        seed (int): Of the randomness in eval mode; of a chain, the chain's.
+            Defaults to 0.
     """
 
-    told: Dict[str, Tensor] = {}
+    #: What ``degrade`` did last, for SR networks that want to know
+    #: (:class:`SRMD`); after ``forward``, (N,) each.
+    told: Dict[str, Union[float, Tensor]] = {}
+    #: Height and width of the HR image, for steps that want to know.
+    hr_size: Optional[Size] = None
 
-    def __init__(self, scale: int = 1) -> None:
+    def __init__(self, scale: int = 1, seed: int = 0) -> None:
         super().__init__()
         self.scale = scale
+        self.seed = seed
 
-    def forward(self, hr: Tensor) -> Tensor:
+    def forward(
+        self, hr: Tensor, sizes: Optional[Sequence[Size]] = None
+    ) -> Tensor:
         """
         Args:
             hr (Tensor): RGB in [0, 1], (N, 3, H, W), sides multiples of
                 ``scale``.
+            sizes (Sequence[tuple], optional): Height and width of each image
+                in it. Beyond them, LR is bicubic. Defaults to H and W.
 
         Returns:
             Tensor: RGB in [0, 1], 8-bit levels, (N, 3, H/scale, W/scale).
         """
-        lr = self.degrade(hr)
-        if [side * self.scale for side in lr.shape[2:]] != list(hr.shape[2:]):
-            raise ValueError(
-                f'model.degradation turns {tuple(hr.shape)} into '
-                f'{tuple(lr.shape)}, not into 1/{self.scale} of the size '
-                '(model.scale): exactly one of its steps must downsample, '
-                "such as dict(type='sr4ir_mm.Bicubic')."
-            )
+        made, told = [], []
+        for image, size in zip(hr, sizes or [hr.shape[2:]] * len(hr)):
+            height, width = (side + -side % self.scale for side in size)
+            image = image[None, :, :height, :width]
+            with nullcontext() if self.training else self._fixed(image):
+                made.append(self._degrade_alone(image))
+            told.append(self.told)
+        self.told = {
+            key: hr.new_tensor([one[key] for one in told])
+            for key in told[0]
+            if all(key in one for one in told)
+        }
+        whole = [side // self.scale for side in hr.shape[2:]]
+        if all(list(image.shape[2:]) == whole for image in made):
+            return quantize(torch.cat(made))
+        lr = downsample(hr, self.scale)
+        for canvas, image in zip(lr, made):
+            canvas[:, : image.shape[2], : image.shape[3]] = image[0]
         return quantize(lr)
 
     def degrade(self, image: Tensor) -> Tensor:
-        """RGB in [0, 1], (N, 3, H, W) -> RGB around [0, 1], not rounded."""
+        """RGB in [0, 1], (1, 3, H, W) -> RGB around [0, 1], not rounded."""
         raise NotImplementedError
 
+    def noise(self, image: Tensor) -> Tensor:
+        """Standard normal, of an image's shape."""
+        if self.training:
+            return torch.randn_like(image)
+        # devices draw differently
+        return torch.randn(image.shape).to(image)
 
+    def _degrade_alone(self, image: Tensor) -> Tensor:
+        size = tuple(image.shape[2:])
+        for step in self.modules():
+            step.hr_size = size
+        lr = self.degrade(image)
+        if [side * self.scale for side in lr.shape[2:]] != list(size):
+            raise ValueError(
+                f'model.degradation turns {tuple(image.shape)} into '
+                f'{tuple(lr.shape)}, not into 1/{self.scale} of the size '
+                '(model.scale): exactly one of its steps must downsample, '
+                "such as dict(type='sr4ir_mm.Bicubic'), or the last one be "
+                "dict(type='sr4ir_mm.Resize')."
+            )
+        return lr
+
+    @contextmanager
+    def _fixed(self, image: Tensor) -> Iterator[None]:
+        """Inside, PyTorch's random numbers on the CPU are a function of the
+        seed and an image's 8-bit levels."""
+        levels = to_levels(image).byte().cpu()
+        with torch.random.fork_rng(devices=[]):
+            seed = crc32(levels.numpy().tobytes(), self.seed)
+            torch.default_generator.manual_seed(seed)
+            yield
+
+
+@MODELS.register_module()
 class DegradationChain(Degradation):
     """Several degradations, one after the other.
 
@@ -83,7 +204,7 @@ class DegradationChain(Degradation):
     def __init__(self, steps: Sequence[dict], **kwargs) -> None:
         super().__init__(**kwargs)
         self.steps = nn.ModuleList(
-            MODELS.build(step, default_args=kwargs) for step in steps
+            _build_step(step, self.scale) for step in steps
         )
 
     def degrade(self, image: Tensor) -> Tensor:
@@ -102,6 +223,48 @@ def build_degradation(
     if isinstance(cfg, (list, tuple)):
         return DegradationChain(cfg, scale=scale)
     return MODELS.build(cfg, default_args=dict(scale=scale))
+
+
+def _build_step(cfg: Union[dict, Sequence[dict]], scale: int) -> 'Degradation':
+    if isinstance(cfg, dict) and 'seed' in cfg:
+        raise ValueError(
+            f'{cfg["type"]}.seed={cfg["seed"]}: the randomness of a chain is '
+            "drawn from its own seed: dict(type='sr4ir_mm.DegradationChain', "
+            'steps=[...], seed=...).'
+        )
+    return build_degradation(cfg, scale)
+
+
+@MODELS.register_module()
+class RandomChoice(Degradation):
+    """One of several degradations, drawn for each image.
+
+    Args:
+        choices (Sequence): Configs of :class:`Degradation`, or lists of them
+            for chains; an empty one leaves the image as it is.
+        prob (Sequence[float], optional): How often each is drawn.
+            Defaults to None: equally often.
+        **kwargs: See :class:`Degradation`.
+    """
+
+    def __init__(
+        self,
+        choices: Sequence[Union[dict, Sequence[dict]]],
+        prob: Optional[Sequence[float]] = None,
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.choices = nn.ModuleList(
+            _build_step(choice, self.scale) for choice in choices
+        )
+        self.prob = _check_prob('RandomChoice.prob', prob, len(choices))
+
+    def degrade(self, image: Tensor) -> Tensor:
+        """See :class:`Degradation`."""
+        step = self.choices[choose(self.prob)]
+        image = step.degrade(image)
+        self.told = step.told
+        return image
 
 
 @MODELS.register_module()
@@ -124,13 +287,66 @@ class Bicubic(Degradation):
 
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
-        return F.interpolate(
-            image,
-            scale_factor=1 / self.scale,
-            mode='bicubic',
-            align_corners=False,
-            antialias=self.antialias,
+        return downsample(image, self.scale, self.antialias)
+
+
+@MODELS.register_module()
+class Resize(Degradation):
+    """Resizing to a part of HR's size, whatever size the image has by now;
+    without antialiasing, as PyTorch and OpenCV do it by default.
+
+    Args:
+        down (float | tuple[float, float], optional): HR's size over the new
+            one, or a range to draw it from. Defaults to None: the scale, which
+            is what a chain must end with.
+        factor (float | tuple[float, float], optional): Instead of ``down``,
+            the new size over HR's. A range is drawn evenly, which ``down``
+            does otherwise.
+        modes (Sequence[str]): One of these is drawn: ``bicubic``,
+            ``bilinear``, ``area``, ``nearest``. Defaults to ``bicubic``.
+        **kwargs: See :class:`Degradation`.
+    """
+
+    def __init__(
+        self,
+        down: Optional[Span] = None,
+        factor: Optional[Span] = None,
+        modes: Sequence[str] = ('bicubic',),
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        if down is not None and factor is not None:
+            raise ValueError(
+                f'Resize.down={down} and Resize.factor={factor}: say one.'
+            )
+        small = 1e-3
+        self.down = down and check_span('Resize.down', down, small)
+        self.factor = factor and check_span('Resize.factor', factor, small)
+        self.modes = list(modes)
+        unknown = {*modes} - {'bicubic', 'bilinear', 'area', 'nearest'}
+        if unknown or not modes:
+            raise ValueError(
+                f"Resize.modes={modes!r}: expected of 'bicubic', 'bilinear', "
+                "'area' and 'nearest'."
+            )
+
+    def degrade(self, image: Tensor) -> Tensor:
+        """See :class:`Degradation`."""
+        if self.factor:
+            factor = draw(self.factor)
+        else:
+            factor = 1 / (draw(self.down) if self.down else self.scale)
+        size = [
+            max(1, round(side * factor))
+            for side in self.hr_size or image.shape[2:]
+        ]
+        mode = self.modes[choose([1.0] * len(self.modes))]
+        if size == list(image.shape[2:]):
+            return image
+        corners = (
+            {} if mode in ('area', 'nearest') else {'align_corners': False}
         )
+        return F.interpolate(image, size, mode=mode, **corners)
 
 
 @MODELS.register_module()
@@ -146,115 +362,202 @@ class GaussianBlur(Degradation):
     is not known: at 3 std the tail that is cut off weighs 0.3 % per axis.
 
     Args:
-        std (float): In pixels of the image it is given: HR pixels before the
-            downsampling step, LR pixels after it.
-        train_std (tuple[float, float], optional): In training, the standard
-            deviation is drawn from this range, for each image.
+        std (float | tuple[float, float]): In pixels of the image it is given:
+            HR pixels before the downsampling step, LR pixels after it. Or a
+            range to draw it from.
+        train_std (float | tuple[float, float], optional): The same in
+            training. Defaults to None: it is ``std``.
+        **kwargs: See :class:`Degradation`.
+    """
+
+    def __init__(
+        self, std: Span, train_std: Optional[Span] = None, **kwargs
+    ) -> None:
+        super().__init__(**kwargs)
+        self.std = std
+        self.train_std = train_std
+
+    def degrade(self, image: Tensor) -> Tensor:
+        """See :class:`Degradation`."""
+        std = _draw_std(self)
+        self.told = dict(blur_std=std)
+        if std == 0:
+            return image
+        distance = quadratic_form(2 * math.ceil(3 * std) + 1, (std, std))
+        return filter_image(image, gaussian_kernel(distance))
+
+
+@MODELS.register_module()
+class RandomBlur(Degradation):
+    """Real-ESRGAN's blur: a kernel of one of seven kinds, drawn for each
+    image, as mmagic's transform of this name.
+
+    Args:
+        kernels (dict[str, float]): How often each kind is drawn: ``iso``,
+            ``aniso`` (Gaussian), ``generalized_iso``, ``generalized_aniso``,
+            ``plateau_iso``, ``plateau_aniso`` or ``sinc``.
+        size (tuple[int, int]): Smallest and largest kernel, in pixels; both
+            odd. Defaults to 7 and 21.
+        std (tuple[float, float]): Along each axis, in pixels.
+            Defaults to .2 to 3.
+        beta_gaussian (tuple[float, float]): Shape of generalized ones; half
+            of them are drawn below 1, half above. Defaults to .5 to 4.
+        beta_plateau (tuple[float, float]): Likewise. Defaults to 1 to 2.
+        cutoff (tuple[float, float]): Of ``sinc``, in radians a pixel. Those
+            of kernels under 13 pixels are of pi / 3 at least.
+            Defaults to pi / 5 to pi.
+        **kwargs: See :class:`Degradation`.
+    """
+
+    KINDS = (
+        'iso',
+        'aniso',
+        'generalized_iso',
+        'generalized_aniso',
+        'plateau_iso',
+        'plateau_aniso',
+        'sinc',
+    )
+
+    def __init__(
+        self,
+        kernels: Dict[str, float],
+        size: Tuple[int, int] = (7, 21),
+        std: Span = (0.2, 3.0),
+        beta_gaussian: Span = (0.5, 4.0),
+        beta_plateau: Span = (1.0, 2.0),
+        cutoff: Span = (math.pi / 5, math.pi),
+        **kwargs,
+    ) -> None:
+        super().__init__(**kwargs)
+        unknown = [kind for kind in kernels if kind not in self.KINDS]
+        if unknown or not kernels:
+            raise ValueError(
+                f'RandomBlur.kernels={dict(kernels)}: expected of '
+                f'{", ".join(self.KINDS)}.'
+            )
+        self.kinds = list(kernels)
+        self.prob = _check_prob(
+            'RandomBlur.kernels', list(kernels.values()), len(kernels)
+        )
+        self.size = check_span('RandomBlur.size', size, 1)
+        if not all(side % 2 for side in self.size):
+            raise ValueError(f'RandomBlur.size={size}: expected odd numbers.')
+        self.std = check_span('RandomBlur.std', std, 1e-3)
+        self.beta_gaussian = check_span('RandomBlur.beta', beta_gaussian)
+        self.beta_plateau = check_span('RandomBlur.beta', beta_plateau)
+        self.cutoff = check_span('RandomBlur.cutoff', cutoff, 0, math.pi)
+
+    def draw_kernel(self) -> Tensor:
+        """A kernel, float64, (k, k)."""
+        low, high = self.size
+        size = low + 2 * choose([1.0] * ((high - low) // 2 + 1))
+        kind = self.kinds[choose(self.prob)]
+        if kind == 'sinc':
+            lowest, highest = self.cutoff
+            if size < 13:
+                lowest = max(lowest, math.pi / 3)
+            return sinc_kernel(size, draw((lowest, highest)))
+        std = draw(self.std)
+        if kind.endswith('aniso'):
+            spread, angle = (std, draw(self.std)), draw((-math.pi, math.pi))
+        else:
+            spread, angle = (std, std), 0
+        distance = quadratic_form(size, spread, angle)
+        if kind.startswith('generalized'):
+            return gaussian_kernel(distance, _draw_beta(self.beta_gaussian))
+        if kind.startswith('plateau'):
+            return plateau_kernel(distance, _draw_beta(self.beta_plateau))
+        return gaussian_kernel(distance)
+
+    def degrade(self, image: Tensor) -> Tensor:
+        """See :class:`Degradation`."""
+        return filter_image(image, self.draw_kernel())
+
+
+@MODELS.register_module()
+class GaussianNoise(Degradation):
+    r"""Additive white Gaussian noise, within [0, 1].
+
+    .. math::
+        y = x + \frac{std}{255}\, n, \quad n \sim \mathcal{N}(0, 1)
+
+    for each pixel and channel, or, if it is grey, for each pixel.
+
+    Args:
+        std (float | tuple[float, float]): In 8-bit levels, on the image it is
+            given: put it after the downsampling step for noise on LR. Or a
+            range to draw it from.
+        grey (float): How often all channels of a pixel get the same noise, as
+            grey images need, which then stay grey: of 0 to 1, or a boolean.
+            Defaults to never.
+        train_std (float | tuple[float, float], optional): ``std`` in
+            training: 0 to train without noise, as SR2 does.
             Defaults to None: it is ``std``.
         **kwargs: See :class:`Degradation`.
     """
 
     def __init__(
         self,
-        std: float,
-        train_std: Optional[Tuple[float, float]] = None,
+        std: Span,
+        grey: float = False,
+        train_std: Optional[Span] = None,
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
         self.std = std
-        self.train_std = train_std
-
-    def degrade(self, image: Tensor) -> Tensor:
-        """See :class:`Degradation`."""
-        drawn = self.training and self.train_std is not None
-        span = self.train_std if drawn else (self.std, self.std)
-        std = draw(span, image)
-        self.told = dict(blur_std=std)
-        radius = math.ceil(3 * max(span))
-        num, channels, height, width = image.shape
-        if min(height, width) <= radius:
-            raise ValueError(
-                f'GaussianBlur.std={max(span)} needs images of more than '
-                f'{radius} pixels a side, got {width}x{height}: lower std, or '
-                'enlarge the crops in the pipeline.'
-            )
-        at = torch.arange(-radius, radius + 1, device=image.device)
-        kernel = torch.exp(-at.square() / (2 * std[:, None] ** 2)).to(image)
-        kernel = kernel / kernel.sum(dim=1, keepdim=True)
-        kernel = kernel.repeat_interleave(channels, dim=0)[:, None, None]
-        # One axis after the other: 13 times as fast as torchvision's blur,
-        # which has (2 * radius + 1)^2 taps, at std 15.
-        image = F.pad(image, (radius,) * 4, mode='reflect').flatten(0, 1)
-        # Half precision would lose the 8 bits.
-        with torch.autocast(image.device.type, enabled=False):
-            image = F.conv2d(image[None], kernel, groups=num * channels)
-            image = F.conv2d(
-                image, kernel.transpose(2, 3), groups=num * channels
-            )
-        return image.view(num, channels, height, width)
-
-
-@MODELS.register_module()
-class GaussianNoise(Degradation):
-    r"""Additive white Gaussian noise.
-
-    .. math::
-        y = x + \frac{std}{255}\, n, \quad n \sim \mathcal{N}(0, 1)
-
-    for each pixel and channel, or, if it is grey, for each pixel. In training
-    the noise is new every time. In eval mode it is a function of ``seed`` and
-    of the padded image: for images of one size, results depend neither on
-    their order nor on the batch size.
-
-    Args:
-        std (float): In 8-bit levels, on the image it is given: put it after
-            the downsampling step for noise on LR.
-        seed (int): Seed of the noise in eval mode. Defaults to 0.
-        grey (bool): Whether all channels of a pixel get the same noise, so
-            that grey images stay grey. Defaults to False.
-        train_std (tuple[float, float], optional): In training, the standard
-            deviation is drawn from this range, for each image: (0, 0) to
-            train without noise, as SR2 does. Defaults to None: it is ``std``.
-        **kwargs: See :class:`Degradation`.
-    """
-
-    def __init__(
-        self,
-        std: float,
-        seed: int = 0,
-        grey: bool = False,
-        train_std: Optional[Tuple[float, float]] = None,
-        **kwargs,
-    ) -> None:
-        super().__init__(**kwargs)
-        self.std = std
-        self.seed = seed
         self.grey = grey
         self.train_std = train_std
 
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
-        drawn = self.training and self.train_std is not None
-        span = self.train_std if drawn else (self.std, self.std)
-        std = draw(span, image)
+        std = _draw_std(self)
         self.told = dict(noise_std=std)
-        if max(span) == 0:
+        if std == 0:
             return image
-        like = image[:, :1] if self.grey else image
-        if self.training:
-            noise = torch.randn_like(like)
-        else:
-            noise = torch.stack([self._fixed_noise(one) for one in image])
-        return image + std.view(-1, 1, 1, 1) / 255 * noise
+        like = image[:, :1] if happens(self.grey) else image
+        return (image + std / 255 * self.noise(like)).clamp(0, 1)
 
-    def _fixed_noise(self, image: Tensor) -> Tensor:
-        # From the image's 8-bit levels: the images of a data set of one size
-        # must not share theirs. On the CPU, as devices draw differently.
-        levels = to_levels(image).byte().cpu()
-        seed = crc32(levels.numpy().tobytes(), self.seed)
-        generator = torch.Generator().manual_seed(seed)
-        shape = image[:1].shape if self.grey else image.shape
-        return torch.randn(shape, generator=generator).to(image)
+
+@MODELS.register_module()
+class PoissonNoise(Degradation):
+    r"""The noise of counted light, as Real-ESRGAN has it; within [0, 1].
+
+    .. math::
+        y = x + s \left(\frac{p}{v} - x\right),
+        \quad p \sim \mathrm{Poisson}(v\,x)
+
+    where v is the number of 8-bit levels that the image has, rounded up to a
+    power of two, and x is rounded to 8 bits.
+
+    Args:
+        strength (float | tuple[float, float]): The factor s, or a range to
+            draw it from.
+        grey (float): How often all channels get the noise of the luminance:
+            of 0 to 1, or a boolean. Defaults to never.
+        **kwargs: See :class:`Degradation`.
+    """
+
+    def __init__(self, strength: Span, grey: float = False, **kwargs) -> None:
+        super().__init__(**kwargs)
+        self.strength = check_span('PoissonNoise.strength', strength)
+        self.grey = grey
+
+    def degrade(self, image: Tensor) -> Tensor:
+        """See :class:`Degradation`."""
+        strength = draw(self.strength)
+        like = rgb_to_grayscale(image) if happens(self.grey) else image
+        levels = to_levels(like)
+        # not `unique`, which a device has to wait for
+        found = levels.new_zeros(256)
+        found.scatter_(0, levels.flatten().long(), 1)
+        most = 2 ** found.sum().log2().ceil()
+        rate = levels / 255 * most
+        # devices draw differently
+        where = image.device if self.training else 'cpu'
+        counts = torch.poisson(rate.to(where)).to(image)
+        noise = counts / most - levels / 255
+        return (image + strength * noise).clamp(0, 1)
 
 
 @MODELS.register_module()
@@ -270,21 +573,49 @@ class JPEG(Degradation):
     image by image. Not differentiable.
 
     Args:
-        quality (int): From 1 (worst) to 100.
+        quality (int | tuple[int, int]): From 1 (worst) to 100, or a range to
+            draw it from.
         **kwargs: See :class:`Degradation`.
     """
 
-    def __init__(self, quality: int, **kwargs) -> None:
+    def __init__(self, quality: Span, **kwargs) -> None:
         super().__init__(**kwargs)
-        if not 1 <= quality <= 100:
-            raise ValueError(f'JPEG.quality={quality}: expected 1 to 100.')
-        self.quality = quality
+        self.quality = check_span('JPEG.quality', quality, 1, 100)
 
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
-        levels = to_levels(image).byte().cpu()
-        decoded = [
-            decode_jpeg(encode_jpeg(one, self.quality), ImageReadMode.RGB)
-            for one in levels
-        ]
-        return torch.stack(decoded).to(image).div(255)
+        levels = to_levels(image[0]).byte().cpu()
+        file = encode_jpeg(levels, round(draw(self.quality)))
+        decoded = decode_jpeg(file, ImageReadMode.RGB)
+        return decoded[None].to(image).div(255)
+
+
+def happens(probability: float) -> bool:
+    """With a probability; a certain event needs no randomness."""
+    if probability in (0, 1):
+        return bool(probability)
+    return draw((0, 1)) < probability
+
+
+def _draw_std(step: Union[GaussianBlur, GaussianNoise]) -> float:
+    drawn = step.training and step.train_std is not None
+    name, std = ('train_std', step.train_std) if drawn else ('std', step.std)
+    return draw(check_span(f'{type(step).__name__}.{name}', std))
+
+
+def _draw_beta(span: Tuple[float, float]) -> float:
+    """As often below 1 as above."""
+    low, high = span
+    return draw((min(low, 1), 1) if happens(0.5) else (1, max(high, 1)))
+
+
+def _check_prob(
+    name: str, prob: Optional[Sequence[float]], number: int
+) -> List[float]:
+    prob = [1.0] * number if prob is None else [float(p) for p in prob]
+    if len(prob) != number or min(prob, default=0) < 0 or not sum(prob):
+        raise ValueError(
+            f'{name}={prob}: expected {number} numbers of 0 or more, not all '
+            'of them 0.'
+        )
+    return prob

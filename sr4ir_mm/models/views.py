@@ -204,7 +204,7 @@ class Views:
         samples = self.data_samples or []
         if samples and all('lr' in sample for sample in samples):
             return self.model.image_space.stack_lr(samples, self.sizes, scale)
-        lr = self.model.degradation(self['hr'])
+        lr = self.model.degradation(self['hr'], self.sizes)
         self._told = self.model.degradation.told
         return lr
 

@@ -1,16 +1,47 @@
+import io
+import math
+from collections import Counter
+from functools import partial
+from multiprocessing import get_context
+
+import cv2
+import numpy as np
 import pytest
 import torch
+from mmagic.datasets.transforms import blur_kernels as theirs
+from mmengine.config import Config
+from PIL import Image
+from scipy import stats
 from tiny import build_model, make_batch
+from torch.nn import functional as F
 from torchvision.transforms.v2.functional import gaussian_blur
 
+from sr4ir_mm.models import degradations
+from sr4ir_mm.models.blur_kernels import (
+    gaussian_kernel,
+    plateau_kernel,
+    quadratic_form,
+    sinc_kernel,
+)
 from sr4ir_mm.models.degradations import (
     JPEG,
     Bicubic,
     GaussianBlur,
     GaussianNoise,
+    PoissonNoise,
+    RandomBlur,
+    RandomChoice,
+    Resize,
     build_degradation,
+    filter_image,
     quantize,
 )
+from sr4ir_mm.models.views import Views
+
+
+def to_batch(image):
+    """(h, w, 3) -> (1, 3, h, w)"""
+    return torch.from_numpy(image).permute(2, 0, 1)[None]
 
 
 def test_bicubic_is_the_authors_fixed_four_taps():
@@ -42,22 +73,285 @@ def test_antialias_keeps_stripes_from_aliasing():
 
 
 def test_gaussian_blur_is_torchvisions():
-    image = torch.rand(2, 3, 40, 50)
+    image = torch.rand(1, 3, 40, 50)
     blurred = GaussianBlur(std=5).degrade(image)
     torch.testing.assert_close(blurred, gaussian_blur(image, [31, 31], [5, 5]))
     with torch.autocast('cpu', torch.bfloat16):
         assert torch.equal(GaussianBlur(std=5).degrade(image), blurred)
 
 
-def test_gaussian_blur_needs_room():
-    with pytest.raises(ValueError, match=r'std=15 .* 45 pixels .* 64x45'):
-        GaussianBlur(std=15)(torch.rand(1, 3, 45, 64))
+@pytest.mark.parametrize('kernel', [(7, 7), (21, 21), (1, 1)])
+@pytest.mark.parametrize('size', [(40, 50), (11, 300), (9, 12)])
+def test_filter_is_opencvs(kernel, size):
+    """Any kernel, any size, reflected borders or, where an image is too small
+    for them, continued ones."""
+    kernel = np.random.RandomState(0).rand(*kernel)
+    kernel /= kernel.sum()
+    image = np.random.RandomState(1).rand(*size, 3)
+    reflects = min(size) > len(kernel) // 2
+    border = cv2.BORDER_REFLECT_101 if reflects else cv2.BORDER_REPLICATE
+    expected = cv2.filter2D(image, -1, kernel, borderType=border)
+    ours = filter_image(to_batch(image), torch.from_numpy(kernel))
+    torch.testing.assert_close(ours, to_batch(expected))
+
+
+@pytest.mark.parametrize(
+    'size,std,angle',
+    [(7, (0.3, 0.3), 0), (21, (3.0, 1.1), -2.5), (13, (0.7, 2.0), 0.7)],
+)
+@pytest.mark.parametrize('beta', [0.5, 1.0, 1.7, 4.0])
+def test_kernels_are_mmagics(size, std, angle, beta):
+    """Written by others, in NumPy."""
+    distance = quadratic_form(size, std, angle)
+    where = dict(
+        **dict(kernel_size=size, sig_x=std[0], sig_y=std[1]),
+        **dict(theta=angle, is_isotropic=std[0] == std[1]),
+    )
+    expected = theirs.bivariate_generalized_gaussian(beta=beta, **where)
+    same(gaussian_kernel(distance, beta), expected)
+    if beta == 1:
+        same(gaussian_kernel(distance), theirs.bivariate_gaussian(**where))
+    expected = theirs.bivariate_plateau(beta=beta, **where)
+    same(plateau_kernel(distance, beta), expected)
+
+
+@pytest.mark.parametrize('size,cutoff', [(7, 1.2), (21, 3.0), (13, math.pi)])
+def test_sinc_kernel_is_mmagics(size, cutoff):
+    """By SciPy's Bessel function."""
+    expected = theirs.random_circular_lowpass_kernel([cutoff] * 2, size)
+    same(sinc_kernel(size, cutoff), expected)
+
+
+def same(ours, expected):
+    torch.testing.assert_close(ours, torch.from_numpy(expected))
+
+
+KINDS = dict(zip(RandomBlur.KINDS, (0.3, 0.2, 0.1, 0.1, 0.1, 0.1, 0.1)))
+
+
+def test_kernels_are_drawn_as_often_as_they_should(monkeypatch):
+    step = RandomBlur(kernels=KINDS, size=(7, 21))
+    drawn, sizes = Counter(), Counter()
+    for name in ('gaussian_kernel', 'plateau_kernel', 'sinc_kernel'):
+        function = getattr(degradations, name)
+
+        def note(*args, name=name, function=function):
+            drawn[name, len(args)] += 1
+            return function(*args)
+
+        monkeypatch.setattr(degradations, name, note)
+    torch.manual_seed(0)
+    for _ in range(1000):
+        kernel = step.draw_kernel()
+        sizes[len(kernel)] += 1
+        assert kernel.shape == (len(kernel),) * 2
+        assert kernel.sum().item() == pytest.approx(1)
+        torch.testing.assert_close(kernel, kernel.flip(0, 1))
+    expected = {
+        ('gaussian_kernel', 1): 500,
+        ('gaussian_kernel', 2): 200,  # with an exponent
+        ('plateau_kernel', 2): 200,
+        ('sinc_kernel', 2): 100,
+    }
+    found = [drawn[key] for key in expected]
+    assert stats.chisquare(found, [*expected.values()]).pvalue > 0.01
+    assert sorted(sizes) == [7, 9, 11, 13, 15, 17, 19, 21]
+    assert stats.chisquare([*sizes.values()]).pvalue > 0.01
+
+
+CV2 = dict(
+    bilinear=cv2.INTER_LINEAR,
+    bicubic=cv2.INTER_CUBIC,
+    area=cv2.INTER_AREA,
+    nearest=cv2.INTER_NEAREST,
+)
+
+
+@pytest.mark.parametrize('mode', CV2)
+@pytest.mark.parametrize('options', [dict(down=4), dict(factor=0.25)])
+def test_resize_is_opencvs(mode, options):
+    image = np.random.RandomState(0).rand(40, 56, 3)
+    expected = cv2.resize(image, (14, 10), interpolation=CV2[mode])
+    ours = Resize(modes=[mode], **options).degrade(to_batch(image))
+    torch.testing.assert_close(ours, to_batch(expected))
+
+
+def test_resize_is_of_hrs_size():
+    """Not of what the steps before have left of it."""
+    steps = [
+        dict(type='sr4ir_mm.Resize', factor=(0.15, 1)),
+        dict(type='sr4ir_mm.Resize', down=(1, 16)),
+        dict(type='sr4ir_mm.Resize', modes=['bilinear']),
+    ]
+    for scale in (1, 4):
+        chain = build_degradation(steps, scale=scale)
+        seen = [[], []]
+        for step, sizes in zip(chain.steps, seen):
+            step.register_forward_hook(lambda *_: None)
+            step.degrade = partial(note_size, step.degrade, sizes)
+        for _ in range(300):
+            assert chain(torch.rand(1, 3, 80, 160)).shape == (
+                *(1, 3, 80 // scale, 160 // scale),
+            )
+        factors, downs = (160 / np.array(sizes) for sizes in seen)
+        assert (
+            stats.kstest(1 / factors, stats.uniform(0.15, 0.85).cdf)[1] > 0.01
+        )
+        # whole pixels: not exactly even
+        assert stats.kstest(downs, stats.uniform(1, 15).cdf).statistic < 0.15
+
+
+def note_size(degrade, sizes, image):
+    image = degrade(image)
+    sizes.append(image.shape[3])
+    return image
 
 
 def test_gaussian_noise_has_its_std_in_8_bit_levels():
     gray = torch.full((2, 3, 100, 100), 0.5)
     noise = GaussianNoise(std=10)(gray) - gray
     assert abs(noise.std() * 255 - 10) < 0.2
+
+
+def test_gaussian_noise_is_scipys():
+    grey = torch.full((1, 3, 200, 200), 0.5)
+    noise = (GaussianNoise(std=20).degrade(grey) - grey) * 255
+    assert stats.kstest(noise.flatten(), stats.norm(scale=20).cdf)[1] > 0.01
+
+
+@pytest.mark.parametrize('strength', [1.0, 0.3])
+def test_poisson_noise_is_scipys(strength):
+    """Of 5 levels, so that a level is of 8 counts."""
+    levels = [0.2, 0.4, 0.5, 0.7, 0.8]
+    image = torch.tensor(levels)[:, None].expand(5, 4000)
+    image = quantize(image).expand(1, 3, 5, 4000)
+    noisy = PoissonNoise(strength=strength).degrade(image)
+    inside = (noisy > 0) & (noisy < 1)  # brighter than white is white
+    counts = ((noisy - image) / strength + image) * 8
+    whole = counts.round()
+    torch.testing.assert_close(
+        counts[inside], whole[inside], rtol=0, atol=1e-3
+    )
+    for row, level in zip(whole[0, 0, :2], image[0, 0, :2, 0].tolist()):
+        number = np.bincount(row.int(), minlength=8)[:7]
+        expected = stats.poisson(level * 8).pmf(np.arange(7)) * 4000
+        assert abs(number - expected).max() < 4 * 31  # 4 sqrt(4000 / 4)
+
+
+@pytest.mark.parametrize('quality', [5, 30, 75, 95, 100])
+def test_jpeg_is_pillows(quality):
+    levels = cv2.resize(
+        np.random.RandomState(0).randint(0, 256, (9, 12, 3), np.uint8),
+        (70, 51),
+    )
+    file = io.BytesIO()
+    Image.fromarray(levels).save(file, 'JPEG', quality=quality)
+    expected = np.asarray(Image.open(file))
+    ours = JPEG(quality=quality)(to_batch(levels).float() / 255)
+    assert abs(to_batch(expected) - ours * 255).max() < 1e-3
+
+
+def test_choices_are_drawn_as_often_as_they_should():
+    choices = [
+        dict(type='sr4ir_mm.GaussianNoise', std=9),
+        [],
+        [dict(type='sr4ir_mm.GaussianNoise', std=1)] * 2,
+    ]
+    step = RandomChoice(choices, prob=[0.5, 0.2, 0.3])
+    torch.manual_seed(0)
+    image = torch.full((1, 3, 20, 20), 0.5)
+    stds = [step(image).std().item() * 255 for _ in range(500)]
+    found = np.histogram(stds, [0, 0.4, 4, 40])[0]
+    assert stats.chisquare(found, [100, 150, 250]).pvalue > 0.01
+
+
+def chain_of(name, scale):
+    cfg = Config.fromfile(f'configs/_base_/degradations/{name}.py')
+    return build_degradation(cfg.degradation, scale)
+
+
+NAMED = ['mixture_a', 'mixture_b', 'real_esrgan']
+
+
+@pytest.mark.parametrize('name', NAMED)
+@pytest.mark.parametrize('scale', [1, 2, 8])
+@pytest.mark.parametrize('size', [(8, 8), (32, 24), (120, 160)])
+def test_named_chains(name, scale, size):
+    """Of any scale, and of images as small as digits."""
+    chain, hr = chain_of(name, scale), smooth(2, size)
+    for training in (True, False):
+        lr = chain.train(training)(hr)
+        assert lr.shape == (2, 3, size[0] // scale, size[1] // scale)
+        torch.testing.assert_close(lr * 255, (lr * 255).round())
+        assert 0 <= lr.min() and lr.max() <= 1
+        if name != 'mixture_a' and scale < 8:
+            assert torch.equal(chain(hr), lr) != training
+
+
+def test_mixture_a_is_eight_times_smaller_and_jpeg():
+    """By OpenCV and Pillow."""
+    hr = smooth(1, (96, 160))
+    image = hr[0].permute(1, 2, 0).numpy()
+    small = cv2.resize(image, (20, 12), interpolation=cv2.INTER_CUBIC)
+    file = io.BytesIO()
+    levels = (small * 255).round().clip(0, 255).astype(np.uint8)
+    Image.fromarray(levels).save(file, 'JPEG', quality=75)
+    expected = np.asarray(Image.open(file))
+    assert (
+        abs(chain_of('mixture_a', 8)(hr) * 255 - to_batch(expected)).max() < 1
+    )
+    back = cv2.resize(
+        expected.astype(np.float32), (160, 96), interpolation=cv2.INTER_CUBIC
+    )
+    ours = chain_of('mixture_a', 1)(hr) * 255
+    assert abs(ours - to_batch(back.round().clip(0, 255))).max() <= 1
+
+
+def smooth(number, size):
+    torch.manual_seed(0)
+    return F.interpolate(
+        torch.rand(number, 3, 5, 6), size, mode='bicubic'
+    ).clamp(0, 1)
+
+
+def lr_of(args):
+    """Of some images of a batch, by a process of its own."""
+    name, images, threads = args
+    torch.set_num_threads(threads)
+    return views_of(name, images)['lr'].numpy()
+
+
+def views_of(name, images):
+    model = build_model('det', scale=2, degradation=[]).eval()
+    model.degradation = chain_of(name, 2).eval()
+    batch = make_batch('det', num=len(images))
+    batch['inputs'] = [image.mul(255).round().byte() for image in images]
+    return Views(model, **model.data_preprocessor(batch, False))
+
+
+@pytest.mark.parametrize('name', NAMED)
+def test_test_images_are_degraded_by_themselves(name):
+    """Byte for byte, whatever the batch, the order, the processes and their
+    threads."""
+    sizes = [(40, 64), (44, 60), (64, 40), (30, 20)]
+    images = [smooth(1, size)[0] for size in sizes]
+    views = views_of(name, images)
+    rng = torch.get_rng_state()
+    batch = views['lr']
+    assert torch.equal(torch.get_rng_state(), rng)
+    tasks = [
+        (name, images[2:], 1),
+        (name, images[:2], 2),
+        *((name, [image], 1) for image in images),
+    ]
+    with get_context('fork').Pool(2) as pool:
+        last, first, *single = pool.map(lr_of, tasks)
+    order = [2, 3, 0, 1, 0, 1, 2, 3]
+    found = [*last, *first, *(lr[0] for lr in single)]
+    for index, lr in zip(order, found):
+        height, width = (side // 2 for side in sizes[index])
+        expected = batch[index, :, :height, :width]
+        assert np.array_equal(lr[:, :height, :width], expected), index
 
 
 def test_noise_is_new_in_training_and_fixed_per_image_in_evaluation():
@@ -76,11 +370,15 @@ def test_noise_is_new_in_training_and_fixed_per_image_in_evaluation():
 
 def test_grey_noise_is_the_same_in_all_channels():
     image = torch.full((2, 3, 50, 50), 0.5)
-    step = GaussianNoise(std=10, grey=True)
-    for training in (True, False):
-        noise = step.train(training).degrade(image) - image
-        assert torch.equal(noise[:, 0], noise[:, 2])
-        assert abs(noise[:, 0].std() * 255 - 10) < 0.5
+    for step, std in [
+        (GaussianNoise(std=10, grey=True), 10),
+        # an image of one level: counts of .5
+        (PoissonNoise(strength=0.05, grey=True), 0.05 * 255 * 0.5**0.5),
+    ]:
+        for training in (True, False):
+            noise = step.train(training).degrade(image) - image
+            assert torch.equal(noise[:, 0], noise[:, 2])
+            assert abs(noise[:, 0].std() * 255 / std - 1) < 0.1
 
 
 def test_jpeg_loses_more_at_a_lower_quality():
@@ -97,7 +395,7 @@ def test_jpeg_loses_more_at_a_lower_quality():
 
 
 def test_jpeg_quality():
-    with pytest.raises(ValueError, match=r'JPEG\.quality=0: expected 1 to 10'):
+    with pytest.raises(ValueError, match=r'JPEG\.quality=0: .* of 1 to 10'):
         JPEG(quality=0)
 
 
@@ -109,14 +407,16 @@ STEPS = [
 
 
 def test_chain_rounds_once_at_the_end():
-    chain = build_degradation(STEPS, scale=4).eval()
-    hr = torch.rand(2, 3, 32, 24)
+    chain = build_degradation(STEPS, scale=4)
+    hr = torch.rand(1, 3, 32, 24)
+    torch.manual_seed(0)
     expected = hr
     for step in chain.steps:
         expected = step.degrade(expected)
     assert not torch.equal(expected, quantize(expected))
+    torch.manual_seed(0)
     assert torch.equal(chain(hr), quantize(expected))
-    assert chain(hr).shape == (2, 3, 8, 6)
+    assert chain(hr).shape == (1, 3, 8, 6)
 
 
 def test_chain_ends_with_a_jpeg_file():
