@@ -2,14 +2,15 @@
 # from HR images before: docs/en/results.md has the command.
 _base_ = './sr4ir_deeplabv3-lite0_camvid-half_x8.py'
 
+teacher = 'checkpoints/t-start_camvid-half.pth'
 model = dict(
+    teacher=teacher,
     task_model=dict(
         init_cfg=dict(
-            type='Pretrained',
-            checkpoint='checkpoints/t-start_camvid-half.pth',
-            prefix='task_model.',
+            type='Pretrained', checkpoint=teacher, prefix='task_model.'
         ),
         backbone=dict(init_cfg=None),
-    )
+    ),
 )
 optim_wrapper = dict(task_model=dict(paramwise_cfg=None))
+test_evaluator = [*_base_.test_evaluator, dict(type='sr4ir_mm.SRTFD')]

@@ -13,6 +13,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from sr4ir_mm.files import write_image
 from sr4ir_mm.models import SRTaskModel, TaskLoss
+from sr4ir_mm.models.views import in_one_batch
 from sr4ir_mm.registry import HOOKS
 from sr4ir_mm.visualization import draw_panel
 
@@ -154,8 +155,8 @@ class PreciseBNHook(Hook):
     used in prediction, mix them. At x8 that costs much of what the method
     gains (docs/en/results.md). BatchNorm that is frozen stays as it is, and
     so does that of a task model that is not trained at the end, as in T -> S,
-    or that sees its views in one batch, ``sr+hr+cqmix``, whose running
-    statistics are right.
+    or that sees its views in one batch, ``sr+hr+cqmix`` or ``half``, whose
+    running statistics are right.
 
     Where weights are averaged (``EMAHook``), they are those of the averaged
     network, which is the one that predicts. The order of the training data
@@ -182,13 +183,14 @@ class PreciseBNHook(Hook):
             for phase in model.phases
             if 'task_model' in phase.trains and progress in phase.span
         ]
-        in_one_batch = any(
-            isinstance(loss, TaskLoss) and '+' in ' '.join(loss.views)
+        views = [
+            view
             for phase in phases
             for loss in phase.losses
-            if progress in loss.span
-        )
-        if not phases or in_one_batch:
+            if isinstance(loss, TaskLoss) and progress in loss.span
+            for view in loss.views
+        ]
+        if not phases or any(map(in_one_batch, views)):
             return
         averaged = [h for h in runner.hooks if isinstance(h, EMAHook)]
         for hook in averaged:

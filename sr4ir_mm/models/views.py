@@ -17,6 +17,11 @@ VIEWS = ('hr', 'lr', 'bilinear', 'sr', 'cqmix', 'half', 'anchor', 'shared')
 _FROM_NETWORK = ('shared', 'sr', 'cqmix', 'half')
 
 
+def in_one_batch(view: str) -> bool:
+    """Whether a task model sees several kinds of images at once."""
+    return '+' in view or view == 'half'
+
+
 def shares_layers(sr_net: Optional[nn.Module]) -> bool:
     """Whether a task model can read the first layers of an SR network."""
     return hasattr(sr_net, 'extract_shared')

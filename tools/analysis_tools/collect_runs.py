@@ -20,7 +20,9 @@ import mmengine
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from mmengine.config import Config
+from scipy.stats import ttest_rel
 
+from sr4ir_mm.models.views import in_one_batch
 from sr4ir_mm.safe_config import read_data
 
 # The toolboxes' metrics, the name in our tables, and the factor to percent.
@@ -29,7 +31,12 @@ TASK_METRICS = {
     'coco/bbox_mAP': ('mAP', 100),
     'accuracy/top1': ('top-1', 1),
 }
-IMAGE_METRICS = ('PSNR', 'SSIM', 'LPIPS')
+IMAGE_METRICS = ('PSNR', 'SSIM', 'LPIPS', 'TFD')
+# of runs.csv
+COLUMNS = (
+    *('setup', 'scale', 'method', 'batch_norm', 'seed', 'metric', 'task'),
+    *(*IMAGE_METRICS, 'sr_updates', 'task_updates', 'seconds', 'work_dir'),
+)
 # Prefixes of the configs' names, in the order of the tables.
 METHODS = {
     'h2t': 'H -> T',
@@ -49,6 +56,14 @@ METHODS = {
     'one-batch': 'SR4IR, one batch',
     'one-batch-without-tdp': 'SR4IR, one batch, without TDP',
     'one-batch-balanced-tdp': 'SR4IR, one batch, TDP balanced',
+    'l2t-fm': 'L -> T, FM',
+    'sr4ir-2026': 'SR4IR of 2026',
+    'hlf': 'HLF',
+    'hlf-without-teacher': 'HLF without teacher',
+    'hlf-without-fm': 'HLF without FM',
+    'hlf-without-half': 'HLF without half and half',
+    'hlf-and-pixel': 'HLF and pixels',
+    'hlf-balanced': 'HLF and pixels, balanced',
     'perceptual-fixed': 'SR4IR, TDP by a fixed T',
     'perceptual-joint': 'SR4IR, joint',
     'views-sr': 'SR4IR, views SR',
@@ -116,7 +131,7 @@ def batch_norm(cfg: Config) -> str:
     """Which statistics of BatchNorm the task network was tested with."""
     hooks = [hook['type'] for hook in cfg.get('custom_hooks') or []]
     one_batch = any(
-        '+' in view
+        in_one_batch(view)
         for phase in cfg.model.phases
         for loss in phase.losses
         for view in loss.get('views', ())
@@ -160,6 +175,7 @@ def parse(line: Dict[str, str]) -> dict:
     """A line of the CSV file, as :func:`read_run` makes it."""
     counts = ('seed', 'sr_updates', 'task_updates', 'seconds')
     figures = ('task', *IMAGE_METRICS)
+    line = {**dict.fromkeys(IMAGE_METRICS, ''), **line}  # of before TFD
     return {
         name: int(value)
         if name in counts
@@ -216,16 +232,34 @@ def summary(runs: List[dict], key: str, digits: int) -> str:
     return text
 
 
+def difference(runs: List[dict], others: List[dict]) -> str:
+    """Of the task metric, seed by seed: mean and 95 % interval, of three
+    seeds or more."""
+    scores = {run['seed']: run['task'] for run in others}
+    pairs = [
+        (run['task'], scores[run['seed']])
+        for run in runs
+        if run['task'] != '' and scores.get(run['seed'], '') != ''
+    ]
+    if len(pairs) < 3 or runs is others:
+        return ''
+    low, high = ttest_rel(*zip(*pairs)).confidence_interval()
+    return f'{(low + high) / 2:+.1f} ({low:+.1f} to {high:+.1f})'
+
+
 def write_table(methods: Dict[tuple, List[dict]]) -> str:
-    """A table in Markdown."""
+    """A table in Markdown. Differences are to S -> T of the same number of
+    updates of T."""
     metric = next(iter(methods.values()))[0]['metric']
     head = [
         '',
         'BatchNorm',
         f'{metric}, %',
+        'beside S -> T',
         'PSNR, dB',
         'SSIM',
         'LPIPS',
+        'TFD',
         'updates S / T',
         's',
         'seeds',
@@ -233,21 +267,28 @@ def write_table(methods: Dict[tuple, List[dict]]) -> str:
     rows = [head, ['---'] * len(head)]
     for row, runs in methods.items():
         method, batch_norm, sr_updates, task_updates = row
+        references = [
+            others
+            for (name, *_, number), others in methods.items()
+            if name == 's2t' and number == task_updates
+        ]
         rows.append(
             [
                 METHODS.get(method, method),
                 batch_norm,
                 summary(runs, 'task', 2),
+                difference(runs, references[0]) if references else '',
                 summary(runs, 'PSNR', 2),
                 summary(runs, 'SSIM', 3),
                 summary(runs, 'LPIPS', 3),
+                summary(runs, 'TFD', 4),
                 f'{sr_updates} / {task_updates}',
                 f'{mean(run["seconds"] for run in runs):.0f}',
                 str(len(runs)),
             ]
         )
-    if not any(row[5] for row in rows[2:]):
-        rows = [row[:5] + row[6:] for row in rows]
+    filled = [i for i in range(len(head)) if any(row[i] for row in rows[2:])]
+    rows = [[row[i] for i in filled] for row in rows]
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
 
 
@@ -305,7 +346,7 @@ def main() -> None:
         raise SystemExit(f'No finished run in {" ".join(args.work_dirs)}.')
     mmengine.mkdir_or_exist(args.out)
     with open(record, 'w', newline='') as file:
-        writer = csv.DictWriter(file, runs[0], lineterminator='\n')
+        writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
         writer.writeheader()
         writer.writerows(runs)
     tables = {}

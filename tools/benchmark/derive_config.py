@@ -27,7 +27,7 @@ def locate(template: str, pattern: str, scale: str, out: str) -> Optional[str]:
 
     Where there is none, it is made in ``out`` from that of another data set,
     of the same task network if possible, or from that of x8, the scale of the
-    paper's ablations.
+    ablations.
     None if the SR4IR config that it inherits is missing. A row that names its
     data set stands for one config.
     """
@@ -37,7 +37,9 @@ def locate(template: str, pattern: str, scale: str, out: str) -> Optional[str]:
     others = sorted(
         DATASETS.values(), key=lambda other: network not in setup_of(other)
     )
-    for source, other in product([scale, 'x8'], [pattern, *others]):
+    for source, other in product(
+        [scale, 'x8', 'x8_swinir'], [pattern, *others]
+    ):
         setup = setup_of(other)
         name = template.format(setup=setup, scale=source)
         config = osp.join(CONFIGS, f'{name}.py')

@@ -3,7 +3,8 @@
 Kim, Oh and Lee, "Beyond Image Super-Resolution for Image Recognition with
 Task-Driven Perceptual Loss" (CVPR 2024), tables 1-7, and its supplement,
 tables S1, S2 and S4-S6. Not here is S3, which is about costs (see
-tools/analysis_tools/efficiency.py). Schirrmacher et al., "SR2:
+tools/analysis_tools/efficiency.py). Of EDTR (ICCV 2025), what needs no
+diffusion model. Schirrmacher et al., "SR2:
 Super-resolution with structure-aware reconstruction" (ICIP 2020), table 1 and
 figures 4, 6 and 10.
 
@@ -31,6 +32,9 @@ DATASETS = {
         'cars': 'sr4ir_resnet18_cars_{}.py',
         'cub': 'sr4ir_resnet18_cub_{}.py',
         'toy': 'toy/sr4ir_unet_toy_{}.py',
+        'voc-seg-mixture-a': 'sr4ir_deeplabv3_voc-mixture-a_{}.py',
+        'voc-det-mixture-a': 'sr4ir_faster-rcnn_voc-mixture-a_{}.py',
+        'cub-mixture-a': 'sr4ir_resnet18_cub-mixture-a_{}.py',
     }.items()
 }
 
@@ -260,6 +264,32 @@ TABLES = {
             ),
         },
         paper={('voc-seg', 'x8'): {}, ('cars', 'x8'): {}},
+    ),
+    'hlf': dict(
+        source='EDTR, Mixture-A; both networks start from trained ones',
+        metrics=('task', 'LPIPS', 'PSNR', 'TFD'),
+        rows={
+            'L -> T': 'hlf/l2t_{setup}_{scale}',
+            'L -> T, FM': 'hlf/l2t-fm_{setup}_{scale}',
+            'S -> T': 'hlf/s2t_{setup}_{scale}',
+            'SR4IR': SR4IR,
+            'one batch, balanced TDP': (
+                'hlf/one-batch-balanced-tdp_{setup}_{scale}'
+            ),
+            'SR4IR of 2026': 'hlf/sr4ir-2026_{setup}_{scale}',
+            'HLF': 'hlf/hlf_{setup}_{scale}',
+            'HLF, without teacher': 'hlf/hlf-without-teacher_{setup}_{scale}',
+            'HLF, without FM': 'hlf/hlf-without-fm_{setup}_{scale}',
+            'HLF, without half': 'hlf/hlf-without-half_{setup}_{scale}',
+            'HLF and pixels': 'hlf/hlf-and-pixel_{setup}_{scale}',
+            'HLF and pixels, balanced': 'hlf/hlf-balanced_{setup}_{scale}',
+        },
+        paper={
+            ('voc-seg-mixture-a', 'x8_swinir'): {
+                'S -> T': (56.2, None, None, None),
+                'SR4IR of 2026': (56.2, None, None, None),
+            },
+        },
     ),
     'views': dict(
         source='Table 5',

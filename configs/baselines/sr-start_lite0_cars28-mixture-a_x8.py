@@ -1,0 +1,6 @@
+_base_ = [
+    './sr-start_lite0_cars28_x8.py',
+    '../_base_/degradations/mixture_a.py',
+]
+
+model = dict(degradation=_base_.degradation)

@@ -1,0 +1,6 @@
+_base_ = [
+    '../sr4ir_deeplabv3_voc-mixture-a_x8_swinir.py',
+    '../_base_/recipes/hlf.py',
+]
+
+model = dict(phases=_base_.recipe.phases)
