@@ -1,5 +1,6 @@
 import math
-from typing import TYPE_CHECKING, Dict, List, Optional, Tuple, Union
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Dict, Iterator, List, Optional, Tuple, Union
 
 import torch
 import torch.nn as nn
@@ -131,6 +132,22 @@ class Views:
             )
             self._task_inputs[name] = self._arrange(inputs, 'task_model')
         return self._task_inputs[name]
+
+    @contextmanager
+    def cut(self, name: str) -> Iterator[Tuple[Tensor, Tensor]]:
+        """Inside, gradients end at what the task model sees of a view.
+
+        Yields:
+            tuple[Tensor, Tensor]: Its task input as it is, and the leaf in
+            its place.
+        """
+        inputs = self.task_input(name)
+        leaf = inputs.detach().requires_grad_()
+        self._task_inputs[name] = leaf
+        try:
+            yield inputs, leaf
+        finally:
+            self._task_inputs[name] = inputs
 
     def fresh(self) -> 'Views':
         """The same batch, of which nothing has been made yet."""

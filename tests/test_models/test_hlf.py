@@ -2,6 +2,7 @@
 what is computed, how often, and what is saved."""
 
 import copy
+import weakref
 
 import pytest
 import torch
@@ -227,3 +228,80 @@ def test_hlf_trains_and_resumes_exactly(tmp_path, toy_dataset, teacher):
     again = torch.load(run(part, resume=True) / 'iter_4.pth')
     for key, value in whole['state_dict'].items():
         assert torch.equal(value, again['state_dict'][key])
+
+
+class Held:
+    """What a graph keeps of a forward pass."""
+
+    def __init__(self, tensor):
+        self.tensor = tensor
+
+
+def test_one_graph_is_alive_at_a_time(teacher):
+    """A loss that looks through a network has let go of its maps when the
+    next one begins."""
+    model = build_model(phases=recipe(), teacher=teacher('seg'))
+    views = model.make_views(make_batch())
+    alive, inside, most = weakref.WeakSet(), [], []
+
+    def pack(tensor):
+        held = Held(tensor)
+        if inside:
+            alive.add(held)
+        return held
+
+    def begin(*_):
+        most.append(len(alive))
+        inside.append(1)
+
+    for network in (model.task_model, model.teacher()):
+        network.backbone.register_forward_pre_hook(begin)
+        network.backbone.register_forward_hook(lambda *_: inside.clear())
+    phase = model.phases[0]
+    with model.in_phase(
+        phase, views
+    ), torch.autograd.graph.saved_tensors_hooks(
+        pack, lambda held: held.tensor
+    ):
+        losses = phase(model, views, phase.losses)
+        assert most == [0, 0, 0, 0] and not alive
+        sum(losses.values()).backward()
+    assert any(p.grad.abs().sum() > 0 for p in model.sr_net.parameters())
+
+
+@pytest.mark.parametrize('kind', [TDPLoss, FixedTDPLoss])
+def test_gradient_is_that_of_the_loss(kind, teacher):
+    """Of two targets, and weighted again afterwards."""
+    model = build_model(teacher=teacher('seg'), anchor=None).double()
+    model.task_model.eval().requires_grad_(False)
+    views = model.make_views(make_batch())
+    loss = kind(taps=(0, -1), weights=(0.5, 2.0))
+    found = 3 * loss(model, views)[f'loss_{loss.name}']
+    network = loss.network(model)
+    sr, hr = (
+        model.extract_maps(views.task_input(name), network)
+        for name in ('sr', 'hr')
+    )
+    expected = 3 * (
+        0.5 * (sr[0] - hr[0]).abs().mean() + 2 * (sr[1] - hr[1]).abs().mean()
+    )
+    weights = list(model.sr_net.parameters())
+    torch.testing.assert_close(found, expected)
+    torch.testing.assert_close(
+        torch.autograd.grad(found, weights, retain_graph=True),
+        torch.autograd.grad(expected, weights),
+    )
+
+
+def test_balance_in_float16():
+    model = build_model()
+    model.task_model.requires_grad_(False)
+    views = model.make_views(make_batch())
+    with torch.autocast('cpu', torch.float16), pytest.raises(
+        ValueError, match=r'TDPLoss\.balance=1\.0: .*BF16OptimWrapper'
+    ):
+        TDPLoss(balance=1.0)(model, views)
+    with torch.autocast('cpu', torch.float16):  # the loss is scaled later
+        loss = TDPLoss()(model, views)['loss_tdp']
+    scaled = torch.autograd.grad(2.0**12 * loss, views['sr'])[0]
+    assert scaled.isfinite().all() and scaled.abs().sum() > 0

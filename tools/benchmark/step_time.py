@@ -209,6 +209,11 @@ def measure_training(path: str, args: argparse.Namespace) -> dict:
     watch = Stopwatch()
     with TemporaryDirectory() as cfg.work_dir:
         runner = Runner.from_cfg(cfg)
+        for copy in (runner.model._teacher, runner.model._anchor):
+            if copy.checkpoint:
+                copy.checkpoint = osp.join(cfg.work_dir, f'{copy.name}.pth')
+                weights = getattr(runner.model, copy.name).state_dict()
+                torch.save(weights, copy.checkpoint)
         runner.register_hook(watch)
         runner.train()
     return dict(

@@ -1,6 +1,6 @@
 from typing import List
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from sr4ir_mm.registry import MODELS
 
@@ -24,10 +24,10 @@ class FixedTDPLoss(TDPLoss):
         """Where it reads the teacher's features."""
         return self.taps
 
-    def sr_features(self, model, views) -> List[Tensor]:
-        """The teacher's features of SR."""
-        return model.features(views, 'sr', self.taps, model.teacher())
+    def network(self, model) -> nn.Module:
+        """See :class:`TDPLoss`."""
+        return model.teacher()
 
     def target_features(self, model, views, view: str) -> List[Tensor]:
-        """Its features of what SR should match."""
+        """See :class:`TDPLoss`."""
         return model.teacher_features(views, view, self.taps)

@@ -1,7 +1,7 @@
 from typing import Dict, List, Optional, Sequence, Tuple, Union
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from sr4ir_mm.registry import MODELS
 
@@ -31,8 +31,7 @@ class TDPLoss(Loss):
         balance (float, optional): Weight the loss anew in each iteration, so
             that the norm of its gradient at the SR image is this many times
             that of an L1 pixel loss: features of trained networks may
-            otherwise pull thousands of times as hard (docs/en/results.md). It
-            costs another backward pass of the task model.
+            otherwise pull thousands of times as hard (docs/en/results.md).
             Defaults to None: the weights as they are, as in the paper.
         **kwargs: See :class:`Loss`. The paper lets it set in at ``begin=0.1``.
     """
@@ -72,13 +71,20 @@ class TDPLoss(Loss):
             view: self.target_features(model, views, view)
             for view in self.targets
         }
-        sr = self.sr_features(model, views)
-        losses = {}
-        for view, weight in self.targets.items():
-            key = f'loss_{self.name}' + '_anchor' * (view == 'anchor')
-            losses[key] = weight * distance(
-                sr, targets[view], self.weights, self.criterion
+        is_half = next(iter(targets.values()))[0].dtype == torch.float16
+        if self.balance is not None and is_half:
+            raise ValueError(
+                f'{type(self).__name__}.balance={self.balance}: gradients of '
+                'float16 features are 0 before the loss is scaled: train in '
+                "bfloat16 (optim_wrapper type 'sr4ir_mm.BF16OptimWrapper') or "
+                'without mixed precision.'
             )
+        network = self.network(model)
+        is_frozen = not any(p.requires_grad for p in network.parameters())
+        if torch.is_grad_enabled() and is_frozen and not is_half:
+            losses = self._differentiated(model, views, targets)
+        else:
+            losses = self._compare(model, views, targets)
         # a dry run has no gradients
         if self.balance is None or not torch.is_grad_enabled():
             return losses
@@ -87,13 +93,46 @@ class TDPLoss(Loss):
         losses = {key: weight * loss for key, loss in losses.items()}
         return {**losses, f'{self.name}_weight': weight}
 
-    def sr_features(self, model, views) -> List[Tensor]:
-        """The task model's features of SR."""
-        return model.features(views, 'sr', self.taps)
+    def network(self, model) -> nn.Module:
+        """The task model that it looks through."""
+        return model.task_model
 
     def target_features(self, model, views, view: str) -> List[Tensor]:
         """Its features of what SR should match."""
         return model.features(views, view, self.taps)
+
+    def _compare(self, model, views, targets) -> Dict[str, Tensor]:
+        sr = model.features(views, 'sr', self.taps, self.network(model))
+        return {
+            f'loss_{self.name}' + '_anchor' * (view == 'anchor'): weight
+            * distance(sr, targets[view], self.weights, self.criterion)
+            for view, weight in self.targets.items()
+        }
+
+    def _differentiated(self, model, views, targets) -> Dict[str, Tensor]:
+        """The same, with the gradient at what the network sees: of several
+        losses that look through networks, one graph is alive at a time."""
+        with views.cut('sr') as (inputs, leaf):
+            losses = self._compare(model, views, targets)
+            sum(losses.values()).backward()
+        losses = {name: loss.detach() for name, loss in losses.items()}
+        first = next(iter(losses))
+        losses[first] = _Differentiated.apply(inputs, losses[first], leaf.grad)
+        return losses
+
+
+class _Differentiated(torch.autograd.Function):
+    """A value whose gradient at the inputs is known already."""
+
+    @staticmethod
+    def forward(ctx, inputs, value, gradient):
+        ctx.save_for_backward(gradient)
+        return value.clone()
+
+    @staticmethod
+    def backward(ctx, factor):
+        (gradient,) = ctx.saved_tensors
+        return factor * gradient, None, None
 
 
 def check_taps(
