@@ -66,8 +66,10 @@ def wrap(
             its path or its name in ``configs/_base_/recipes``; or the phases.
             Defaults to ``sr4ir``.
         **model: Other arguments of :class:`SRTaskModel` and its siblings, such
-            as ``scale``, ``cqmix`` or ``resize``. ``resize=None`` leaves the
-            pipelines of a detector as they are, and HR is what they make.
+            as ``scale``, ``cqmix`` or ``resize``. ``degradation`` may be a
+            file, too, or its name in ``configs/_base_/degradations``.
+            ``resize=None`` leaves the pipelines of a detector as they are, and
+            HR is what they make.
 
     Returns:
         Config | ConfigDict: ``cfg``, or what was read of the file.
@@ -81,6 +83,9 @@ def wrap(
     options, sr_optim_wrapper = _sr_options(sr_net)
     options.update(_toolbox_options(cfg, scope, model))
     options.update(_recipe_options(recipe))
+    if isinstance(model.get('degradation'), str):
+        found = _read(model['degradation'], 'degradations')
+        model['degradation'] = found.degradation
     options.update(model)
     task_model = cfg['model']
     if cfg.get('load_from'):  # names in it are those of the task model

@@ -220,3 +220,15 @@ def test_wrapped_config_trains(tmp_path, toy_dataset, task):
     model = MODELS.build(stored.model).eval()
     model.load_state_dict(runner.model.state_dict())
     assert len(model.test_step(make_batch(task))) == 2
+
+
+def test_degradation_by_name():
+    cfg = wrap(SEGFORMER, degradation='real_esrgan')
+    file = 'configs/_base_/degradations/real_esrgan.py'
+    expected = Config.fromfile(file).degradation
+    assert plain(cfg.model.degradation) == plain(expected)
+    steps = [dict(type='sr4ir_mm.Bicubic', antialias=True)]
+    cfg = wrap(SEGFORMER, degradation=steps)
+    assert plain(cfg.model.degradation) == steps
+    with pytest.raises(FileNotFoundError, match="'fog', nor .*degradations"):
+        wrap(SEGFORMER, degradation='fog')
