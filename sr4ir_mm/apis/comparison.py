@@ -22,7 +22,7 @@ from mmengine.visualization.utils import img_from_canvas
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sr4ir_mm.evaluation.metrics import TASK_METRICS
+from sr4ir_mm.evaluation.metrics import TASK_METRICS, look_through
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.visualization import (
@@ -136,6 +136,7 @@ def compare_models(
     first = next(iter(models.values()))
     with DefaultScope.overwrite_default_scope(first.cfg.default_scope):
         evaluator = Evaluator(first.cfg.test_evaluator)
+    look_through(evaluator, first)
     evaluator.dataset_meta = dataset.metainfo
     for index in indices:
         data = dataset[index]

@@ -19,6 +19,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from sr4ir_mm.datasets.census import Census
+from sr4ir_mm.evaluation.metrics import look_through
 from sr4ir_mm.models.pretrained import not_finite, stays_finite
 from sr4ir_mm.registry import RUNNERS
 from sr4ir_mm.safe_load import UnreadableFileError
@@ -155,9 +156,7 @@ class Runner(mmengine.runner.Runner):
     def build_evaluator(self, evaluator) -> Evaluator:
         """See mmengine; metrics that look through the model get it."""
         evaluator = super().build_evaluator(evaluator)
-        for metric in evaluator.metrics:
-            if hasattr(metric, 'look_through'):
-                metric.look_through(self._inner_model)
+        look_through(evaluator, self._inner_model)
         return evaluator
 
     def train(self) -> nn.Module:

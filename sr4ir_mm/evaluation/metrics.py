@@ -1,6 +1,6 @@
 import os.path as osp
 from functools import partial
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 
 import mmengine
 import numpy as np
@@ -9,7 +9,7 @@ from lpips import LPIPS
 from mmcv.image import rgb2ycbcr
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object
-from mmengine.evaluator import BaseMetric, DumpResults
+from mmengine.evaluator import BaseMetric, DumpResults, Evaluator
 from mmengine.logging import print_log
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
@@ -170,16 +170,28 @@ class SRTFD(_ImageMetric):
     ) -> None:
         super().__init__(crop_border, **kwargs)
         self.taps = taps
-        self.model: Optional[SRTaskModel] = None
+        self._features: Optional[Callable[[Tensor], List[Tensor]]] = None
 
     def look_through(self, model: SRTaskModel) -> None:
-        """Take the model's teacher; the runner sees to it."""
-        self.model = model
+        """Take the model's teacher; see :func:`look_through`."""
+
+        # a function, which copies of the metric share
+        def features(image: Tensor) -> List[Tensor]:
+            """RGB in [0, 1], (3, h, w) -> the teacher's features."""
+            space = model.image_space
+            inputs = space.normalize(image[None].to(space.device))
+            if space.resize is not None:
+                inputs = space.enlarge(inputs, [tuple(image.shape[1:])])
+            network = model.teacher()
+            extract = partial(model.extract_maps, network=network)
+            return read_taps(network, extract, self.taps, inputs, None)
+
+        self._features = features
 
     @torch.no_grad()
     def score(self, pred: Tensor, gt: Tensor) -> float:
         """See :class:`_ImageMetric`."""
-        if self.model is None:
+        if self._features is None:
             raise ValueError(
                 'SRTFD looks through model.teacher: it needs runner_type='
                 "'sr4ir_mm.Runner' (configs/_base_/plugin.py)."
@@ -191,15 +203,13 @@ class SRTFD(_ImageMetric):
             )
         )
 
-    def _features(self, image: Tensor) -> List[Tensor]:
-        """RGB in [0, 1], (3, h, w) -> the teacher's features."""
-        model, space = self.model, self.model.image_space
-        inputs = space.normalize(image[None].to(space.device))
-        if space.resize is not None:
-            inputs = space.enlarge(inputs, [tuple(image.shape[1:])])
-        network = model.teacher()
-        extract = partial(model.extract_maps, network=network)
-        return read_taps(network, extract, self.taps, inputs, None)
+
+def look_through(evaluator: Evaluator, model: SRTaskModel) -> None:
+    """Let metrics that look through a network, :class:`SRTFD`, look through
+    that of a model."""
+    for metric in evaluator.metrics:
+        if hasattr(metric, 'look_through'):
+            metric.look_through(model)
 
 
 @METRICS.register_module()

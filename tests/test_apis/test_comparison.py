@@ -79,6 +79,23 @@ def test_columns_have_scores_of_their_own(toy_root, task):
     assert picture.shape[1] == 360 * 4  # LR, two models, HR
 
 
+@pytest.mark.parametrize('task', TASKS)
+def test_scores_of_a_metric_that_looks_through_the_teacher(
+    tmp_path, toy_root, task
+):
+    """One of the first model, for all; not copied with every image."""
+    path = str(tmp_path / 'teacher.pth')
+    torch.save(build_model(task, seed=1).state_dict(), path)
+    teacher, other = dict(teacher=path), dict(sr_net=None, view='bilinear')
+    models = make_models(task, toy_root, SR4IR=teacher, other=other)
+    cfg = models['SR4IR'].cfg
+    cfg.test_evaluator = [dict(type='sr4ir_mm.SRTFD')]
+    dataset = build_test_set(models['SR4IR'])
+    (answers,) = compare_models(models, dataset, [0])
+    mine, others = (a.scores['sr/TFD'] for a in answers.values())
+    assert 0 < mine != others > 0
+
+
 def test_segmentation_is_scored_on_the_image_alone(toy_root):
     models = make_models('seg', toy_root)
     dataset = build_test_set(models['SR4IR'])
