@@ -309,8 +309,8 @@ def _of_networks(path: str, node: dict) -> Dict[str, Any]:
     kind = str(node.get('type')).split('.')[-1]
     if kind == 'PerceptualLoss':
         options[f'{path}.pretrained'] = 'VGG'
-    if kind == 'FixedTDPLoss':
-        options[f'{path}.checkpoint'] = 'TEACHER'
+    if node.get('teacher'):
+        options[f'{path}.teacher'] = 'TEACHER'
     if path == 'model.task_model.test_cfg' and node.get('mode') == 'slide':
         options[f'{path}.crop_size'] = (SIZE, SIZE)
         options[f'{path}.stride'] = (SIZE // 2, SIZE // 2)

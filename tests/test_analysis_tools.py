@@ -163,3 +163,54 @@ def test_config_of_a_stranger_is_not_run(work_dir, tmp_path):
     with pytest.raises(ValueError, match='seed_0.py is more than data'):
         collect_runs.read_runs([str(work_dir)], '')
     assert not (tmp_path / 'ran').exists()
+
+
+# ------------------------------------------------------------ what they show
+
+
+def rows_of(**scores):
+    """Runs by method: (task, PSNR, TFD) of each seed."""
+    return {
+        (method, 'precise', 200, 200): [
+            dict(
+                scale='x4',
+                seed=seed,
+                task=task,
+                PSNR=psnr,
+                SSIM='',
+                LPIPS='',
+                TFD=tfd,
+            )
+            for seed, (task, psnr, tfd) in enumerate(values)
+        ]
+        for method, values in scores.items()
+    }
+
+
+def test_differences_are_seed_by_seed():
+    s2t = [(task, 20, 1) for task in (10, 20, 30)]
+    ours = [(task, 20, 1) for task in (13, 22, 31)]  # 3, 2, 1 ahead
+    rows = rows_of(s2t=s2t, sr4ir=ours)
+    reference, mine = rows.values()
+    # 2 +- t(.975, 2) / sqrt(3) = 2 +- 4.303 * .577
+    assert collect_runs.difference(mine, reference) == '+2.0 (-0.5 to +4.5)'
+    # of the same seeds, in any order; not of itself, nor of two seeds
+    assert collect_runs.difference(mine[::-1], reference) == (
+        '+2.0 (-0.5 to +4.5)'
+    )
+    assert not collect_runs.difference(reference, reference)
+    assert not collect_runs.difference(mine[:2], reference)
+
+
+def test_ranks_of_image_metrics():
+    rows = rows_of(
+        s2t=[(10, 20, 4)],
+        sr4ir=[(12, 19, 3)],
+        l2t=[(13, 18, 2)],
+        joint=[(14, 21, 1)],
+    )
+    h2t = rows_of(h2t=[(90, float('inf'), 0)])
+    next(iter(h2t.values()))[0]['scale'] = ''
+    *_, line = collect_runs.write_ranks(dict(a_x4={**h2t, **rows})).split('\n')
+    # PSNR's order is 3 2 1 4, TFD's that of the task
+    assert line == '| a_x4 | +0.20 |  |  | +1.00 | 4 |'

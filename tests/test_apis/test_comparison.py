@@ -1,5 +1,7 @@
 """What several models make of one image."""
 
+import copy
+import sys
 from pathlib import Path
 
 import mmengine
@@ -17,7 +19,11 @@ from sr4ir_mm.apis.comparison import (
     find_images,
     most_different,
 )
+from sr4ir_mm.evaluation.metrics import TASK_METRICS
 from sr4ir_mm.visualization import make_pen
+
+sys.path[:0] = ['tools/analysis_tools']
+import bootstrap  # noqa: E402
 
 METRIC = dict(
     seg=dict(type='IoUMetric', iou_metrics=['mIoU']),
@@ -168,3 +174,51 @@ def test_script_ends_with_one_sentence(
     error, where = text.splitlines()[-2:]
     assert code == 1 and error.startswith('error: ') and reason in error, text
     assert where.startswith('(traceback: ')
+
+
+# --------------------------------------------------- how many test images
+
+
+@pytest.mark.parametrize('task', TASKS)
+def test_metric_of_drawn_test_sets(toy_root, task):
+    other = dict(sr_net=None, view='bilinear')
+    models = make_models(task, toy_root, other=other)
+    dataset = build_test_set(models['SR4IR'])
+    metric = bootstrap.task_metric(models['SR4IR'], dataset)
+    found = bootstrap.predict(models, dataset, metric)
+    for name, results in found.items():
+        assert len(results) == len(dataset)
+        # as the evaluator, image by image and at once
+        whole = copy.deepcopy(metric)
+        whole.results.clear()
+        for index in range(len(dataset)):
+            (answers,) = compare_models({name: models[name]}, dataset, [index])
+            whole.process({}, [answers[name].sample.to_dict()])
+        expected = next(
+            value
+            for key, value in whole.evaluate(len(dataset)).items()
+            if key in TASK_METRICS
+        )
+        factor = 100 if task == 'det' else 1
+        assert bootstrap.score(metric, results) == pytest.approx(
+            expected * factor, abs=0.01
+        )
+    # an image that is drawn twice counts twice
+    one, two = found['SR4IR'][:2]
+    several = [bootstrap.score(metric, [one] * n + [two]) for n in (1, 9)]
+    alone = bootstrap.score(metric, [one])
+    assert bootstrap.score(metric, [one] * 3) == pytest.approx(alone, abs=0.01)
+    assert abs(several[1] - alone) <= abs(several[0] - alone)
+    scores = bootstrap.draw(metric, found, 5, seed=0)
+    assert scores.shape == (5, 2) and np.isfinite(scores).all()
+    *_, first, second = bootstrap.table(metric, found, scores)
+    assert first.startswith('| SR4IR | ') and first.endswith('|  |')
+    assert second.count(' to ') == 2
+
+
+def test_metric_of_images_that_cannot_be_drawn_twice(toy_root):
+    models = make_models('seg', toy_root)
+    dataset = build_test_set(models['SR4IR'])
+    models['SR4IR'].cfg.test_evaluator = [dict(type='sr4ir_mm.SRPSNR')]
+    with pytest.raises(ValueError, match='no metric of a toolbox'):
+        bootstrap.task_metric(models['SR4IR'], dataset)

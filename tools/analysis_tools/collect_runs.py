@@ -20,7 +20,7 @@ import mmengine
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from mmengine.config import Config
-from scipy.stats import ttest_rel
+from scipy.stats import spearmanr, ttest_rel
 
 from sr4ir_mm.models.views import in_one_batch
 from sr4ir_mm.safe_config import read_data
@@ -32,6 +32,7 @@ TASK_METRICS = {
     'accuracy/top1': ('top-1', 1),
 }
 IMAGE_METRICS = ('PSNR', 'SSIM', 'LPIPS', 'TFD')
+LOWER_IS_BETTER = ('LPIPS', 'TFD')
 # of runs.csv
 COLUMNS = (
     *('setup', 'scale', 'method', 'batch_norm', 'seed', 'metric', 'task'),
@@ -292,6 +293,35 @@ def write_table(methods: Dict[tuple, List[dict]]) -> str:
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
 
 
+def write_ranks(tables: Dict[str, Dict[tuple, List[dict]]]) -> str:
+    """How well image metrics rank the methods of each table: Spearman's rank
+    correlation of their means with those of the task metric, in Markdown. 1:
+    the same order; the oracle, which has HR itself, does not count."""
+    rows = [['', *IMAGE_METRICS, 'rows'], ['---'] * (2 + len(IMAGE_METRICS))]
+    for name, methods in tables.items():
+        means = [
+            {
+                key: mean(values)
+                for key in ('task', *IMAGE_METRICS)
+                if (values := [r[key] for r in runs if r[key] != ''])
+            }
+            for runs in methods.values()
+            if runs[0]['scale']
+        ]
+        means = [row for row in means if 'task' in row]
+        cells = []
+        for key in IMAGE_METRICS:
+            pairs = [(row[key], row['task']) for row in means if key in row]
+            cell = ''
+            if len(pairs) > 3:
+                sign = -1 if key in LOWER_IS_BETTER else 1
+                cell = f'{sign * spearmanr(pairs).statistic:+.2f}'
+            cells.append(cell)
+        if any(cells):
+            rows.append([name, *cells, str(len(means))])
+    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+
+
 def draw(title: str, methods: Dict[tuple, List[dict]]) -> Figure:
     """The task metric against PSNR: a point for every run, a cross for the
     mean of a method, of its shortest training, with the BatchNorm statistics
@@ -349,13 +379,15 @@ def main() -> None:
         writer = csv.DictWriter(file, COLUMNS, lineterminator='\n')
         writer.writeheader()
         writer.writerows(runs)
-    tables = {}
-    for name, methods in columns(runs).items():
+    tables, by_table = {}, columns(runs)
+    for name, methods in by_table.items():
         tables[name] = write_table(methods)
         print(f'\n{name}\n\n{tables[name]}')
         if len(methods) > 2:
             path = osp.join(args.out, f'{name}.png')
             draw(name, methods).savefig(path, dpi=120)
+    tables['ranks'] = write_ranks(by_table)
+    print(f'\nranks\n\n{tables["ranks"]}')
     if args.page:
         fill_page(args.page, tables)
 
