@@ -49,7 +49,7 @@ def train(work_dir, iterations, **options):
         work_dir=work_dir,
         train_dataloader=dict(
             batch_size=1,
-            dataset=[torch.ones(1)] * 4,
+            dataset=[dict(x=torch.ones(1))] * 4,
             sampler=dict(type='InfiniteSampler'),
             collate_fn=dict(type='default_collate'),
         ),

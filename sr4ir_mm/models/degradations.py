@@ -1,5 +1,6 @@
 import math
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple, Union
 from zlib import crc32
 
@@ -135,13 +136,24 @@ class Degradation(nn.Module):
         Returns:
             Tensor: RGB in [0, 1], 8-bit levels, (N, 3, H/scale, W/scale).
         """
+        sizes = [
+            tuple(side + -side % self.scale for side in size)
+            for size in sizes or [hr.shape[2:]] * len(hr)
+        ]
+        if self.alone or len(set(sizes)) > 1:
+            pieces = [
+                image[None, :, :height, :width]
+                for image, (height, width) in zip(hr, sizes)
+            ]
+        else:
+            height, width = sizes[0]
+            pieces = [hr[..., :height, :width]]
         made, told = [], []
-        for image, size in zip(hr, sizes or [hr.shape[2:]] * len(hr)):
-            height, width = (side + -side % self.scale for side in size)
-            image = image[None, :, :height, :width]
-            with nullcontext() if self.training else self._fixed(image):
-                made.append(self._degrade_alone(image))
-            told.append(self.told)
+        for piece in pieces:
+            is_fixed = self.alone and not self.training
+            with self._fixed(piece) if is_fixed else nullcontext():
+                made.append(self._degrade_piece(piece))
+            told += [self.told] * len(piece)
         self.told = {
             key: hr.new_tensor([one[key] for one in told])
             for key in told[0]
@@ -151,12 +163,19 @@ class Degradation(nn.Module):
         if all(list(image.shape[2:]) == whole for image in made):
             return quantize(torch.cat(made))
         lr = downsample(hr, self.scale)
-        for canvas, image in zip(lr, made):
-            canvas[:, : image.shape[2], : image.shape[3]] = image[0]
+        for canvas, image in zip(lr, chain.from_iterable(made)):
+            canvas[:, : image.shape[1], : image.shape[2]] = image
         return quantize(lr)
 
+    @property
+    def alone(self) -> bool:
+        """Whether it sees each image by itself, since it draws numbers for it;
+        if not, it sees images of one size together."""
+        return True
+
     def degrade(self, image: Tensor) -> Tensor:
-        """RGB in [0, 1], (1, 3, H, W) -> RGB around [0, 1], not rounded."""
+        """RGB in [0, 1], (1, 3, H, W), or (N, 3, H, W) if it does not see
+        images alone -> RGB around [0, 1], not rounded."""
         raise NotImplementedError
 
     def noise(self, image: Tensor) -> Tensor:
@@ -166,7 +185,7 @@ class Degradation(nn.Module):
         # devices draw differently
         return torch.randn(image.shape).to(image)
 
-    def _degrade_alone(self, image: Tensor) -> Tensor:
+    def _degrade_piece(self, image: Tensor) -> Tensor:
         size = tuple(image.shape[2:])
         for step in self.modules():
             step.hr_size = size
@@ -206,6 +225,11 @@ class DegradationChain(Degradation):
         self.steps = nn.ModuleList(
             _build_step(step, self.scale) for step in steps
         )
+
+    @property
+    def alone(self) -> bool:
+        """See :class:`Degradation`."""
+        return any(step.alone for step in self.steps)
 
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
@@ -284,6 +308,11 @@ class Bicubic(Degradation):
     def __init__(self, antialias: bool = False, **kwargs) -> None:
         super().__init__(**kwargs)
         self.antialias = antialias
+
+    @property
+    def alone(self) -> bool:
+        """See :class:`Degradation`."""
+        return False
 
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
@@ -377,9 +406,15 @@ class GaussianBlur(Degradation):
         self.std = std
         self.train_std = train_std
 
+    @property
+    def alone(self) -> bool:
+        """See :class:`Degradation`."""
+        low, high = _std_of(self)
+        return low < high
+
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
-        std = _draw_std(self)
+        std = draw(_std_of(self))
         self.told = dict(blur_std=std)
         if std == 0:
             return image
@@ -509,9 +544,17 @@ class GaussianNoise(Degradation):
         self.grey = grey
         self.train_std = train_std
 
+    @property
+    def alone(self) -> bool:
+        """See :class:`Degradation`."""
+        low, high = _std_of(self)
+        if low == high == 0:
+            return False
+        return low < high or self.grey not in (0, 1) or not self.training
+
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
-        std = _draw_std(self)
+        std = draw(_std_of(self))
         self.told = dict(noise_std=std)
         if std == 0:
             return image
@@ -597,10 +640,10 @@ def happens(probability: float) -> bool:
     return draw((0, 1)) < probability
 
 
-def _draw_std(step: Union[GaussianBlur, GaussianNoise]) -> float:
+def _std_of(step: Union[GaussianBlur, GaussianNoise]) -> Tuple[float, float]:
     drawn = step.training and step.train_std is not None
     name, std = ('train_std', step.train_std) if drawn else ('std', step.std)
-    return draw(check_span(f'{type(step).__name__}.{name}', std))
+    return check_span(f'{type(step).__name__}.{name}', std)
 
 
 def _draw_beta(span: Tuple[float, float]) -> float:

@@ -441,3 +441,41 @@ def test_model_takes_a_list():
     assert torch.equal(views['lr'], model.degradation(views['hr']))
     assert isinstance(model.degradation.steps[1], Bicubic)
     assert not list(model.degradation.parameters())
+
+
+def test_what_draws_nothing_sees_the_batch():
+    """Steps that do see each image alone, padding left out."""
+    seen = []
+    for steps, alone in [
+        ([STEPS[1]], False),
+        (STEPS[:2], False),
+        (STEPS, False),  # noise is drawn at once in training ...
+        ([dict(STEPS[0], std=(1, 2)), STEPS[1]], True),
+        ([STEPS[1], dict(type='sr4ir_mm.JPEG', quality=50)], True),
+    ]:
+        chain = build_degradation(steps, scale=4)
+        assert chain.alone == alone
+        chain.steps[0].degrade = partial(note, chain.steps[0].degrade, seen)
+        chain(torch.rand(3, 3, 32, 32))
+        assert seen == ([(1, 3, 32, 32)] * 3 if alone else [(3, 3, 32, 32)])
+        seen.clear()
+    assert build_degradation(STEPS, scale=4).eval().alone  # ... not in tests
+
+
+def note(degrade, seen, image):
+    seen.append(tuple(image.shape))
+    return degrade(image)
+
+
+@pytest.mark.parametrize('std', [2, (1.9, 2.1)])
+def test_beyond_its_own_size_an_image_is_bicubic(std):
+    hr = torch.rand(2, 3, 32, 40)
+    chain = build_degradation([dict(STEPS[0], std=std), STEPS[1]], scale=4)
+    chain.eval()
+    plain = Bicubic(scale=4)(hr)
+    for sizes in ([(32, 40), (16, 20)], [(16, 20)] * 2):
+        lr = chain(hr, sizes)
+        alone = chain(hr[1:, :, :16, :20])
+        assert torch.equal(lr[1:, :, :4, :5], alone)
+        assert torch.equal(lr[1, :, 4:], plain[1, :, 4:])
+        assert not torch.equal(lr[1, :, :4, :5], plain[1, :, :4, :5])
