@@ -42,13 +42,16 @@ def check_span(
     Raises:
         ValueError: If it is neither, or not within ``low`` and ``high``.
     """
-    ends = (span, span) if isinstance(span, (int, float)) else tuple(span)
-    if len(ends) != 2 or not low <= ends[0] <= ends[1] <= high:
+    ends = span if isinstance(span, (list, tuple)) else (span, span)
+    are_numbers = all(isinstance(end, (int, float)) for end in ends)
+    if not (
+        are_numbers and len(ends) == 2 and low <= ends[0] <= ends[1] <= high
+    ):
         raise ValueError(
             f'{name}={span!r}: expected a number, or (low, high), of {low} to '
             f'{high}.'
         )
-    return ends
+    return tuple(ends)
 
 
 def draw(span: Tuple[float, float]) -> float:
@@ -278,6 +281,10 @@ class RandomChoice(Degradation):
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
+        if isinstance(choices, dict):
+            raise ValueError(
+                'RandomChoice.choices is one config: expected a list.'
+            )
         self.choices = nn.ModuleList(
             _build_step(choice, self.scale) for choice in choices
         )
@@ -348,9 +355,10 @@ class Resize(Degradation):
             raise ValueError(
                 f'Resize.down={down} and Resize.factor={factor}: say one.'
             )
-        small = 1e-3
-        self.down = down and check_span('Resize.down', down, small)
-        self.factor = factor and check_span('Resize.factor', factor, small)
+        for name, span in dict(down=down, factor=factor).items():
+            if span is not None:
+                span = check_span(f'Resize.{name}', span, 1e-3)
+            setattr(self, name, span)
         self.modes = list(modes)
         unknown = {*modes} - {'bicubic', 'bilinear', 'area', 'nearest'}
         if unknown or not modes:
@@ -405,6 +413,7 @@ class GaussianBlur(Degradation):
         super().__init__(**kwargs)
         self.std = std
         self.train_std = train_std
+        _check_stds(self)
 
     @property
     def alone(self) -> bool:
@@ -465,19 +474,24 @@ class RandomBlur(Degradation):
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
-        unknown = [kind for kind in kernels if kind not in self.KINDS]
-        if unknown or not kernels:
+        if (
+            not isinstance(kernels, dict)
+            or not kernels
+            or not {*kernels} <= {*self.KINDS}
+        ):
             raise ValueError(
-                f'RandomBlur.kernels={dict(kernels)}: expected of '
-                f'{", ".join(self.KINDS)}.'
+                f'RandomBlur.kernels={kernels!r}: expected how often each is '
+                f'drawn, of {", ".join(self.KINDS)}.'
             )
         self.kinds = list(kernels)
         self.prob = _check_prob(
             'RandomBlur.kernels', list(kernels.values()), len(kernels)
         )
         self.size = check_span('RandomBlur.size', size, 1)
-        if not all(side % 2 for side in self.size):
-            raise ValueError(f'RandomBlur.size={size}: expected odd numbers.')
+        if not all(isinstance(side, int) and side % 2 for side in self.size):
+            raise ValueError(
+                f'RandomBlur.size={size!r}: expected odd whole numbers.'
+            )
         self.std = check_span('RandomBlur.std', std, 1e-3)
         self.beta_gaussian = check_span('RandomBlur.beta', beta_gaussian)
         self.beta_plateau = check_span('RandomBlur.beta', beta_plateau)
@@ -541,8 +555,9 @@ class GaussianNoise(Degradation):
     ) -> None:
         super().__init__(**kwargs)
         self.std = std
-        self.grey = grey
+        self.grey = _check_grey(self, grey)
         self.train_std = train_std
+        _check_stds(self)
 
     @property
     def alone(self) -> bool:
@@ -584,7 +599,7 @@ class PoissonNoise(Degradation):
     def __init__(self, strength: Span, grey: float = False, **kwargs) -> None:
         super().__init__(**kwargs)
         self.strength = check_span('PoissonNoise.strength', strength)
-        self.grey = grey
+        self.grey = _check_grey(self, grey)
 
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
@@ -638,6 +653,22 @@ def happens(probability: float) -> bool:
     if probability in (0, 1):
         return bool(probability)
     return draw((0, 1)) < probability
+
+
+def _check_grey(step: Degradation, grey: float) -> float:
+    if not isinstance(grey, (int, float)) or not 0 <= grey <= 1:
+        raise ValueError(
+            f'{type(step).__name__}.grey={grey!r}: expected how often, of 0 '
+            'to 1, or a boolean.'
+        )
+    return grey
+
+
+def _check_stds(step: Union[GaussianBlur, GaussianNoise]) -> None:
+    for name in ('std', 'train_std'):
+        span = getattr(step, name)
+        if span is not None or name == 'std':
+            check_span(f'{type(step).__name__}.{name}', span)
 
 
 def _std_of(step: Union[GaussianBlur, GaussianNoise]) -> Tuple[float, float]:

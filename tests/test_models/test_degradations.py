@@ -394,9 +394,39 @@ def test_jpeg_loses_more_at_a_lower_quality():
     assert (JPEG(quality=95)(image)[:, 0] - image[:, 0]).abs().mean() < 0.1
 
 
-def test_jpeg_quality():
-    with pytest.raises(ValueError, match=r'JPEG\.quality=0: .* of 1 to 10'):
-        JPEG(quality=0)
+ISO = dict(iso=1)
+
+
+@pytest.mark.parametrize(
+    'kind,options,reason',
+    [
+        ('JPEG', dict(quality=0), r'JPEG\.quality=0: .* of 1 to 10'),
+        ('JPEG', dict(quality=(50, 101)), r'quality=\(50, 101\)'),
+        ('JPEG', dict(quality=None), 'quality=None: expected a number'),
+        ('JPEG', dict(quality=(50,)), 'quality=.*low, high'),
+        ('Resize', dict(down=0), 'Resize.down=0'),
+        ('Resize', dict(factor=(0.5, 0.2)), 'Resize.factor'),
+        ('Resize', dict(down=2, factor=0.5), 'say one'),
+        ('Resize', dict(modes='bicubic'), 'Resize.modes'),
+        ('GaussianBlur', dict(std='3'), "GaussianBlur.std='3'"),
+        ('GaussianBlur', dict(std=float('nan')), 'GaussianBlur.std=nan'),
+        ('GaussianNoise', dict(std=1, train_std=-1), 'Noise.train_std=-1'),
+        ('GaussianNoise', dict(std=1, grey=2), 'grey=2: .* 0 to 1'),
+        ('PoissonNoise', dict(strength=1, grey='no'), "grey='no'"),
+        ('RandomBlur', dict(kernels=['iso']), r"kernels=\['iso'\]"),
+        ('RandomBlur', dict(kernels=dict(cubic=1)), 'aniso.*sinc'),
+        ('RandomBlur', dict(kernels=ISO, size=(7, 20)), 'odd whole'),
+        ('RandomBlur', dict(kernels=ISO, size=(7.0, 9.0)), 'odd whole'),
+        ('RandomBlur', dict(kernels=dict(iso=-1)), 'of 0 or more'),
+        ('RandomChoice', dict(choices=[]), 'prob'),
+        ('RandomChoice', dict(choices=[[], []], prob=[1]), 'expected 2'),
+        ('RandomChoice', dict(choices=dict(type='x')), 'expected a list'),
+        ('JPEG', dict(quality=9, seed=1), 'DegradationChain.*seed'),
+    ],
+)
+def test_settings_that_cannot_be(kind, options, reason):
+    with pytest.raises(ValueError, match=reason):
+        build_degradation([dict(type=f'sr4ir_mm.{kind}', **options)], 4)
 
 
 STEPS = [
