@@ -116,6 +116,18 @@ def test_a_clock_that_was_set_back(tmp_path, starts):
     assert run.config['model.phases.0.losses.0.weight'] == '3.0'
 
 
+@pytest.mark.parametrize(
+    'steps,expected',
+    [([20, 30, 40], [20, 30, 40]), ([0, 0, 1], [10, 40])],  # of epochs
+)
+def test_validations_between_what_is_logged_of_training(steps, expected):
+    first, second, third = [dict(step=s, mIoU=i) for i, s in enumerate(steps)]
+    log = [dict(loss=1, step=10), first, second, dict(loss=1, step=40), third]
+    _, validation = report.merge_logs([log])
+    assert [step for step, _ in validation] == expected
+    assert validation[-1][1] is third
+
+
 def test_a_training_begun_anew_counts(tmp_path):
     """In a folder that has another one, which had been resumed."""
     folder = resumed(tmp_path, '20260102_10', '20260102_11')

@@ -208,6 +208,24 @@ def test_what_pytorch_exports_at_one_size_alone(
         assert len(error) < 200 and not out.exists()
 
 
+def test_what_differs_is_not_written(
+    tmp_path, write_checkpoint, load_script, run_script, monkeypatch
+):
+    """And what was there before stays."""
+    out = tmp_path / 'model.onnx'
+    out.write_text('of yesterday')
+    script = load_script('deployment/export')
+    monkeypatch.setattr(script, 'TOLERANCE', -1.0)
+    monkeypatch.setattr(
+        'sys.argv',
+        ['export', write_checkpoint(), str(out), '--size', '8', '8'],
+    )
+    with pytest.raises(SystemExit, match='1'):
+        script.main()
+    assert out.read_text() == 'of yesterday'
+    assert [path.name for path in tmp_path.glob('*model*')] == ['model.onnx']
+
+
 @pytest.mark.parametrize('network', ['both', 'sr_net'])
 def test_weights(network, tmp_path, write_checkpoint, run_script):
     out = tmp_path / 'weights.safetensors'

@@ -215,8 +215,8 @@ def merge_logs(logs: Iterable[List[dict]]) -> Tuple[list, list]:
     """(step, record) of training and validation, in their order.
 
     A training that was resumed has several logs: what a later one repeats,
-    counts. The step of a validation is that of the training before it:
-    mmengine writes the epoch, of which iteration-based training has none.
+    counts. A validation stands at its step, or, where the toolboxes' configs
+    write an epoch there, at that of the training logged before it.
     """
     training, validation = {}, {}
     for records in logs:
@@ -231,7 +231,7 @@ def merge_logs(logs: Iterable[List[dict]]) -> Tuple[list, list]:
                 last = record['step']
                 training[last] = record
             else:
-                validation[last] = record
+                validation[max(last, record['step'])] = record
     return sorted(training.items()), sorted(validation.items())
 
 

@@ -21,6 +21,7 @@ from sr4ir_mm.apis.deployment import (
 )
 from sr4ir_mm.apis.sources import read_image
 from sr4ir_mm.cli import add_debug
+from sr4ir_mm.files import whole_file
 from sr4ir_mm.mistakes import one_sentence
 
 TOLERANCE = 1e-4
@@ -126,16 +127,17 @@ def run(args: argparse.Namespace) -> None:
         return
     image = load_image(args)
     deployable = make_deployable(model, args.network)
-    same = export(deployable, args.out, image)
-    if not same and deployable.any_size:
-        print('It has the size of its input built in: once more, with this.')
-        deployable.any_size = False
-        same = export(deployable, args.out, image)
-    if not same:
-        raise ValueError(
-            f'{args.out} differs from PyTorch by more than {TOLERANCE}: do '
-            'not use it.'
-        )
+    with whole_file(args.out) as part:
+        same = export(deployable, part, image)
+        if not same and deployable.any_size:
+            print('It has the size of its input built in: once more with it.')
+            deployable.any_size = False
+            same = export(deployable, part, image)
+        if not same:
+            raise ValueError(
+                f'{args.out} is not written: it would differ from PyTorch by '
+                f'more than {TOLERANCE}.'
+            )
     size = '%d x %d' % image.shape[:2]
     takes = 'images of any size' if deployable.any_size else f'one of {size}'
     print(
