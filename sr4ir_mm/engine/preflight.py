@@ -11,6 +11,7 @@ from mmengine.dist import (
     broadcast_object_list,
     is_main_process,
 )
+from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
 from mmengine.registry import OPTIMIZERS
 from mmengine.runner import Runner
@@ -27,7 +28,7 @@ from sr4ir_mm.datasets.census import (
     take_census,
 )
 from sr4ir_mm.datasets.pipeline import name_files, unreadable
-from sr4ir_mm.models.heads import check_heads
+from sr4ir_mm.models.heads import check_heads, find_heads
 from sr4ir_mm.models.phased_model import NETWORKS
 
 SPLITS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -140,6 +141,21 @@ def check_model(model: nn.Module, censuses: Sequence[Census]) -> None:
     for census in censuses[:1]:
         if task_model is not None and census.classes and census.task:
             check_heads(task_model, census.classes, census.name)
+
+
+def check_metrics(evaluator: Evaluator, model: nn.Module) -> None:
+    """Raise ValueError where a metric asks for more classes than there are."""
+    task_model = getattr(model, 'task_model', None)
+    heads = {} if task_model is None else dict(find_heads(task_model))
+    numbers = [number for _, number in heads.values()]
+    for metric in evaluator.metrics:
+        topk = max(getattr(metric, 'topk', None) or [0])
+        if numbers and topk > max(numbers):
+            raise ValueError(
+                f'{type(metric).__name__}.topk has {topk}, but there are '
+                f'{max(numbers)} classes: leave it out, in val_evaluator and '
+                'test_evaluator.'
+            )
 
 
 def check_batches(loader: DataLoader, model: nn.Module) -> None:

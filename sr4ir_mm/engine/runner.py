@@ -36,6 +36,7 @@ from .preflight import (
     check_batches,
     check_data,
     check_lengths,
+    check_metrics,
     check_model,
     check_optimizers,
     name_of,
@@ -156,6 +157,7 @@ class Runner(mmengine.runner.Runner):
     def build_evaluator(self, evaluator) -> Evaluator:
         """See mmengine; metrics that look through the model get it."""
         evaluator = super().build_evaluator(evaluator)
+        check_metrics(evaluator, self._inner_model)
         look_through(evaluator, self._inner_model)
         return evaluator
 

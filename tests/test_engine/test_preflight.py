@@ -58,6 +58,22 @@ def test_heads_of_other_classes(tmp_path, toy_root, task, head, key):
         Runner.from_cfg(Config(cfg)).train()
 
 
+@pytest.mark.parametrize('topk', [(1, 5), 5, (1, 4), 4])
+def test_best_five_of_four_classes(tmp_path, toy_root, topk):
+    """mmpretrain finds out after the first validation's images."""
+    cfg = Config(runner_cfg(tmp_path, toy_dataset_cfg('cls', toy_root), 'cls'))
+    cfg.val_dataloader = cfg.train_dataloader
+    cfg.val_evaluator = dict(type='mmpretrain.Accuracy', topk=topk)
+    cfg.val_cfg = dict()
+    training = Runner.from_cfg(cfg)
+    if topk in (5, (1, 5)):
+        with pytest.raises(ValueError, match=r'Accuracy.topk has 5.* 4 class'):
+            training.train()
+        assert training.iter == 0
+    else:
+        training.build_evaluator(cfg.val_evaluator)
+
+
 def test_each_head_is_named():
     cfg = task_model('seg')
     cfg['auxiliary_head'] = [
