@@ -74,19 +74,23 @@ def check(cfg: Config, args: argparse.Namespace) -> int:
     """Print all that is found; the exit status, 1 if something is wrong."""
     MMLogger.get_current_instance().setLevel('ERROR')
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    model = build_model(cfg)
     console = Console(record=True, width=None if sys.stdout.isatty() else 110)
     loaders, censuses, problems = {}, [], []
     for name in SPLITS:
-        if not cfg.get(name):
-            continue
+        if cfg.get(name):
+            try:
+                loaders[name] = build_loader(cfg[name], seed=0)
+            except Exception as error:
+                problems.append(str(error))
+    # after the annotations, which want the most memory while they are read
+    model = build_model(cfg)
+    for name, loader in list(loaders.items()):
         try:
-            loader = build_loader(cfg[name], seed=0)
             found = check_data(loader, name, model, cfg)
         except Exception as error:
             problems.append(str(error))
+            del loaders[name]
             continue
-        loaders[name] = loader
         censuses += found
         problems += wrong(lambda x: refuse([x]), found)
         problems += wrong(lambda x: check_model(model, [x]), found)
