@@ -55,8 +55,8 @@ for set in ${SETS:-${all[@]}}; do
         "$python" "$table" hlf --scales x8 --seeds "${seeds[@]}" \
             --dataset "configs/sr4ir_$name-from-hr_${set}_{}.py" \
             ${rows[@]+--rows "${rows[@]}"} --budget "$budget" \
-            --work-dir "$work/from-hr_${set}_x8"
+            --work-dir "$work/from-hr_${set}_x8${BUDGET:+_budget-$BUDGET}"
     done
 done
-"$python" tools/analysis_tools/collect_runs.py "$work"/from-hr_*_x8 \
+"$python" tools/analysis_tools/collect_runs.py "$work"/from-hr_*_x8* \
     --out docs/en/results --page docs/en/results.md
