@@ -82,6 +82,9 @@ def test_command(work_dirs, monkeypatch, capsys, command):
     if name == 'sr_benchmarks':
         assert re.search(r'bicubic, x4 +\d+\.\d\d', capsys.readouterr().out)
         return
+    if name == 'bootstrap':
+        assert re.search(r'SR4IR \| .* to .* to ', capsys.readouterr().out)
+        return
     written = list(work_dirs.glob(WRITES[name]))
     assert len(written) == (2 if name == 'compare' else 1)
     for path in written:
@@ -92,6 +95,6 @@ def test_command(work_dirs, monkeypatch, capsys, command):
 
 
 def test_every_command_and_picture_is_there():
-    assert len(COMMANDS) == 6
+    assert len(COMMANDS) == 7
     for picture in re.findall(r'\]\(\.\./images/(.*?)\)', TEXT):
         assert Path('docs/images', picture).is_file(), picture
