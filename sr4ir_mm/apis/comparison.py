@@ -1,7 +1,7 @@
 import copy
 import io
 import logging
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from textwrap import fill
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -62,6 +62,15 @@ def build_test_set(model: SRTaskModel) -> Dataset:
     """
     with DefaultScope.overwrite_default_scope(model.cfg.default_scope):
         return DATASETS.build(model.cfg.test_dataloader.dataset)
+
+
+def build_test_evaluator(model: SRTaskModel, dataset: Dataset) -> Evaluator:
+    """The metrics that a model is tested by, for these images."""
+    with DefaultScope.overwrite_default_scope(model.cfg.default_scope):
+        evaluator = Evaluator(model.cfg.test_evaluator)
+    look_through(evaluator, model)
+    evaluator.dataset_meta = dataset.metainfo
+    return evaluator
 
 
 def find_images(dataset: Dataset, names: Sequence[str]) -> List[int]:
@@ -134,10 +143,7 @@ def compare_models(
             f'several toolboxes: {toolboxes}.'
         )
     first = next(iter(models.values()))
-    with DefaultScope.overwrite_default_scope(first.cfg.default_scope):
-        evaluator = Evaluator(first.cfg.test_evaluator)
-    look_through(evaluator, first)
-    evaluator.dataset_meta = dataset.metainfo
+    evaluator = build_test_evaluator(first, dataset)
     for index in indices:
         data = dataset[index]
         yield {
@@ -165,13 +171,20 @@ def evaluate_image(
     for metric in evaluator.metrics:
         if getattr(metric, '_coco_api', None) is not None:
             metric.img_ids = [sample.img_id]  # of all in `ann_file`
+    with without_reports():
+        evaluator.process([sample])
+        return evaluator.evaluate(1)
+
+
+@contextmanager
+def without_reports() -> Iterator[None]:
+    """Inside, metrics write no tables, on the screen or into the log."""
     logger = MMLogger.get_current_instance()
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with redirect_stdout(io.StringIO()):
-            evaluator.process([sample])
-            return evaluator.evaluate(1)
+            yield
     finally:
         logger.setLevel(level)
 

@@ -143,7 +143,8 @@ class Degradation(nn.Module):
             tuple(side + -side % self.scale for side in size)
             for size in sizes or [hr.shape[2:]] * len(hr)
         ]
-        if self.alone or len(set(sizes)) > 1:
+        alone = self.alone
+        if alone or len(set(sizes)) > 1:
             pieces = [
                 image[None, :, :height, :width]
                 for image, (height, width) in zip(hr, sizes)
@@ -151,9 +152,9 @@ class Degradation(nn.Module):
         else:
             height, width = sizes[0]
             pieces = [hr[..., :height, :width]]
+        is_fixed = alone and not self.training
         made, told = [], []
         for piece in pieces:
-            is_fixed = self.alone and not self.training
             with self._fixed(piece) if is_fixed else nullcontext():
                 made.append(self._degrade_piece(piece))
             told += [self.told] * len(piece)
@@ -493,8 +494,10 @@ class RandomBlur(Degradation):
                 f'RandomBlur.size={size!r}: expected odd whole numbers.'
             )
         self.std = check_span('RandomBlur.std', std, 1e-3)
-        self.beta_gaussian = check_span('RandomBlur.beta', beta_gaussian)
-        self.beta_plateau = check_span('RandomBlur.beta', beta_plateau)
+        self.beta_gaussian = check_span(
+            'RandomBlur.beta_gaussian', beta_gaussian
+        )
+        self.beta_plateau = check_span('RandomBlur.beta_plateau', beta_plateau)
         self.cutoff = check_span('RandomBlur.cutoff', cutoff, 0, math.pi)
 
     def draw_kernel(self) -> Tensor:

@@ -10,18 +10,18 @@ It says nothing of seeds: see ``run_table.py --seeds``.
 
 import argparse
 import copy
-import io
-import logging
-from contextlib import redirect_stdout
 from typing import Dict, List
 
 import numpy as np
-from mmengine.evaluator import BaseMetric, Evaluator
-from mmengine.logging import MMLogger
-from mmengine.registry import DefaultScope
+from mmengine.evaluator import BaseMetric
 from rich.progress import track
 
-from sr4ir_mm.apis.comparison import answer, build_test_set
+from sr4ir_mm.apis.comparison import (
+    answer,
+    build_test_evaluator,
+    build_test_set,
+    without_reports,
+)
 from sr4ir_mm.cli import add_checkpoint_args, load_models
 from sr4ir_mm.evaluation.metrics import TASK_METRICS
 from sr4ir_mm.mistakes import one_sentence
@@ -48,12 +48,9 @@ def task_metric(model: SRTaskModel, dataset) -> BaseMetric:
         ValueError: If there is none, or it cannot be of images that are
             drawn twice.
     """
-    with DefaultScope.overwrite_default_scope(model.cfg.default_scope):
-        evaluator = Evaluator(model.cfg.test_evaluator)
-    evaluator.dataset_meta = dataset.metainfo
     found = [
         metric
-        for metric in evaluator.metrics
+        for metric in build_test_evaluator(model, dataset).metrics
         if not type(metric).__module__.startswith('sr4ir_mm')
     ]
     if not found:
@@ -92,7 +89,7 @@ def score(metric: BaseMetric, results: list) -> float:
             for i, pair in enumerate(results)
         ]
     metric = copy.copy(metric)  # mmdet's remember their images
-    with redirect_stdout(io.StringIO()):
+    with without_reports():
         found = metric.compute_metrics(results)
     prefix = f'{metric.prefix}/' if metric.prefix else ''
     found = {f'{prefix}{name}': value for name, value in found.items()}
@@ -144,8 +141,6 @@ def bootstrap(args: argparse.Namespace) -> None:
     first = next(iter(models.values()))
     dataset = build_test_set(first)
     metric = task_metric(first, dataset)
-    logger = MMLogger.get_current_instance()
-    logger.setLevel(logging.ERROR)  # each evaluation has a report
     found = predict(models, dataset, metric)
     scores = draw(metric, found, args.samples, args.seed)
     print(*table(metric, found, scores), sep='\n')

@@ -30,14 +30,14 @@ done
 
 for set in ${SETS:-${all[@]}}; do
     data=${set/%-mixture-a/} data=${data/%-real-esrgan/}
-    name=${network[$data]} budget=${BUDGET:-1} long=5
+    name=${network[$data]} budget=${BUDGET:-1}
     if [[ $data == cars28 ]]; then
         budget=$((2 * budget))
     fi
     start=checkpoints/t-start_$data.pth
     if [[ ! -f $start ]]; then
         "$python" "$table" main --dataset "configs/sr4ir_${name}_${data}_{}.py" \
-            --scales x8 --seeds 100 --rows 'H -> T' --budget "$long" \
+            --scales x8 --seeds 100 --rows 'H -> T' --budget 5 \
             --cfg-options custom_hooks=None --work-dir "$work/t-start"
         cp "$(<"$work/t-start/h2t_${name}_$data/seed_100/last_checkpoint")" \
             "$start"
