@@ -8,7 +8,8 @@
 # Killed, it goes on where it was when it is started again.
 #
 #   SETS     camvid-half cars28 bccd fashion-mnist camvid: in that order;
-#            camvid-half cars28, with -mixture-a or -real-esrgan, too, for hlf
+#            for hlf, too: camvid-half and cars28 with -mixture-a or
+#            -real-esrgan, bccd-mixture-b
 #   SCALES   x8 x4
 #   SEEDS    0 1 2: all runs of a seed come before those of the next
 #   TABLES   main one_batch, or some of: main one_batch balance tdp views
@@ -52,7 +53,7 @@ start_of_t() {
 }
 
 for set in ${SETS:-camvid-half cars28 bccd fashion-mnist camvid}; do
-    data=${set%-mixture-a} data=${data%-real-esrgan}
+    data=${set%-mixture-?} data=${data%-real-esrgan}
     name=${network[$data]}
     more=() budget=${BUDGET:-1}
     [[ $data != cars28 ]] || budget=$((2 * budget))
