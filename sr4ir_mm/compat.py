@@ -266,9 +266,7 @@ _REPAIRS = {
         _repair_by, 'safe_load', 'repair_checkpoints'
     ),
     'mmseg.visualization.local_visualizer': _let_mmseg_draw,
-    'mmdet.datasets.api_wrappers.coco_api': _repair_reader(
-        'repair_coco_api'
-    ),
+    'mmdet.datasets.api_wrappers.coco_api': _repair_reader('repair_coco_api'),
     'mmdet.datasets.coco': _repair_reader('repair_coco_dataset'),
     'mmdet.datasets.xml_style': _repair_reader('repair_xml_dataset'),
     'mmagic.datasets.transforms': partial(_register_stand_ins, 'TRANSFORMS'),

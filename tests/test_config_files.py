@@ -6,11 +6,8 @@ import re
 import pytest
 from mmengine.config import Config
 
-from sr4ir_mm.config_files import (
-    ConfigOptions,
-    merge_options,
-    read_config_file,
-)
+from sr4ir_mm.cli import ConfigOptions
+from sr4ir_mm.config_files import merge_options, read_config_file
 
 # What is wrong with base.py, from which config.py inherits.
 UNREADABLE = {

@@ -32,7 +32,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from synthetic_data import SyntheticDataset
 
-from sr4ir_mm.cli import adapt_to_cpu
+from sr4ir_mm.config_files import adapt_to_cpu
 from sr4ir_mm.models.views import Views
 
 TESTS = osp.join(osp.dirname(osp.abspath(__file__)), '..', '..', 'tests')
