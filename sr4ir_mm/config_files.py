@@ -67,17 +67,14 @@ def find_config(name: str) -> str:
             ``.py`` or without.
 
     Raises:
-        FileNotFoundError: If there is none, or several.
+        FileNotFoundError: If there is none.
     """
     root = find_folder('configs')
     known = sorted(root.rglob('*.py')) if root else []
     wanted = Path(name if name.endswith('.py') else f'{name}.py').parts
-    found = [path for path in known if path.parts[-len(wanted) :] == wanted]
-    if len(found) == 1:
-        return str(found[0])
-    if found:
-        names = ', '.join(str(path.relative_to(root)) for path in found)
-        raise FileNotFoundError(f'The config {name!r} may be {names}.')
+    for path in known:
+        if path.parts[-len(wanted) :] == wanted:
+            return str(path)
     names = [path.stem for path in known]
     near = get_close_matches(wanted[-1][:-3], names, 3)
     raise FileNotFoundError(
