@@ -1,5 +1,5 @@
 """Time and memory of a training iteration, by phase and part, and of
-prediction: ``python tools/benchmark/step_time.py CONFIG...``.
+prediction: ``python tools/analysis_tools/step_time.py CONFIG...``.
 
 Trains the networks of each config from random weights on random images, with
 all losses active, as ``tools/train.py`` would. With ``--reference``, the plain

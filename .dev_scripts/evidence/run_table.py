@@ -1,4 +1,4 @@
-"""Run a table of a paper: ``python tools/benchmark/run_table.py TABLE``.
+"""Run a table of a paper: ``python .dev_scripts/evidence/run_table.py TABLE``.
 
 Trains and tests what the rows of the table stand for, one run after the other,
 and writes TABLE.md and TABLE.csv, with the paper's figures beside ours, and

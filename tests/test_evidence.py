@@ -1,4 +1,4 @@
-"""tools/benchmark: from a table of the paper to its runs."""
+"""What makes our evidence: from a table of the paper to its runs."""
 
 import argparse
 import csv
@@ -12,13 +12,13 @@ import mmengine
 import pytest
 from mmengine.config import Config
 
-sys.path.insert(0, 'tools/benchmark')
+sys.path.insert(0, '.dev_scripts/evidence')
 import derive_config  # noqa: E402
 import paper_tables  # noqa: E402
 import report  # noqa: E402
 import run_table  # noqa: E402
 
-SCRIPT = 'tools/benchmark/run_table.py'
+SCRIPT = '.dev_scripts/evidence/run_table.py'
 TOY = 'configs/toy/sr4ir_unet_toy_{}.py'
 
 
