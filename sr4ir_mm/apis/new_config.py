@@ -1,11 +1,15 @@
 """A config for a folder of images: ``tools/init.py``."""
 
 import glob
+import io
 import json
 import os
 import os.path as osp
+import pprint
 import re
+import textwrap
 from collections import Counter
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Optional, Sequence, Tuple
 
@@ -233,13 +237,15 @@ def _choose_scale(
             f'{", ".join(map(str, scales))} in configs/_base_/sr_nets.'
         )
     width, height = (-(-side // scale) for side in common)
-    what = (
-        ''
-        if found.folder.task == 'cls'
-        else (f', half of the objects {half / scale:.0f} pixels or more')
-    )
+    things = dict(det='objects', seg='classes parts of')
+    what = things.get(found.folder.task)
     reasons.append(
-        f'x{scale}, {reason}: LR has {width}x{height} pixels{what}.'
+        f'x{scale}, {reason}: LR has {width}x{height} pixels'
+        + (
+            f', half of the {what} {half / scale:.0f} or more.'
+            if what
+            else '.'
+        )
     )
     return scale
 
@@ -264,8 +270,9 @@ def _paired_scale(found: Found) -> int:
         scales[scale] += 1
     if len(scales) > 1:
         raise DataError(
-            f'{folder.root}: LR images are 1/{" and 1/".join(map(str, scales))}'
-            ' of their HR images, and a model has one scale: train on a part.'
+            f'{folder.root}: LR images are HR images divided by '
+            f'{" and by ".join(map(str, scales))}, and a model has one scale: '
+            'train on a part.'
         )
     return next(iter(scales))
 
@@ -321,9 +328,8 @@ def write(
         for key, value in splits['train'].items()
         if all(split.get(key) == value for split in splits.values())
     }
-    data = ', '.join(f'{key}={value!r}' for key, value in shared.items())
-    lines += [f'data = dict({data})', 'use_data(', '    _base_,']
-    lines.append(f'    classes={tuple(found.classes)!r},')
+    lines += ['data = dict(', *_arguments(shared), ')', 'use_data(']
+    lines += ['    _base_,', *_arguments(dict(classes=tuple(found.classes)))]
     for name, split in splits.items():
         own = ''.join(
             f'{k}={v!r}, ' for k, v in split.items() if k not in shared
@@ -331,7 +337,7 @@ def write(
         lines.append(f'    {name}=dict({own}**data),')
     if 'test' not in folder.splits:
         lines[-1] += '  # there is no other part'
-    lines += [f'    {text},' for text in _options(found, choice)] + [')']
+    lines += [*_arguments(_options(found, choice)), ')']
     lines += _after(folder.task, model)
     with whole_file(out) as part, open(part, 'w', encoding='utf-8') as file:
         file.write('\n'.join(lines) + '\n')
@@ -344,13 +350,13 @@ def _head(found: Found, choice: Choice, lists: str) -> List[str]:
         for name in ('train', 'val', 'test')
         if name in folder.splits
     ]
-    return [
-        f'# Of {folder.root} by tools/init.py: {_WORDS[folder.task]} '
+    texts = [
+        f'Of {folder.root} by tools/init.py: {_WORDS[folder.task]} '
         f'({folder.format}), {len(found.classes)} classes.',
-        f'# Images: {", ".join(numbers)} ({found.origin}), listed in '
-        f'{lists}/.',
-        *(f'# {reason}' for reason in choice.reasons),
+        f'Images: {", ".join(numbers)} ({found.origin}), listed in {lists}/.',
+        *choice.reasons,
     ]
+    return [f'# {line}' for text in texts for line in textwrap.wrap(text, 77)]
 
 
 def _body(found: Found, choice: Choice, out: str, model: str) -> List[str]:
@@ -398,7 +404,7 @@ def read_toolbox_config(model: str, task: str) -> Config:
     return cfg
 
 
-def _options(found: Found, choice: Choice) -> List[str]:
+def _options(found: Found, choice: Choice) -> dict:
     """Arguments of ``use_data``."""
     options = dict(
         batch_size=choice.batch_size,
@@ -409,11 +415,19 @@ def _options(found: Found, choice: Choice) -> List[str]:
     masks = found.masks
     if masks and not masks.plain:
         options['values'] = masks.values
-    if masks and masks.palette and masks.palette != masks.values:
+    if masks and masks.palette:
         options['palette'] = masks.palette
-    if masks and masks.palette and masks.palette == masks.values:
-        options['palette'] = masks.values
-    return [f'{key}={value!r}' for key, value in options.items() if value]
+    return {key: value for key, value in options.items() if value}
+
+
+def _arguments(arguments: dict) -> List[str]:
+    """Lines of a call; a long value has several."""
+    lines = []
+    for key, value in arguments.items():
+        text = pprint.pformat(value, width=70, compact=True, sort_dicts=False)
+        first, *more = f'{key}={text},'.splitlines()
+        lines += [f'    {first}', *(f'    {" " * len(key)} {x}' for x in more)]
+    return lines
 
 
 def _after(task: str, model: str) -> List[str]:
@@ -537,7 +551,7 @@ def report(found: Found, choice: Choice, out: str) -> int:
     table = Table(box=box.SIMPLE_HEAD, title=f'{folder.root}')
     table.add_column('')
     for census in censuses:
-        table.add_column(census.name.split('_')[0])
+        table.add_column(census.name.split('_')[0], justify='right')
     for title, cell in dict(
         images=lambda c: f'{c.num_images:,}',
         sizes=lambda c: few([s for s, _ in c.sizes.most_common()], 2),
@@ -555,8 +569,9 @@ def report(found: Found, choice: Choice, out: str) -> int:
         rest = len(found.classes) - _MOST_ROWS
         table.add_row(f'and {rest} more classes')
     console.print(table)
+    missing = '' if 'test' in folder.splits else '; test is val once more'
     console.print(
-        f'{_WORDS[folder.task]} ({folder.format}); splits {found.origin}',
+        f'{_WORDS[folder.task]} ({folder.format}); {found.origin}{missing}',
         markup=False,
     )
     for reason in choice.reasons:
@@ -585,7 +600,8 @@ def _look_again(out: str) -> Tuple[List[Census], List[str]]:
     censuses, problems = [], []
     for name in SPLITS:
         try:
-            dataset = build_loader(cfg[name], seed=0).dataset
+            with redirect_stdout(io.StringIO()):  # of pycocotools
+                dataset = build_loader(cfg[name], seed=0).dataset
             censuses += take_census(dataset, name, cfg.model.scale)
         except ValueError as error:
             problems.append(str(error))

@@ -1,6 +1,6 @@
 """Which ids or colours masks have, and what they mean."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import Dict, List, Optional, Sequence
 
@@ -17,7 +17,7 @@ from .transforms import read_values
 
 _IDS = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')  # Pillow's modes of one band
 _RARE = 1e-5  # of all pixels: colours in between, at smoothed edges
-_SPECK = 1e-4  # of a mask: smaller parts are no objects
+_VOID = 'void ignore ignored unlabeled unlabelled'.split()
 _MOST = 255  # classes that a mask of 8 bits can hold
 _LOOKED_AT = 100  # masks whose objects are measured
 
@@ -30,7 +30,7 @@ class MaskValues:
         values (list): Of each class, an id or a colour.
         classes (list[str]): Their names.
         palette (list): Their colours, where the files have any.
-        sides (np.ndarray): Shorter sides of some objects, in pixels.
+        sides (np.ndarray): Of each class, how large its parts are, in pixels.
         notes (list[str]): What is ignored, and why.
     """
 
@@ -55,7 +55,7 @@ def read_masks(folder: Folder) -> MaskValues:
     ]
     modes = Counter(_mode(path) for path in paths)
     colors = any(mode not in _IDS for mode in modes)
-    counts, sides = Counter(), []
+    counts, parts = Counter(), defaultdict(list)
     step = -(-len(paths) // _LOOKED_AT)
     for number, path in enumerate(
         track(paths, 'Looking at the masks', transient=True)
@@ -64,25 +64,33 @@ def read_masks(folder: Folder) -> MaskValues:
         values, pixels = np.unique(mask, return_counts=True)
         counts.update(dict(zip(values.tolist(), pixels.tolist())))
         if number % step == 0:
-            sides += _sides(mask, values)
+            for value, found in _sides(mask).items():
+                parts[value] += found
     notes = []
     if colors:
-        values = _colors(counts, folder.root, notes)
         named = color_names(folder.root)
+        values = _colors(counts, folder.root, named, notes)
         names = [named.get(v) for v in values]
         if 'P' in modes or 'L' in modes:
             notes.append('some masks have one band, others colours')
     else:
         values, names = _ids(counts, folder.classes, folder.root, notes)
-    classes = [name or _name(value) for name, value in zip(names, values)]
+    classes = [name or _name(v, len(values)) for name, v in zip(names, values)]
+    if not all(names) and len(values) > 2:
+        notes.append(
+            'classes have numbers for names: write names into classes.txt in '
+            'the folder, one a line in the order of the ids, and run this '
+            'again'
+        )
     palette = [list(v) for v in values] if colors else None
     if set(modes) == {'P'}:
         palette = _palette(paths[0], values)
+    folder.format = 'colours' if colors else 'ids'
     return MaskValues(
         [list(v) if colors else v for v in values],
         classes,
         palette,
-        np.array(sides),
+        np.array([_typical(found) for found in parts.values()]),
         notes,
     )
 
@@ -95,7 +103,9 @@ def _mode(path: str) -> str:
         raise DataError(f'{path} is damaged ({error}).') from error
 
 
-def _colors(counts: Counter, root: str, notes: List[str]) -> List[tuple]:
+def _colors(
+    counts: Counter, root: str, named: Dict[tuple, str], notes: List[str]
+) -> List[tuple]:
     total = sum(counts.values())
     kept = [code for code in counts if counts[code] >= _RARE * total]
     if len(kept) > _MOST:
@@ -108,7 +118,13 @@ def _colors(counts: Counter, root: str, notes: List[str]) -> List[tuple]:
             f'{len(counts) - len(kept)} colours with less than 1 of 100,000 '
             'pixels each are ignored, as those of smoothed edges'
         )
-    return [(code >> 16, code >> 8 & 255, code & 255) for code in sorted(kept)]
+    colors = [(x >> 16, x >> 8 & 255, x & 255) for x in sorted(kept)]
+    for color in list(colors):
+        if str(named.get(color)).lower() in _VOID:
+            colors.remove(color)
+            notes.append(f'pixels of {named[color]!r} are ignored')
+    order = list(named)  # that of the file which names them
+    return sorted(colors, key=lambda x: order.index(x) if x in named else 999)
 
 
 def _ids(
@@ -139,10 +155,12 @@ def _ids(
     return ids, [named.get(i) for i in ids]
 
 
-def _name(value) -> str:
+def _name(value, number: int) -> str:
     if np.ndim(value):
         return '#{:02x}{:02x}{:02x}'.format(*value)
-    return f'class {value}' if value else 'background'
+    if number == 2:
+        return 'foreground' if value else 'background'
+    return f'class {value}'
 
 
 def _palette(path: str, values: Sequence[int]) -> Optional[List[list]]:
@@ -156,13 +174,19 @@ def _palette(path: str, values: Sequence[int]) -> Optional[List[list]]:
     return [found[i] for i in values] if len(found) == len(values) else None
 
 
-def _sides(mask: np.ndarray, values: np.ndarray) -> List[int]:
-    """Shorter sides of the connected parts of each class."""
-    sides = []
-    for value in values:
+def _sides(mask: np.ndarray) -> Dict[int, List[tuple]]:
+    """Sides, as the roots of their areas, and areas of each value's parts."""
+    sides = {}
+    for value in np.unique(mask).tolist():
         part = (mask == value).astype(np.uint8)
         _, _, found, _ = cv2.connectedComponentsWithStats(part)
-        for _, _, width, height, area in found[1:]:
-            if area > _SPECK * mask.size:
-                sides.append(int(min(width, height)))
+        areas = found[1:, cv2.CC_STAT_AREA].tolist()
+        sides[value] = [(area**0.5, area) for area in areas]
     return sides
+
+
+def _typical(parts: Sequence[tuple]) -> float:
+    """The side of the part that a pixel lies in, half of the time."""
+    sides, areas = np.array(sorted(parts)).T
+    middle = np.searchsorted(areas.cumsum(), areas.sum() / 2)
+    return float(sides[middle])

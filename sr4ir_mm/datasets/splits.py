@@ -38,7 +38,7 @@ def complete_splits(folder: Folder) -> str:
                 'few for training, validation and test.'
             )
         folder.splits = split_by_class(everything, folder.task, SHARES)
-        return f'split here, by class (seed {_SEED})'
+        return f'split here by class, seed {_SEED}'
     if 'train' not in splits:
         raise DataError(
             f'{folder.root}: it has the parts {", ".join(splits)}, and none '
@@ -48,8 +48,8 @@ def complete_splits(folder: Folder) -> str:
         share = SHARES['val'] / (1 - SHARES['test'])
         shares = dict(train=1 - share, val=share)
         splits.update(split_by_class(splits['train'], folder.task, shares))
-        return f'as found, val taken of train by class (seed {_SEED})'
-    return 'as found'
+        return f'splits as found; val is taken of train by class, seed {_SEED}'
+    return 'splits as found'
 
 
 def split_by_class(
