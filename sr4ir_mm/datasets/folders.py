@@ -119,9 +119,10 @@ class Files:
                 continue
             old, new = _difference(path, low)
             pair = {f'/{old}/': f'/{new}/'}
-            end, low_end = (x[len(_common(path, low)) :] for x in (path, low))
-            if end != low_end:
-                pair[end] = low_end
+            names = osp.basename(path), osp.basename(low)
+            stem = len(osp.splitext(names[0])[0])
+            if names[0] != names[1]:  # '.png' becomes 'x4.png'
+                pair[names[0][stem:]] = names[1][stem:]
             self.images = others
             return pair
         return {}
@@ -156,15 +157,6 @@ def _difference(high: str, low: str) -> Tuple[str, str]:
     """The folder that two paths have in place of each other."""
     pairs = zip(high.split('/'), low.split('/'))
     return next((a, b) for a, b in pairs if a != b)
-
-
-def _common(high: str, low: str) -> str:
-    """HR's path up to where the names of the files part."""
-    names = [osp.basename(path) for path in (high, low)]
-    common = osp.commonprefix(names)
-    # a suffix stays whole
-    stem = common.rsplit('.', 1)[0]
-    return high[: len(high) - len(names[0]) + len(stem)]
 
 
 def split_of(path: str) -> str:
