@@ -1,6 +1,5 @@
 """What one sees of a run on the screen. The log file has all."""
 
-import logging
 import re
 import time
 import warnings
