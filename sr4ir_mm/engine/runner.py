@@ -8,6 +8,7 @@ import mmengine.runner
 from mmengine.device import get_device
 from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
 from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.checkpoint import (
@@ -51,6 +52,7 @@ from .run_folder import (
     warn_of_others,
     write_run,
 )
+from .screen import Bars, keep_short
 
 
 class OtherRunError(ValueError):
@@ -104,6 +106,13 @@ class Runner(mmengine.runner.Runner):
         if earlier:
             self._timestamp += f'_{earlier}'
 
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """See mmengine; the screen shows less of it than the file."""
+        logger = super().build_logger(*args, **kwargs)
+        keep_short(logger)
+        self.bars = Bars(logger)
+        return logger
+
     def build_visualizer(self, visualizer=None) -> Visualizer:
         """See mmengine; every runner has its own. Those of the toolboxes'
         configs have the same name, and one of a name is made in a process:
@@ -126,8 +135,9 @@ class Runner(mmengine.runner.Runner):
         return self._train_loop.epoch if built else 0
 
     def register_default_hooks(self, hooks: Optional[dict] = None) -> None:
-        """See mmengine; two of its hooks are replaced by ours."""
-        hooks = dict(hooks or {})
+        """See mmengine; two of its hooks are replaced by ours, and one is
+        added."""
+        hooks = dict(hooks or {}, progress=dict(type='sr4ir_mm.ProgressHook'))
         for key, name in (
             ('checkpoint', 'CheckpointHook'),
             ('param_scheduler', 'ParamSchedulerHook'),
@@ -176,8 +186,18 @@ class Runner(mmengine.runner.Runner):
             run = read_run(osp.dirname(source)) or {}
             randomness = dict(self._randomness_cfg, seed=run.get('seed'))
             self.set_randomness(**randomness)
-        with alone_in(self.work_dir):
+        with alone_in(self.work_dir), self.bars:
             return super().train()
+
+    def val(self) -> dict:
+        """See mmengine."""
+        with self.bars:
+            return super().val()
+
+    def test(self) -> dict:
+        """See mmengine."""
+        with self.bars:
+            return super().test()
 
     # ------------------------------------------------------------- reading
 
