@@ -1,5 +1,6 @@
 from .model import init_model
+from .schedule import shorten
 from .sr_inferencer import SRInferencer
 from .wrap import wrap
 
-__all__ = ['SRInferencer', 'init_model', 'wrap']
+__all__ = ['SRInferencer', 'init_model', 'shorten', 'wrap']
