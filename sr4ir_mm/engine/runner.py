@@ -32,6 +32,7 @@ from .checkpoint_fit import (
     describe_misfit,
 )
 from .contract import check_state, compare, facts_of, restore_rates
+from .optim import in_iterations
 from .preflight import (
     build_loader,
     check_batches,
@@ -40,6 +41,7 @@ from .preflight import (
     check_metrics,
     check_model,
     check_optimizers,
+    check_schedules,
     name_of,
     refuse,
     report,
@@ -88,6 +90,9 @@ class Runner(mmengine.runner.Runner):
         self.run_id: Optional[str] = uuid4().hex
         self._only_run: Optional[dict] = None
         check_optimizers(self.cfg, self._inner_model)
+        keys = ('val_evaluator', 'test_evaluator')
+        evaluators = {key: self.cfg.get(key) or [] for key in keys}
+        check_metrics(evaluators, self._inner_model)
 
     @property
     def _inner_model(self) -> nn.Module:
@@ -164,10 +169,18 @@ class Runner(mmengine.runner.Runner):
             check_batches(loader, model)
         return loader
 
+    def _build_param_scheduler(self, scheduler, optim_wrapper) -> list:
+        """See mmengine; schedules in iterations may begin after so many
+        epochs, and those in parts of epochs have whole iterations."""
+        given = scheduler if isinstance(scheduler, Sequence) else [scheduler]
+        length = len(self.train_dataloader)
+        return super()._build_param_scheduler(
+            [in_iterations(one, length) for one in given], optim_wrapper
+        )
+
     def build_evaluator(self, evaluator) -> Evaluator:
         """See mmengine; metrics that look through the model get it."""
         evaluator = super().build_evaluator(evaluator)
-        check_metrics(evaluator, self._inner_model)
         look_through(evaluator, self._inner_model)
         return evaluator
 
@@ -329,6 +342,7 @@ class Runner(mmengine.runner.Runner):
             super().load_or_resume()
         self._never_finite = not_finite(self._inner_model)
         if isinstance(self._train_loop, BaseLoop):
+            check_schedules(self.param_schedulers, self._train_loop)
             source = self._load_from if self._resume else None
             if not self.iter or source:
                 warn_of_others(self.work_dir, self.run_id, source)
