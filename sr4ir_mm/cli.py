@@ -17,6 +17,7 @@ from sr4ir_mm.config_files import (
     read_config_file,
 )
 from sr4ir_mm.mistakes import one_sentence
+from sr4ir_mm.model_zoo import list_models
 
 
 def add_common_args(parser: argparse.ArgumentParser) -> None:
@@ -83,6 +84,33 @@ def load_config(args: argparse.Namespace) -> Config:
         if get_device() == 'cpu':
             adapt_to_cpu(cfg)
     return cfg
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Add what a script predicts with: a checkpoint, or ``--model``."""
+    parser.add_argument(
+        'checkpoint', nargs='?', help='checkpoint file or address'
+    )
+    parser.add_argument(
+        '--model',
+        metavar='NAME',
+        help='a model of the zoo in place of a checkpoint: '
+        f'{", ".join(list_models()) or "there is none"}',
+    )
+
+
+def parse_with_checkpoint(
+    parser: argparse.ArgumentParser,
+) -> argparse.Namespace:
+    """Parse the options of :func:`add_checkpoint`: ``checkpoint`` is what is
+    given, by either way."""
+    # which finds an optional argument behind options, too
+    args = parser.parse_intermixed_args()
+    model = vars(args).pop('model')
+    if (args.checkpoint is None) == (model is None):
+        parser.error('expected either a checkpoint or --model NAME')
+    args.checkpoint = args.checkpoint or model
+    return args
 
 
 def add_checkpoint_args(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ from sr4ir_mm.apis.deployment import (
     save_weights,
 )
 from sr4ir_mm.apis.sources import read_image
-from sr4ir_mm.cli import add_debug
+from sr4ir_mm.cli import add_checkpoint, add_debug, parse_with_checkpoint
 from sr4ir_mm.files import whole_file
 from sr4ir_mm.mistakes import one_sentence
 
@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
         description='Export a model to ONNX, and compare it with PyTorch; or '
         'its weights to safetensors.'
     )
-    parser.add_argument('checkpoint', help='checkpoint file or address')
+    add_checkpoint(parser)
     parser.add_argument('out', help='FILE.onnx or FILE.safetensors')
     parser.add_argument(
         '--config', help='config file (default: the one inside the checkpoint)'
@@ -57,7 +57,7 @@ def parse_args() -> argparse.Namespace:
         help='LR image to compare on, in which a detector must find something',
     )
     add_debug(parser)
-    args = parser.parse_args()
+    args = parse_with_checkpoint(parser)
     if Path(args.out).suffix not in ('.onnx', '.safetensors'):
         parser.error(
             f'{args.out!r} is neither FILE.onnx nor FILE.safetensors.'
