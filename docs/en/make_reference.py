@@ -276,8 +276,8 @@ def show_file(path: Path) -> None:
     """A page with a file's text, or a folder's files, if something leads
     there."""
     link = file_link(HERE, str(path)) or ''
-    if not link.startswith('/reference/files/'):
-        return
+    if not link.startswith('/reference/files/') or not path.exists():
+        return  # Sphinx warns of what is not there
     path = path.resolve()
     if path.is_dir():
         files = sorted(p.name for p in path.iterdir() if p.is_file())

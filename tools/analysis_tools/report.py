@@ -46,7 +46,7 @@ from sr4ir_mm.registry import require_package
 from sr4ir_mm.safe_config import read_data
 
 HERE = osp.dirname(osp.abspath(__file__))
-sys.path.insert(0, osp.join(HERE, '../../.dev_scripts/evidence'))
+sys.path.insert(0, osp.join(HERE, '..', 'benchmark'))
 from derive_config import setup_of  # noqa: E402
 from paper_tables import DATASETS, TABLES  # noqa: E402
 

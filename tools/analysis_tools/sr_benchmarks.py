@@ -23,8 +23,7 @@ from sr4ir_mm.evaluation.sr_benchmarks import (
 from sr4ir_mm.files import whole_file
 from sr4ir_mm.mistakes import one_sentence
 
-HERE = osp.dirname(osp.abspath(__file__))
-sys.path.insert(0, osp.join(HERE, '../../.dev_scripts/evidence'))
+sys.path.insert(0, osp.join(osp.dirname(__file__), '..', 'benchmark'))
 from paper_tables import TABLES  # noqa: E402
 
 
