@@ -4,9 +4,7 @@ INPUTS CHECKPOINT``."""
 import argparse
 import sys
 
-from sr4ir_mm.apis import SRInferencer
 from sr4ir_mm.cli import add_cfg_options, add_debug
-from sr4ir_mm.mistakes import one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -70,6 +68,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def infer(args: argparse.Namespace) -> int:
+    from sr4ir_mm.apis import SRInferencer
+
     options = vars(args)
     inferencer = SRInferencer(
         options.pop('config'),
@@ -92,6 +92,8 @@ def infer(args: argparse.Namespace) -> int:
 
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.mistakes import one_sentence
+
     with one_sentence(debug=vars(args).pop('debug'), status=2):
         status = infer(args)
     sys.exit(status)
