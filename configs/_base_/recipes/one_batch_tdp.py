@@ -1,5 +1,5 @@
-# As `one_batch`, with TDP that pulls at the SR image as hard as the pixel loss,
-# whatever the scale of the task network's features.
+# As `one_batch`, with TDP that pulls at the SR image as hard as the pixel
+# loss, whatever the scale of the task network's features.
 _base_ = './one_batch.py'
 
 recipe = _base_.recipe

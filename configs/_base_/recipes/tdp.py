@@ -1,5 +1,6 @@
 # The SR network for a task network that stays as it is, by its features: the
-# second stage of T -> S with TDP in place of the task loss. It needs no labels.
+# second stage of T -> S with TDP in place of the task loss. It needs no
+# labels.
 _base_ = './t2s_2nd.py'
 
 recipe = _base_.recipe
