@@ -1,4 +1,4 @@
-"""Write a config for your own images: ``python tools/init.py FOLDER``.
+"""Write a config for your own images: ``sr4ir init FOLDER``.
 
 Understood are masks beside images, COCO JSON, VOC XML, YOLO, a folder for each
 class, and CSV files. Nothing in the folder is changed.

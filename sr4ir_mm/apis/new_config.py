@@ -1,4 +1,4 @@
-"""A config for a folder of images: ``tools/init.py``."""
+"""A config for a folder of images: ``sr4ir init``."""
 
 import glob
 import io
@@ -22,7 +22,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-import sr4ir_mm
 from sr4ir_mm.config_files import read_config_file
 from sr4ir_mm.datasets.census import Census, sentences, take_census
 from sr4ir_mm.datasets.folders import Folder, look_at
@@ -31,7 +30,7 @@ from sr4ir_mm.datasets.masks import MaskValues, read_masks
 from sr4ir_mm.datasets.splits import complete_splits
 from sr4ir_mm.datasets.transforms import is_pair
 from sr4ir_mm.engine.preflight import SPLITS, build_loader
-from sr4ir_mm.files import whole_file
+from sr4ir_mm.files import find_folder, whole_file
 from sr4ir_mm.mistakes import few
 
 from .own_data import TASKS
@@ -291,11 +290,8 @@ def sr_net(model: str, scale: Any) -> str:
 
 
 def configs_folder() -> str:
-    """The configs of this package: of the checkout, or installed with it."""
-    package = osp.dirname(osp.abspath(sr4ir_mm.__file__))
-    installed = osp.join(package, '.mim', 'configs')
-    checkout = osp.join(osp.dirname(package), 'configs')
-    return checkout if osp.isdir(checkout) else installed
+    """The configs of this package; of a checkout, the checkout's."""
+    return str(find_folder('configs').resolve())
 
 
 # -------------------------------------------------------------------- writing
@@ -351,7 +347,7 @@ def _head(found: Found, choice: Choice, lists: str) -> List[str]:
         if name in folder.splits
     ]
     texts = [
-        f'Of {folder.root} by tools/init.py: {_WORDS[folder.task]} '
+        f'Of {folder.root} by `sr4ir init`: {_WORDS[folder.task]} '
         f'({folder.format}), {len(found.classes)} classes.',
         f'Images: {", ".join(numbers)} ({found.origin}), listed in {lists}/.',
         *choice.reasons,
@@ -586,8 +582,8 @@ def report(found: Found, choice: Choice, out: str) -> int:
             console.print(text, markup=False)
     print(
         f'\nWrote {out} and {osp.splitext(out)[0]}/. Next:\n'
-        f'  python tools/check.py {out} --out check.html\n'
-        f'  python tools/train.py {out}'
+        f'  sr4ir check {out} --out check.html\n'
+        f'  sr4ir train {out}'
     )
     return 1 if problems else 0
 

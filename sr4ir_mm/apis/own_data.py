@@ -1,8 +1,10 @@
 """Data of one's own in a config, whatever the toolbox."""
 
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Dict, List, Optional, Sequence, Union
 
 from mmengine.config import Config, ConfigDict
+
+from .schedule import nodes
 
 TASKS = dict(mmseg='seg', mmdet='det', mmpretrain='cls')
 _VISUALIZERS = dict(
@@ -119,7 +121,7 @@ def _loading(cfg: Config, task: str, values: Optional[Sequence]) -> List[dict]:
         return [dict(type='LoadAnnotations')]
     found = [
         node
-        for node in _nodes(cfg.get('train_dataloader'))
+        for node in nodes(cfg.get('train_dataloader'))
         if node.get('type') == 'LoadAnnotations'
     ]
     return [
@@ -186,7 +188,7 @@ def _metrics(task: str, cfg: Config, split: dict) -> List[dict]:
         cls=dict(type='Accuracy', topk=1),
     )
     if task == 'det' and any(
-        node.get('with_mask') for node in _nodes(cfg['train_dataloader'])
+        node.get('with_mask') for node in nodes(cfg['train_dataloader'])
     ):
         metrics['det']['metric'] = ['bbox', 'segm']
     return [
@@ -199,12 +201,12 @@ def _metrics(task: str, cfg: Config, split: dict) -> List[dict]:
 def _set_classes(cfg: Config, task: str, number: int) -> None:
     """In all heads, and in the weights of their losses."""
     task_model = cfg['model']['task_model']
-    for node in _nodes(task_model):
+    for node in nodes(task_model):
         before = node.get('num_classes')
         if before is None:
             continue
         node['num_classes'] = number
-        for inner in _nodes(node):
+        for inner in nodes(node):
             weights = inner.get('class_weight')
             if isinstance(weights, (list, tuple)):  # and one of background
                 rest = list(weights[before:])
@@ -237,13 +239,3 @@ def _set_rate(cfg: Config, batch_size: int) -> None:
         optimizer = cfg['optim_wrapper']['task_model']['optimizer']
         optimizer['lr'] *= batch_size / base
         scaling['base_batch_size'] = batch_size
-
-
-def _nodes(node: Any) -> List[dict]:
-    """All dicts in a part of a config."""
-    found = [node] if isinstance(node, dict) else []
-    children = node.values() if isinstance(node, dict) else node
-    if isinstance(node, (dict, list, tuple)):
-        for child in children:
-            found += _nodes(child)
-    return found
