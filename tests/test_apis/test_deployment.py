@@ -12,7 +12,6 @@ from sr4ir_mm.apis.deployment import (
     check_onnx,
     export_onnx,
     make_deployable,
-    save_weights,
 )
 
 onnx = pytest.importorskip('onnx')
