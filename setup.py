@@ -67,6 +67,7 @@ extras = {
     'deploy': requirements('deploy'),
     'timm': requirements('timm'),
     'analysis': requirements('analysis'),
+    'docs': requirements('docs'),
     'tests': requirements('tests'),
 }
 extras['all'] = sorted(set(sum(extras.values(), [])))

@@ -9,7 +9,7 @@ import pytest
 from mmengine.config import Config
 from tiny import SR4IR, build_model, make_batch
 
-sys.path[:0] = ['tools/analysis_tools']
+sys.path[:0] = ['tools/analysis_tools', '.dev_scripts/evidence']
 import collect_runs  # noqa: E402
 import gradient_ratio  # noqa: E402
 

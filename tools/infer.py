@@ -4,14 +4,12 @@ INPUTS CHECKPOINT``, or ``--model NAME``."""
 import argparse
 import sys
 
-from sr4ir_mm.apis import SRInferencer
 from sr4ir_mm.cli import (
     add_cfg_options,
     add_checkpoint,
     add_debug,
     parse_with_checkpoint,
 )
-from sr4ir_mm.mistakes import one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -75,6 +73,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def infer(args: argparse.Namespace) -> int:
+    from sr4ir_mm.apis import SRInferencer
+
     options = vars(args)
     inferencer = SRInferencer(
         options.pop('config'),
@@ -97,6 +97,8 @@ def infer(args: argparse.Namespace) -> int:
 
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.mistakes import one_sentence
+
     with one_sentence(debug=vars(args).pop('debug'), status=2):
         status = infer(args)
     sys.exit(status)

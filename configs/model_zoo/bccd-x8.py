@@ -8,10 +8,12 @@ _base_ = [
     '../_base_/degradations/mixture_a.py',
 ]
 
+phases = _base_.recipe.phases
+phases[1].begin = 0.2  # S learns alone at first
 model = dict(
     sr_net=_base_.sr_net,
     scale=_base_.scale,
-    phases=_base_.phases,
+    phases=phases,
     degradation=_base_.degradation,
     task_model=dict(bbox_head=dict(num_classes=3)),
 )

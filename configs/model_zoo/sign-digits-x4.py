@@ -7,10 +7,12 @@ _base_ = [
     '../_base_/recipes/one_batch.py',
 ]
 
+phases = _base_.recipe.phases
+phases[1].begin = 0.2  # S learns alone at first
 model = dict(
     sr_net=_base_.sr_net,
     scale=_base_.scale,
-    phases=_base_.phases,
+    phases=phases,
     task_model=dict(
         head=dict(num_classes=_base_.data_preprocessor.num_classes)
     ),

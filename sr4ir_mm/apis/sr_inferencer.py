@@ -201,7 +201,7 @@ class SRInferencer(BaseInferencer):
         source = find_inputs(inputs)
         video = source if isinstance(source, Video) else None
         writer = ResultWriter(
-            out_dir, video, not no_save_vis, not no_save_sr, not no_save_pred
+            out_dir, source, not no_save_vis, not no_save_sr, not no_save_pred
         )
         if 'visualization' in writer.pictures:
             vis['return_vis'] = True

@@ -7,22 +7,19 @@ angle between both. A task-driven loss with a ratio far below 1 changes
 nothing, one far above 1 leaves nothing of the pixel loss.
 """
 
+from __future__ import annotations
+
 import argparse
 from statistics import mean
-from typing import Dict, Tuple
-
-import torch
-from mmengine.registry import init_default_scope
-from mmengine.runner import Runner, load_checkpoint, set_random_seed
-from torch import Tensor
+from typing import TYPE_CHECKING, Dict, Tuple
 
 from sr4ir_mm.cli import add_cfg_options, add_debug
-from sr4ir_mm.config_files import merge_options, read_config_file
-from sr4ir_mm.mistakes import one_sentence
-from sr4ir_mm.models.losses import PixelLoss
-from sr4ir_mm.models.phase import Phase
-from sr4ir_mm.models.views import Views
-from sr4ir_mm.registry import MODELS
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from sr4ir_mm.models.phase import Phase
+    from sr4ir_mm.models.views import Views
 
 
 def parse_args() -> argparse.Namespace:
@@ -43,6 +40,8 @@ def parse_args() -> argparse.Namespace:
 
 def gradients(model, phase: Phase, views: Views) -> Dict[str, Tensor]:
     """Gradient of each loss of a phase at the SR image, by its name."""
+    import torch
+
     found = {}
     with model.in_phase(phase, views):
         sr = views['sr']
@@ -67,6 +66,8 @@ def measure(model, loader, batches: int) -> Dict[str, list]:
     Raises:
         ValueError: If no phase compares SR images with HR images.
     """
+    from sr4ir_mm.models.losses import PixelLoss
+
     phases = [
         phase
         for phase in model.phases
@@ -84,6 +85,12 @@ def measure(model, loader, batches: int) -> Dict[str, list]:
 
 
 def report(args: argparse.Namespace) -> None:
+    from mmengine.registry import init_default_scope
+    from mmengine.runner import Runner, load_checkpoint, set_random_seed
+
+    from sr4ir_mm.config_files import merge_options, read_config_file
+    from sr4ir_mm.registry import MODELS
+
     cfg = read_config_file(args.config)
     merge_options(cfg, args.cfg_options)
     init_default_scope(cfg.default_scope)
@@ -103,6 +110,8 @@ def report(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.mistakes import one_sentence
+
     with one_sentence(debug=args.debug):
         report(args)
 

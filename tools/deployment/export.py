@@ -1,28 +1,20 @@
 """From a checkpoint to a file that runs without this package: ``python
 tools/deployment/export.py CHECKPOINT FILE.onnx``."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
-from typing import List
+from typing import TYPE_CHECKING, List
 
-import mmcv
-import numpy as np
-import torch
-from skimage.data import astronaut
-from torch import Tensor
-
-from sr4ir_mm.apis import init_model
-from sr4ir_mm.apis.deployment import (
-    DeployableSRNet,
-    check_onnx,
-    export_onnx,
-    make_deployable,
-    save_weights,
-)
-from sr4ir_mm.apis.sources import read_image
 from sr4ir_mm.cli import add_checkpoint, add_debug, parse_with_checkpoint
-from sr4ir_mm.files import whole_file
-from sr4ir_mm.mistakes import one_sentence
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from sr4ir_mm.apis.deployment import DeployableSRNet
+
 
 TOLERANCE = 1e-4
 MIN_SIZE = 8  # what is compared is cut by some pixels
@@ -67,6 +59,11 @@ def parse_args() -> argparse.Namespace:
 
 def load_image(args: argparse.Namespace) -> np.ndarray:
     """RGB, uint8, (h, w, 3)"""
+    import mmcv
+    from skimage.data import astronaut
+
+    from sr4ir_mm.apis.sources import read_image
+
     if args.image is None:
         image = astronaut()
         height, width = args.size or (64, 64)
@@ -90,6 +87,8 @@ def make_examples(
     deployable: DeployableSRNet, image: np.ndarray
 ) -> List[Tensor]:
     """What to compare on: the image, and what differs from it most."""
+    import torch
+
     images = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
     if not deployable.any_size:
         return [images, torch.zeros_like(images)]  # nothing to be found
@@ -103,6 +102,8 @@ def export(deployable: DeployableSRNet, out: str, image: np.ndarray) -> bool:
     Returns:
         bool: Whether the outputs are the same.
     """
+    from sr4ir_mm.apis.deployment import check_onnx, export_onnx
+
     examples = make_examples(deployable, image)
     try:
         export_onnx(deployable, out, examples[0])
@@ -121,6 +122,10 @@ def export(deployable: DeployableSRNet, out: str, image: np.ndarray) -> bool:
 
 
 def run(args: argparse.Namespace) -> None:
+    from sr4ir_mm.apis import init_model
+    from sr4ir_mm.apis.deployment import make_deployable, save_weights
+    from sr4ir_mm.files import whole_file
+
     model = init_model(args.checkpoint, args.config, device='cpu')
     if args.out.endswith('.safetensors'):
         save_weights(model, args.out, args.network)
@@ -147,6 +152,8 @@ def run(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.mistakes import one_sentence
+
     with one_sentence(debug=args.debug):
         run(args)
 

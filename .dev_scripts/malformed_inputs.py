@@ -6,7 +6,7 @@ of its own trains on it for two iterations and predicts, in limited time. The
 answer must be one sentence that names the file or key, or a right result; what
 is right is said beside each kind.
 
-    python tools/benchmark/malformed_inputs.py --number 500
+    python .dev_scripts/malformed_inputs.py --number 500
 """
 
 import argparse
@@ -465,7 +465,7 @@ def annotations_that_run_code(root, cfg, rng, task):
 
 
 def toy_config(task: str) -> Config:
-    folder = osp.join(osp.dirname(__file__), '..', '..', 'configs', 'toy')
+    folder = osp.join(osp.dirname(__file__), '..', 'configs', 'toy')
     return Config.fromfile(
         osp.join(folder, f'sr4ir_{CONFIGS[task]}_toy_x4.py')
     )

@@ -1,5 +1,5 @@
 """Try every model of the toolboxes behind an SR network:
-``python tools/benchmark/zoo_sweep.py --out FOLDER``.
+``python .dev_scripts/zoo/zoo_sweep.py --out FOLDER``.
 
 Of every config family that an installed toolbox ships, the smallest config is
 wrapped and built, with random weights; both phases train, with TDP, on two

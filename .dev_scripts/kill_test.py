@@ -5,7 +5,7 @@ them while a checkpoint is being written (slowly, as on a bad disk), and
 resumed. Each must end with the weights, and the state of the optimizers, of a
 training that nobody disturbed, bit for bit.
 
-    python tools/benchmark/kill_test.py --kills 50 --while-writing 10
+    python .dev_scripts/kill_test.py --kills 50 --while-writing 10
 """
 
 import argparse
@@ -53,7 +53,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def get_config(task: str, work_dir: str, data_root: str) -> Config:
-    folder = osp.join(osp.dirname(__file__), '..', '..', 'configs', 'toy')
+    folder = osp.join(osp.dirname(__file__), '..', 'configs', 'toy')
     cfg = Config.fromfile(osp.join(folder, f'sr4ir_{TASKS[task]}_toy_x4.py'))
     cfg.work_dir = work_dir
     cfg.resume = True

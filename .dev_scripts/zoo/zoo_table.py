@@ -15,8 +15,8 @@ a prediction, on two made-up images. What failed was tried again as its toolbox
 runs it. This page is written by
 
 ```shell
-python tools/benchmark/zoo_sweep.py --out FOLDER
-python tools/benchmark/zoo_sweep.py --out FOLDER --table docs/en/zoo.md
+python .dev_scripts/zoo/zoo_sweep.py --out FOLDER
+python .dev_scripts/zoo/zoo_sweep.py --out FOLDER --table docs/en/zoo.md
 ```
 
 *2 CPU cores, {date}.* The command goes on where it was stopped;

@@ -1,5 +1,5 @@
 """What runs of ``run_table.py`` came to: ``python
-tools/analysis_tools/collect_runs.py WORK_DIR ... --out docs/en/results``.
+.dev_scripts/evidence/collect_runs.py WORK_DIR ... --out docs/en/results``.
 
 Adds a line for every finished run to ``runs.csv``, in place of older lines of
 the same run, so that folders need not stay, and makes, for each data set and
