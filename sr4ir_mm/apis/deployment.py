@@ -12,8 +12,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
-from safetensors import SafetensorError
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 from torchvision.ops import nms
 
@@ -339,11 +338,11 @@ def save_weights(
         metadata['config'] = model.cfg.pretty_text
         facts = dict(dataset_meta=model.dataset_meta, scale=model.scale)
         metadata.update({key: json.dumps(facts[key]) for key in META})
+    # its `save_file` makes files that nobody else may read
+    content = save(weights, metadata)
     with whole_file(path) as part:
-        try:
-            save_file(weights, part, metadata)
-        except SafetensorError as error:  # of a full disk, say
-            raise OSError(error) from error
+        with open(part, 'wb') as file:
+            file.write(content)
 
 
 def _halve(weight: Tensor) -> Tensor:
