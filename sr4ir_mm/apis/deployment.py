@@ -12,6 +12,8 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import Tensor
 from torchvision.ops import nms
 
@@ -19,6 +21,7 @@ from sr4ir_mm.files import whole_file
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.registry import require_package
+from sr4ir_mm.safe_load import META
 
 from .predictions import has_several_labels
 
@@ -308,8 +311,11 @@ def check_onnx(
     }
 
 
-def save_weights(model: SRTaskModel, path: str, network: str = 'both') -> None:
-    """Write weights as safetensors, with the config in their metadata.
+def save_weights(
+    model: SRTaskModel, path: str, network: str = 'both', half: bool = False
+) -> None:
+    """Write weights as safetensors; their metadata has the config, the scale,
+    and the names and colours of labels.
 
     Args:
         model (SRTaskModel): The model.
@@ -317,24 +323,34 @@ def save_weights(model: SRTaskModel, path: str, network: str = 'both') -> None:
         network (str): ``both``, or one network's name, ``sr_net`` or
             ``task_model``, which then is not in the weights' names.
             Defaults to ``both``.
+        half (bool): Whether in half precision. Defaults to False.
     """
-    require_package('safetensors', 'safetensors', 'Writing safetensors')
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     module = model if network == 'both' else getattr(model, network)
     weights = {
-        name: weight.detach().cpu().clone().contiguous()
+        name: _halve(weight) if half else weight
         for name, weight in module.state_dict().items()
+    }
+    weights = {
+        name: weight.detach().cpu().clone().contiguous()
+        for name, weight in weights.items()
     }
     metadata = dict(format='pt', network=network)
     if hasattr(model, 'cfg'):
         metadata['config'] = model.cfg.pretty_text
+        facts = dict(dataset_meta=model.dataset_meta, scale=model.scale)
+        metadata.update({key: json.dumps(facts[key]) for key in META})
     with whole_file(path) as part:
         try:
             save_file(weights, part, metadata)
         except SafetensorError as error:  # of a full disk, say
             raise OSError(error) from error
+
+
+def _halve(weight: Tensor) -> Tensor:
+    """Where half precision can hold it: a variance may be too large."""
+    half = weight.half()
+    held = weight.is_floating_point() and half.isfinite().all()
+    return half if held else weight
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> float:

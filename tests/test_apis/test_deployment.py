@@ -12,7 +12,6 @@ from sr4ir_mm.apis.deployment import (
     check_onnx,
     export_onnx,
     make_deployable,
-    save_weights,
 )
 
 onnx = pytest.importorskip('onnx')
@@ -268,8 +267,6 @@ def test_a_missing_package_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(registry, 'find_spec', lambda name: None)
     with pytest.raises(ImportError, match='Export to ONNX needs onnx, which'):
         export_onnx(make_deployable(model), str(tmp_path / 'a'), images())
-    with pytest.raises(ImportError, match='needs safetensors, which is not'):
-        save_weights(model, str(tmp_path / 'a'))
 
 
 @pytest.mark.parametrize(
