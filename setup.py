@@ -66,6 +66,7 @@ extras = {
     'demo': requirements('demo'),
     'deploy': requirements('deploy'),
     'timm': requirements('timm'),
+    'yolo': requirements('yolo'),
     'analysis': requirements('analysis'),
     'docs': requirements('docs'),
     'tests': requirements('tests'),

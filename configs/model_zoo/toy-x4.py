@@ -5,3 +5,4 @@ phases = _base_.phases
 phases[0].losses.pop()
 phases[1].losses[0].views = {'sr+hr+cqmix': 1.02}
 model = dict(phases=phases)
+test_evaluator = _base_.val_evaluator
