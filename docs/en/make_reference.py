@@ -25,8 +25,7 @@ from mmengine.registry import Registry
 import sr4ir_mm.apis
 from sr4ir_mm import registry
 from sr4ir_mm.__main__ import main as command
-from sr4ir_mm.models.phase import Loss, Phase
-from sr4ir_mm.models.sr_task_model import SRTaskModel
+from sr4ir_mm.models.phase import Phase
 from sr4ir_mm.models.views import Views
 
 HERE = Path(__file__).resolve().parent
@@ -43,12 +42,8 @@ MODELS = {
     'sr4ir_mm.models.sr_nets': 'SR networks',
     'sr4ir_mm.models': 'Models',
 }
-# What configs do not name by `type`, and the order of pages.
-BESIDE = {
-    'Views and phases': [Views, Phase],
-    'Losses': [Loss],
-    'Models': [SRTaskModel],
-}
+# What configs do not name by `type`.
+BESIDE = {'Views and phases': [Views, Phase]}
 # Pages that say more than a file or a folder does.
 BETTER = {
     'configs/_base_/recipes': 'recipes',
@@ -101,9 +96,21 @@ def registered() -> dict:
             for item in own.module_dict.values():
                 pages.setdefault(title_of(own, item), []).append(item)
     return {
-        title: '\n'.join(autodoc(item) for item in items)
+        title: '\n'.join(map(autodoc, [*bases_of(items), *items]))
         for title, items in pages.items()
     }
+
+
+def bases_of(items: List[type]) -> List[type]:
+    """Those of this package that have arguments of their own."""
+    bases = [base for item in items for base in reversed(item.__mro__)]
+    return [
+        base
+        for base in dict.fromkeys(bases)
+        if base not in items
+        and base.__module__.startswith('sr4ir_mm')
+        and 'Args:' in (vars(base).get('__doc__') or '')
+    ]
 
 
 def title_of(own: Registry, item: type) -> str:
