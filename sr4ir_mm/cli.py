@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import nn
 
+from sr4ir_mm.model_zoo import list_models
+
 PAIRS = {'[': ']', '(': ')'}
 
 
@@ -74,6 +76,33 @@ def load_config(args: argparse.Namespace) -> 'Config':
         return prepare_config(
             args.config, args.work_dir, args.cfg_options, args.launcher
         )
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Add what a script predicts with: a checkpoint, or ``--model``."""
+    parser.add_argument(
+        'checkpoint', nargs='?', help='checkpoint file or address'
+    )
+    parser.add_argument(
+        '--model',
+        metavar='NAME',
+        help='a model of the zoo in place of a checkpoint: '
+        f'{", ".join(list_models()) or "there is none"}',
+    )
+
+
+def parse_with_checkpoint(
+    parser: argparse.ArgumentParser,
+) -> argparse.Namespace:
+    """Parse the options of :func:`add_checkpoint`: ``checkpoint`` is what is
+    given, by either way."""
+    # which finds an optional argument behind options, too
+    args = parser.parse_intermixed_args()
+    model = vars(args).pop('model')
+    if (args.checkpoint is None) == (model is None):
+        parser.error('expected either a checkpoint or --model NAME')
+    args.checkpoint = args.checkpoint or model
+    return args
 
 
 def add_checkpoint_args(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ is in the allow-list, or what ``SR4IR_TRUST`` names.
 """
 
 import io
+import json
 import os
 import os.path as osp
 import pickle
@@ -22,9 +23,15 @@ import numpy as np
 import torch
 from mmengine.logging.history_buffer import HistoryBuffer
 from mmengine.utils import digit_version
+from safetensors import safe_open
+
+from sr4ir_mm.model_zoo import find_checkpoint, suggest_models
 
 # Parts of a checkpoint that are no weights.
 _NO_WEIGHTS = ('optimizer', 'param_schedulers', 'message_hub', 'meta')
+
+# What safetensors' metadata has of a checkpoint's, as JSON.
+META = ('dataset_meta', 'scale')
 
 # Of Python's own, what a training may have written; all else runs things.
 _HARMLESS = (
@@ -111,18 +118,24 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Read a checkpoint file; takes the place of mmengine's function.
 
     Args:
-        filename (str): Its path.
+        filename (str): Its path, ``*.safetensors`` or what ``torch.save`` has
+            written, or the name of a model of the zoo.
         map_location: See :func:`torch.load`.
 
     Raises:
         FileNotFoundError: If there is none.
         UnreadableFileError: If it is damaged, or not safe.
     """
-    filename = osp.expanduser(filename)
+    filename = find_checkpoint(osp.expanduser(filename))
     if not osp.isfile(filename):
-        raise FileNotFoundError(f'{filename} can not be found.')
+        raise FileNotFoundError(
+            f'{filename} can not be found.{suggest_models(filename)}'
+        )
     try:
-        content = torch.load(filename, map_location=map_location)
+        if filename.endswith('.safetensors'):
+            content = _read_safetensors(filename)
+        else:
+            content = torch.load(filename, map_location=map_location)
     except ImportError as error:
         raise UnreadableFileError(
             f'{filename} cannot be read: {error}. Install what it needs.'
@@ -146,6 +159,19 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
             'training that made it went wrong.'
         )
     return content
+
+
+def _read_safetensors(filename: str) -> dict:
+    """As mmengine's checkpoints are, if it is one of
+    :func:`~sr4ir_mm.apis.deployment.save_weights`; on the CPU, since loading
+    copies weights to where they belong."""
+    with safe_open(filename, 'pt') as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}
+        found = file.metadata() or {}
+    meta = {key: json.loads(found[key]) for key in META if key in found}
+    if 'config' in found:
+        meta['cfg'] = found['config']
+    return dict(state_dict=weights, meta=meta)
 
 
 def _not_a_number(weights: dict, path: str = '') -> Iterator[str]:

@@ -126,7 +126,8 @@ def desk(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
         cv2.imwrite(str(tmp_path / name / '0.png'), image)
     shutil.copy(tmp_path / 'photos/0.png', tmp_path / 'IMAGE')
-    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+    for name in ('configs', 'model_zoo'):
+        (tmp_path / name).symlink_to(ROOT / name)
     model = build_model()
     model.cfg = Config(
         dict(default_scope=TASKS['seg']['scope'], model=model_cfg())

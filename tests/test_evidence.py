@@ -95,26 +95,47 @@ def test_missing_configs_leave_cells_empty(tmp_path):
     assert derive_config.locate(sr4ir, pattern, 'x4', str(tmp_path))
 
 
-def test_budget_shrinks_everything_alike():
-    cfg = Config.fromfile('configs/sr4ir_deeplabv3_voc_x4.py')
-    derive_config.shrink(cfg, 0.051)
-    assert cfg.train_cfg.max_epochs == 5
-    assert cfg.param_scheduler.sr_net.periods == [0.5, 4.5]
-    assert cfg.param_scheduler.sr_net.end == 5
-    for recipe in ('t2s', 's2t'):
-        cfg = Config.fromfile(f'configs/baselines/{recipe}_resnet18_cub_x4.py')
-        derive_config.shrink(cfg, 0.0076)  # 1.52 epochs a stage
-        assert cfg.train_cfg.max_epochs == 4
-        spans = sorted(
-            (s.get('begin', 0), s.end) for s in cfg.param_scheduler.values()
-        )
-        assert spans == [(0, 2), (2, 4)]
-    cfg = Config.fromfile('configs/toy/sr4ir_unet_toy_x4.py')
-    derive_config.shrink(cfg, 0.01)
-    assert cfg.train_cfg.max_iters == 8
-    warmup, cosine = cfg.param_scheduler.sr_net
-    assert (warmup.end, cosine.begin, cosine.T_max, cosine.end) == (1, 1, 7, 8)
-    assert cfg.default_hooks.checkpoint.interval == 2
+WRAPPED = """
+_base_ = {!r}
+from sr4ir_mm.apis import wrap
+wrap(_base_, {})
+train_dataloader = dict(batch_size=3)
+"""
+RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
+SMALL = "dict(type='mmagic.EDSRNet', in_channels=3, out_channels=3)"
+
+
+@pytest.mark.parametrize('sr_net', ["'edsr_x4'", SMALL])
+def test_tables_of_what_wrap_makes(tmp_path, sr_net):
+    """Whatever its recipe and its start on pixels: rows are of the same
+    schedule, from the same weights."""
+    pattern = str(tmp_path / 'sr4ir_retinanet_mine_{}.py')
+    with open(pattern.format('x4'), 'w') as file:
+        file.write(WRAPPED.format(RETINANET, f'{sr_net}, epochs=6'))
+
+    def read(template):
+        out = str(tmp_path / 'out')
+        path = derive_config.locate(template, pattern, 'x4', out)
+        cfg = Config.fromfile(path)
+        assert cfg.train_dataloader.batch_size == 3
+        return cfg
+
+    s2t = read('baselines/s2t_{setup}_{scale}')
+    assert s2t.train_cfg.max_epochs == 12
+    steps = [s2t.param_scheduler[n][1] for n in ('sr_net', 'task_model')]
+    assert [(s.begin, s.end) for s in steps] == [(0, 6), (6, 12)]
+    assert s2t.param_scheduler.task_model[0].after_epochs == 6
+    assert 'after_epochs' not in s2t.param_scheduler.sr_net[0]
+    l2t = read('baselines/l2t_{setup}_{scale}')
+    assert (l2t.model.view, l2t.train_cfg.max_epochs) == ('bilinear', 6)
+    assert 'after_epochs' not in l2t.param_scheduler.task_model[0]
+    sr4ir = read('sr4ir_{setup}_{scale}')
+    assert sr4ir.train_cfg.max_epochs == 6
+    assert sr4ir.param_scheduler.sr_net == l2t.param_scheduler.sr_net
+    assert [phase.name for phase in sr4ir.model.phases] == ['sr', 'task']
+    without = read('ablations/without-tdp_{setup}_{scale}')
+    assert len(without.model.phases[0].losses) == 1
+    assert sr4ir.model.sr_net == s2t.model.sr_net == without.model.sr_net
 
 
 def test_tables_have_mean_and_std_over_seeds(tmp_path):

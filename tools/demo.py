@@ -79,7 +79,7 @@ def main() -> None:
 def print_table(results: dict) -> None:
     names = [
         name
-        for name, value in results['sr'].items()
+        for name, value in results['bilinear'].items()
         if name not in ('data_time', 'time') and value != -1  # COCO's "none"
     ]
     heads = [name.split('/')[-1] for name in names]

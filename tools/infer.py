@@ -1,10 +1,15 @@
 """Super-resolve LR images and predict from them: ``python tools/infer.py
-INPUTS CHECKPOINT``."""
+INPUTS CHECKPOINT``, or ``--model NAME``."""
 
 import argparse
 import sys
 
-from sr4ir_mm.cli import add_cfg_options, add_debug
+from sr4ir_mm.cli import (
+    add_cfg_options,
+    add_checkpoint,
+    add_debug,
+    parse_with_checkpoint,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -18,7 +23,7 @@ def parse_args() -> argparse.Namespace:
         help='image, folder of images, pattern ("photos/*.jpg"), address, '
         "video, or a webcam's index",
     )
-    parser.add_argument('checkpoint', help='checkpoint file or address')
+    add_checkpoint(parser)
     parser.add_argument(
         '--config', help='config file (default: the one inside the checkpoint)'
     )
@@ -61,7 +66,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--no-save-pred', action='store_true')
     add_cfg_options(parser, 'override settings of the config')
     add_debug(parser)
-    args = parser.parse_args()
+    args = parse_with_checkpoint(parser)
     if args.inputs.isdigit():
         args.inputs = int(args.inputs)
     return args

@@ -7,6 +7,7 @@ import os.path as osp
 from typing import TYPE_CHECKING
 
 from sr4ir_mm.cli import add_common_args, load_config, load_network
+from sr4ir_mm.model_zoo import find_checkpoint, suggest_models
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -24,7 +25,9 @@ TTA_MODELS = dict(
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test (and evaluate) a model')
     add_common_args(parser)
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        'checkpoint', help='checkpoint file, or a model of the zoo'
+    )
     parser.add_argument(
         '--sr-net',
         metavar='CHECKPOINT',
@@ -55,8 +58,11 @@ def parse_args() -> argparse.Namespace:
         )
     if not args.checkpoint.startswith(
         ('http://', 'https://')
-    ) and not osp.isfile(args.checkpoint):
-        parser.error(f'there is no checkpoint {args.checkpoint!r}')
+    ) and not osp.isfile(find_checkpoint(args.checkpoint)):
+        parser.error(
+            f'there is no checkpoint {args.checkpoint!r}.'
+            f'{suggest_models(args.checkpoint)}'
+        )
     return args
 
 

@@ -1,5 +1,6 @@
 """From a row of a table to the config of a run."""
 
+import copy
 import os.path as osp
 import re
 from itertools import product
@@ -8,6 +9,8 @@ from typing import Dict, List, Optional
 import mmengine
 from mmengine.config import Config
 from paper_tables import CONFIGS, DATASETS
+
+from sr4ir_mm.apis.schedule import lay_out
 
 
 def setup_of(pattern: str) -> str:
@@ -67,7 +70,7 @@ def rebase(
     if folder == CONFIGS:
         suffix = re.search(r'_(x\d+(_\w+)?)\.py$', name)[1]
         path = osp.abspath(pattern.format(rename(suffix, names)))
-        return path if osp.isfile(path) else None
+        return with_schedules(path, out) if osp.isfile(path) else None
     if folder.startswith(osp.join(CONFIGS, '_base_')):
         return config
     with open(config) as file:
@@ -85,48 +88,50 @@ def rebase(
     return path
 
 
+def with_schedules(path: str, out: str) -> str:
+    """The SR4IR config of a data set, with the schedules of the other methods
+    beside its own. Those on `configs/_base_/schedules` have them; of others,
+    such as what `wrap` makes of any recipe, one is made.
+
+    Args:
+        path (str): The config.
+        out (str): Folder to write to, if it has none.
+    """
+    cfg = Config.fromfile(path)
+    if 'sr_then_task' in cfg:
+        return path
+    phases, s2t, t2s = map(phases_of, ('sr4ir', 's2t', 't2s'))
+    schedules = cfg.get('param_scheduler') or []
+    if not isinstance(schedules, dict) or 'type' in schedules:
+        both = dict(sr_net=schedules, task_model=schedules)
+        cfg.param_scheduler = copy.deepcopy(both)
+    one = lay_out(cfg, phases, before=cfg.model.phases)
+    sr_first, task_first = (lay_out(copy.deepcopy(one), r) for r in (s2t, t2s))
+    unit = 'max_epochs' if 'max_epochs' in one.train_cfg else 'max_iters'
+    made = dict(
+        phases=phases,
+        model=dict(phases=phases),
+        train_cfg={unit: one.train_cfg[unit]},
+        param_scheduler=dict(_delete_=True, **one.param_scheduler),
+        one_period=one.param_scheduler,
+        two_stages={unit: sr_first.train_cfg[unit]},
+        sr_then_task=sr_first.param_scheduler,
+        task_then_sr=task_first.param_scheduler,
+    )
+    mmengine.mkdir_or_exist(out)
+    own = osp.join(out, osp.basename(path))
+    with open(own, 'w') as file:
+        file.write(f'_base_ = {path!r}\n{Config(made).pretty_text}')
+    return own
+
+
+def phases_of(recipe: str) -> List[dict]:
+    path = osp.join(CONFIGS, '_base_', 'recipes', f'{recipe}.py')
+    found = Config.fromfile(path)
+    return found.get('recipe', found).phases
+
+
 def rename(text: str, names: Dict[str, str]) -> str:
     for old, new in names.items():
         text = text.replace(old, new)
     return text
-
-
-def shrink(cfg: Config, budget: float) -> None:
-    """Shorten training and learning rate schedules to a fraction.
-
-    It is rounded to whole epochs (or iterations) of one stage, so that all
-    recipes get the same of it.
-    """
-    loop = cfg.train_cfg
-    unit = 'max_epochs' if 'max_epochs' in loop else 'max_iters'
-    stage = cfg.get(unit, loop[unit])
-    fraction = max(1, round(stage * budget)) / stage
-    loop[unit] = round(loop[unit] * fraction)
-    schedulers = cfg.get('param_scheduler') or []
-    if isinstance(schedulers, dict) and 'type' not in schedulers:
-        schedulers = list(schedulers.values())
-    for scheduler in flatten(schedulers):
-        # epochs that are converted to iterations need not be whole
-        whole = not scheduler.get('convert_to_iter_based', False)
-        for key in ('begin', 'end', 'T_max', 'periods', 'milestones'):
-            if key in scheduler:
-                minimum = 0 if key == 'begin' else 1
-                value = scheduler[key]
-                scheduler[key] = scale(value, fraction, whole, minimum)
-        if scheduler.get('begin', 0) >= scheduler.get('end', float('inf')):
-            scheduler.end = scheduler.begin + 1
-    checkpoint = cfg.default_hooks.checkpoint
-    if not checkpoint.get('by_epoch', True):
-        checkpoint.interval = max(1, round(checkpoint.interval * fraction))
-
-
-def flatten(node) -> List[dict]:
-    if isinstance(node, dict):
-        return [node]
-    return [item for child in node for item in flatten(child)]
-
-
-def scale(value, fraction: float, whole: bool, minimum: int):
-    if isinstance(value, list):
-        return [scale(item, fraction, whole, minimum) for item in value]
-    return max(minimum, round(value * fraction)) if whole else value * fraction

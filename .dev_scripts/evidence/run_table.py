@@ -20,11 +20,13 @@ from statistics import mean
 from typing import IO, Dict, List, NamedTuple, Optional
 
 import mmengine
-from derive_config import locate, setup_of, shrink
+from derive_config import locate, setup_of
 from mmengine.config import Config, DictAction
 from mmengine.runner import find_latest_checkpoint
 from paper_tables import DATASETS, TABLES, Row
 from report import write_tables
+
+from sr4ir_mm.apis.schedule import shorten_by
 
 HERE = osp.dirname(osp.abspath(__file__))
 
@@ -153,7 +155,7 @@ def make_config(run: Run, args: argparse.Namespace) -> Config:
         if not any(key.startswith(f'{option}.') for key in run.weights)
     }
     cfg.merge_from_dict(options)
-    shrink(cfg, args.budget)
+    shorten_by(cfg, args.budget)
     files = {
         key: find_latest_checkpoint(folder)
         for key, folder in run.weights.items()

@@ -288,7 +288,7 @@ def train_and_predict(
 ) -> None:
     """An iteration of both phases, with TDP, and a prediction."""
     batch = make_batch(toolbox, cfg, size)
-    cfg = wrap(cfg, sr_net, scale=scale)
+    cfg = wrap(cfg, sr_net, 'sr4ir', scale=scale)
     if cfg.model.get('resize'):  # a little, instead of to 1333x800
         cfg.model.resize = tuple(side * 5 // 4 for side in size)
     stage.name = 'build'

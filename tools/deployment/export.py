@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, List
 
-from sr4ir_mm.cli import add_debug
+from sr4ir_mm.cli import add_checkpoint, add_debug, parse_with_checkpoint
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +25,7 @@ def parse_args() -> argparse.Namespace:
         description='Export a model to ONNX, and compare it with PyTorch; or '
         'its weights to safetensors.'
     )
-    parser.add_argument('checkpoint', help='checkpoint file or address')
+    add_checkpoint(parser)
     parser.add_argument('out', help='FILE.onnx or FILE.safetensors')
     parser.add_argument(
         '--config', help='config file (default: the one inside the checkpoint)'
@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
         help='LR image to compare on, in which a detector must find something',
     )
     add_debug(parser)
-    args = parser.parse_args()
+    args = parse_with_checkpoint(parser)
     if Path(args.out).suffix not in ('.onnx', '.safetensors'):
         parser.error(
             f'{args.out!r} is neither FILE.onnx nor FILE.safetensors.'
@@ -143,8 +143,10 @@ def run(args: argparse.Namespace) -> None:
                 f'{args.out} is not written: it would differ from PyTorch by '
                 f'more than {TOLERANCE}.'
             )
-    size = '%d x %d' % image.shape[:2]
-    takes = 'images of any size' if deployable.any_size else f'one of {size}'
+    takes = 'images of any size'
+    if not deployable.any_size:
+        takes = 'one image of {} x {} alone (another: --size)'
+        takes = takes.format(*image.shape)
     print(
         f'{args.out} takes {takes} and gives {", ".join(deployable.outputs)}'
     )
