@@ -1,0 +1,153 @@
+"""sr4ir_mm.apis.advice and tools/advise.py."""
+
+import sys
+from concurrent.futures import Future
+
+import pytest
+from mmengine.config import Config
+from tiny import runner_cfg, toy_dataset_cfg
+
+from sr4ir_mm.apis.advice import Scores, advise, judge, trials
+
+sys.path[:0] = ['tools']
+import advise as script  # noqa: E402
+
+METRIC = dict(
+    seg=dict(type='IoUMetric'),
+    det=dict(type='VOCMetric'),
+    cls=dict(type='Accuracy', topk=1),
+)
+
+
+# -------------------------------------------------------------------- verdict
+
+
+def scores(hr, sr, lr, spread=1.0, alone=(40.0, 30.0)):
+    """Of two seeds; SR moves by ``spread`` against LR."""
+    h, low = alone
+    return Scores(
+        hr=[h, h + 1],
+        lr=[low, low + 1],
+        all_hr=[hr, hr],
+        all_sr=[sr - spread / 2, sr + spread / 2],
+        all_lr=[lr, lr],
+    )
+
+
+@pytest.mark.parametrize(
+    'found,answer,words',
+    [
+        (scores(50, 41, 35), 'yes', 'one_batch'),
+        (scores(50, 35, 35), 'no', 'S brings none back'),
+        (scores(50, 30, 35), 'no', 'S brings none back'),
+        (scores(50, 49, 48), 'no', 'for nothing'),
+        (scores(50, 60, 55), 'no', 'for nothing'),
+        (scores(50, 39, 35, spread=8.0), 'cannot tell', '--budget'),
+    ],
+)
+def test_verdict(found, answer, words):
+    verdict = judge(found, scale=4)
+    assert verdict.answer == answer
+    assert words in verdict.because
+
+
+# --------------------------------------------------------------------- trials
+
+
+class AtOnce:
+    """An executor that runs everything where it stands."""
+
+    def __init__(self, workers, context, start, args):
+        trials._queue = args[0]
+
+    def submit(self, function, *args):
+        future = Future()
+        future.set_result(function(*args))
+        return future
+
+    def shutdown(self):
+        pass
+
+
+@pytest.fixture
+def config(tmp_path, toy_root, task, monkeypatch):
+    monkeypatch.setattr(trials, 'ProcessPoolExecutor', AtOnce)
+    cfg = runner_cfg(
+        tmp_path,
+        dict(toy_dataset_cfg(task, toy_root), indices=8),
+        task,
+        val_dataloader=dict(
+            num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dict(
+                toy_dataset_cfg(task, toy_root, 'val', augment=False),
+                indices=4,
+            ),
+        ),
+        val_evaluator=METRIC[task],
+        val_cfg=dict(),
+        custom_imports=dict(imports=['sr4ir_mm']),
+        runner_type='sr4ir_mm.Runner',
+    )
+    path = tmp_path / 'toy.py'
+    Config(cfg).dump(path)
+    return path
+
+
+@pytest.mark.parametrize('task', ['seg', 'det'])
+def test_script(config, tmp_path, monkeypatch, capsys, task):
+    page = tmp_path / 'page.html'
+    argv = ['advise.py', str(config), '--budget', '2', '--out', str(page)]
+    monkeypatch.setattr(sys, 'argv', argv)
+    script.main()
+    text = ' '.join(capsys.readouterr().out.split())
+    for words in (
+        'x4, tested on 4 of 4 images of val_dataloader',
+        'H -> T, seed 1',
+        'all -> T, seed 0',
+        'TDPLoss pulls',
+        'PreciseBNHook',  # three forwards, and BatchNorm trains
+        's and ',  # of an iteration
+    ):
+        assert words in text
+    assert any(f'{answer}:' in text for answer in ('YES', 'NO', 'CANNOT TELL'))
+    assert 'learns from' in page.read_text()
+    assert ('narrower than' in text) == (task == 'det')
+
+
+def test_without_images_of_its_own_a_part_of_train_is_held_out(config):
+    cfg = Config.fromfile(config)
+    cfg.val_dataloader.dataset = dict(cfg.train_dataloader.dataset)
+    cfg.train_dataloader.dataset.pop('indices')
+    cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, METRIC['seg']
+    assert 'held out' in trials.split_data(cfg)
+    held = cfg.val_dataloader.dataset.indices
+    rest = cfg.train_dataloader.dataset.indices
+    assert held == [4] and rest == [0, 1, 2, 3, 5, 6, 7]
+
+
+def test_several_training_sets_cannot_be_split(config):
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader = cfg.val_dataloader
+    cfg.train_dataloader.dataset = dict(
+        type='ConcatDataset', datasets=[cfg.train_dataloader.dataset] * 2
+    )
+    with pytest.raises(ValueError, match='no part is held out'):
+        trials.split_data(cfg)
+
+
+def test_all_start_from_a_given_task_model(config, tmp_path):
+    cfg = Config.fromfile(config)
+    trial = trials.Trial('L -> T', 'bilinear', ('bilinear',), 0, 4)
+    found = trials.trial_config(cfg, trial, str(tmp_path), None, 't.pth')
+    assert found.model.task_model.init_cfg.checkpoint == 't.pth'
+    assert found.model.sr_net is None
+    assert cfg.model.sr_net is not None
+    assert found.train_cfg.max_iters == 4
+
+
+def test_a_config_without_sr_network(config):
+    cfg = Config.fromfile(config)
+    cfg.model.sr_net = None
+    with pytest.raises(ValueError, match='model.sr_net is not set'):
+        advise(cfg)
