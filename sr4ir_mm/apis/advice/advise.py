@@ -41,6 +41,7 @@ def advise(
         out (str, optional): HTML page of what is on the screen.
 
     Raises:
+        FileNotFoundError: If there is no ``task_checkpoint``.
         ValueError: If the config has no SR network, or no images to validate
             on.
     """
@@ -48,6 +49,10 @@ def advise(
         raise ValueError(
             'model.sr_net is not set: advise is about a training with an SR '
             'network, such as configs/sr4ir_*.py.'
+        )
+    if task_checkpoint and not osp.isfile(task_checkpoint):
+        raise FileNotFoundError(
+            f'--task-checkpoint: there is no file {task_checkpoint!r}.'
         )
     start = time.time()
     MMLogger.get_current_instance().setLevel('ERROR')

@@ -9,7 +9,7 @@ from mmengine.registry import RUNNERS
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from sr4ir_mm.datasets.census import Census
-from sr4ir_mm.engine.preflight import check_data
+from sr4ir_mm.engine.preflight import build_loader, check_data
 from sr4ir_mm.engine.stopwatch import Stopwatch
 from sr4ir_mm.models.losses import PixelLoss, TaskLoss
 from sr4ir_mm.models.sr_task_model import SRTaskModel
@@ -50,7 +50,8 @@ class _Looker(Hook):
 
     def before_train(self, runner) -> None:
         model: SRTaskModel = runner.model
-        loader = runner.train_dataloader
+        # its own: to leave an iterator of an InfiniteSampler ends all others
+        loader = build_loader(runner.cfg.train_dataloader, seed=runner.seed)
         self.pulls = {}
         has_pixels = any(isinstance(m, PixelLoss) for m in model.modules())
         if has_pixels:

@@ -3,9 +3,9 @@
 from statistics import mean, variance
 from typing import List, NamedTuple
 
-# A share of what T has on HR images; what is lost below it is not worth a
-# second network.
-WORTH = 0.1
+# What is lost, as a share of what T has on HR images: of less than this, the
+# third or half that S brings back is no more than seeds differ by.
+WORTH = 0.15
 # The share of what is lost that S must bring back.
 BROUGHT = 0.15
 RECIPE = 'one_batch'
@@ -42,18 +42,8 @@ class Verdict(NamedTuple):
     because: str
 
 
-class _Difference(NamedTuple):
-    mean: float
-    error: float
-
-    def __str__(self) -> str:
-        return f'{self.mean:.1f} ± {self.error:.1f}'
-
-
-def _difference(ours: List[float], theirs: List[float]) -> _Difference:
-    """Seed by seed: mean and its standard error."""
-    pairs = [a - b for a, b in zip(ours, theirs)]
-    return _Difference(mean(pairs), (variance(pairs) / len(pairs)) ** 0.5)
+def _differences(ours: List[float], theirs: List[float]) -> List[float]:
+    return [a - b for a, b in zip(ours, theirs)]
 
 
 def judge(scores: Scores, scale: int) -> Verdict:
@@ -67,44 +57,43 @@ def judge(scores: Scores, scale: int) -> Verdict:
         scores (Scores): What was found.
         scale (int): Of the config.
     """
-    lost = _difference(scores.all_hr, scores.all_lr)
-    brought = _difference(scores.all_sr, scores.all_lr)
-    whole = mean(scores.all_hr)
-    least = WORTH * whole
+    lost = _differences(scores.all_hr, scores.all_lr)
+    brought = _differences(scores.all_sr, scores.all_lr)
+    # of the mean of either: two seeds are too few for one of its own
+    error = ((variance(lost) + variance(brought)) / 2 / len(lost)) ** 0.5
+    lost, brought, whole = mean(lost), mean(brought), mean(scores.all_hr)
     figures = (
-        f'To the same T, enlarged LR images are worth {lost} less than HR '
-        f'images ({whole:.1f}), and those of S {brought} more than enlarged '
-        'ones'
+        f'To the same T, enlarged LR images are worth {lost:.1f} ± {error:.1f}'
+        f' less than HR images ({whole:.1f})'
     )
-    if lost.mean + lost.error < least:
+    if lost + error < WORTH * whole:
         return Verdict(
             'no',
             f'{figures}. So little is lost at x{scale} that an SR network is '
             'for nothing here: train T on enlarged LR images (L -> T).',
         )
-    if lost.mean - lost.error < least:
+    if lost - error < WORTH * whole:
         return Verdict(
             'cannot tell',
-            f'{figures}. Whether anything is lost, two seeds do not say: take '
-            'a larger --budget.',
+            f'{figures}. Whether enough is lost for an SR network, two seeds '
+            'do not say: take a larger --budget.',
         )
-    share = brought.mean / lost.mean
-    error = brought.error / lost.mean
-    figures += f': {share:.0%} of what is lost'
+    share, error = brought / lost, error / lost
+    figures += f'. Of that, S brings back {share:.0%} ± {error:.0%}'
     if share - error > BROUGHT:
         return Verdict(
             'yes',
-            f'{figures}. Train at x{scale} with recipe {RECIPE}: T on SR, HR '
-            'and mixtures in one batch, S on pixels.',
+            f'{figures}. Train at x{scale} with recipe {RECIPE}: S on pixels, '
+            'T on SR images, HR images and mixtures in one batch.',
         )
     if share + error < BROUGHT:
         return Verdict(
             'no',
-            f'{figures}. Detail is lacking at x{scale}, but S brings none '
-            'back: take LR images of a higher resolution, or L -> T.',
+            f'{figures}. Detail is lacking at x{scale}, and this S cannot '
+            'make it: take LR images of a higher resolution, or L -> T.',
         )
     return Verdict(
         'cannot tell',
-        f'{figures}. Whether S brings enough of it back, two seeds do not '
-        'say: take a larger --budget.',
+        f'{figures}. Whether that is enough, two seeds do not say: take a '
+        'larger --budget.',
     )
