@@ -18,7 +18,7 @@ from sr4ir_mm.models.views import in_one_batch
 from ..gradients import Pull, measure_pull
 
 BATCHES = 4  # for the pull
-ITERS, WARMUP = 4, 1  # that are timed, and before
+ITERS, WARMUP = 3, 1  # that are timed, and before
 
 
 class Look(NamedTuple):
