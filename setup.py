@@ -10,7 +10,7 @@ from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).resolve().parent
 PACKAGE = 'sr4ir_mm'
-MIM_ENTRIES = ('configs', 'tools', 'model-index.yml')
+MIM_ENTRIES = ('configs', 'model_zoo', 'tools', 'model-index.yml')
 
 
 def read_version():
@@ -32,7 +32,7 @@ def requirements(name, *only):
 
 
 class BuildPyWithMim(build_py):
-    """Puts ``configs``, ``tools`` and ``model-index.yml`` in
+    """Puts ``configs``, ``model_zoo``, ``tools`` and ``model-index.yml`` in
     ``sr4ir_mm/.mim``: links to the checkout in an editable install, copies in
     a wheel.
     """
@@ -66,7 +66,9 @@ extras = {
     'demo': requirements('demo'),
     'deploy': requirements('deploy'),
     'timm': requirements('timm'),
+    'yolo': requirements('yolo'),
     'analysis': requirements('analysis'),
+    'docs': requirements('docs'),
     'tests': requirements('tests'),
 }
 extras['all'] = sorted(set(sum(extras.values(), [])))
@@ -93,6 +95,7 @@ setup(
     ],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     python_requires='>=3.8',
+    entry_points=dict(console_scripts=['sr4ir = sr4ir_mm.__main__:main']),
     install_requires=requirements('runtime'),
     extras_require=extras,
     cmdclass={'build_py': BuildPyWithMim},

@@ -1,31 +1,10 @@
-# CamVid at half its size, on two CPU cores: small networks, 200 iterations.
-_base_ = [
-    './_base_/datasets/camvid_half.py',
-    './_base_/models/deeplabv3_lite0.py',
-    './_base_/schedules/small_200it.py',
-    './_base_/sr_nets/edsr_small_x8.py',
-    './_base_/recipes/sr4ir.py',
-]
+_base_ = './sr4ir_deeplabv3-lite0_camvid-half_x4.py'
 
+scale = 8
 model = dict(
+    scale=scale,
     sr_net=dict(
-        init_cfg=dict(
-            type='Pretrained',
-            checkpoint='checkpoints/edsr-small_camvid-half_x8.pth',
-            prefix='sr_net.',
-        ),
-        **_base_.sr_net,
+        upscale_factor=scale,
+        init_cfg=dict(checkpoint='checkpoints/edsr-small_camvid-half_x8.pth'),
     ),
-    scale=_base_.scale,
-    phases=_base_.phases,
-    task_model=dict(decode_head=dict(num_classes=11)),
 )
-train_dataloader = dict(
-    batch_size=4,
-    num_workers=0,
-    persistent_workers=False,
-    sampler=dict(type='InfiniteSampler'),
-)
-val_dataloader = dict(num_workers=0, persistent_workers=False)
-test_dataloader = dict(num_workers=0, persistent_workers=False)
-test_evaluator = [*_base_.val_evaluator, _base_.lpips]

@@ -1,27 +1,32 @@
-"""What the scripts in ``tools/`` share: OpenMMLab's usual options."""
+"""What the scripts in ``tools/`` share: OpenMMLab's usual options.
+
+They parse before they import: what takes long to be imported is imported
+inside of functions.
+"""
 
 import argparse
 import os
 import os.path as osp
-from typing import Any, Dict, List, Sequence
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence
 
-import torch.distributed
-import torch.nn as nn
-from mmengine.config import Config, ConfigDict
-from mmengine.device import get_device
-from mmengine.runner import CheckpointLoader
+if TYPE_CHECKING:
+    from mmengine.config import Config
+    from torch import nn
 
-from sr4ir_mm.config_files import (
-    ConfigOptions,
-    merge_options,
-    read_config_file,
-)
-from sr4ir_mm.mistakes import one_sentence
+from sr4ir_mm.model_zoo import list_models
+
+PAIRS = {'[': ']', '(': ')'}
 
 
-def add_common_args(parser: argparse.ArgumentParser) -> None:
-    """Add the options of both training and testing."""
-    parser.add_argument('config', help='config file')
+def add_common_args(parser: argparse.ArgumentParser, **config: Any) -> None:
+    """Add the options of both training and testing.
+
+    Args:
+        parser (ArgumentParser): Of a script.
+        **config: Of the argument ``config``, where it is not the usual one.
+    """
+    config.setdefault('help', 'config file, or the name of one of ours')
+    parser.add_argument('config', **config)
     parser.add_argument(
         '--work-dir',
         help='where logs and results go (default: work_dirs/CONFIG)',
@@ -61,28 +66,43 @@ def add_cfg_options(parser: argparse.ArgumentParser, what: str) -> None:
     )
 
 
-def load_config(args: argparse.Namespace) -> Config:
+def load_config(args: argparse.Namespace) -> 'Config':
     """Read the config and apply the common options to it."""
+    from sr4ir_mm.config_files import prepare_config
+    from sr4ir_mm.mistakes import one_sentence
+
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with one_sentence(debug=args.debug):
-        cfg = read_config_file(args.config)
-        cfg.launcher = args.launcher
-        cfg.setdefault('runner_type', 'sr4ir_mm.Runner')
-        merge_options(cfg, args.cfg_options)
-        # command line, then config, then the config's name
-        if args.work_dir is not None:
-            cfg.work_dir = args.work_dir
-        elif cfg.get('work_dir') is None:
-            name = osp.splitext(osp.basename(args.config))[0]
-            cfg.work_dir = osp.join('work_dirs', name)
-        if osp.exists(cfg.work_dir) and not osp.isdir(cfg.work_dir):
-            raise NotADirectoryError(
-                f'work_dir={cfg.work_dir!r}: this is a file, and a folder is '
-                'needed: name another (--work-dir).'
-            )
-        if get_device() == 'cpu':
-            adapt_to_cpu(cfg)
-    return cfg
+        return prepare_config(
+            args.config, args.work_dir, args.cfg_options, args.launcher
+        )
+
+
+def add_checkpoint(parser: argparse.ArgumentParser) -> None:
+    """Add what a script predicts with: a checkpoint, or ``--model``."""
+    parser.add_argument(
+        'checkpoint', nargs='?', help='checkpoint file or address'
+    )
+    parser.add_argument(
+        '--model',
+        metavar='NAME',
+        help='a model of the zoo in place of a checkpoint: '
+        f'{", ".join(list_models()) or "there is none"}',
+    )
+
+
+def parse_with_checkpoint(
+    parser: argparse.ArgumentParser,
+) -> argparse.Namespace:
+    """Parse the options of :func:`add_checkpoint`: ``checkpoint`` is what is
+    given, by either way."""
+    # which finds an optional argument behind options, too
+    args = parser.parse_intermixed_args()
+    model = vars(args).pop('model')
+    if (args.checkpoint is None) == (model is None):
+        parser.error('expected either a checkpoint or --model NAME')
+    args.checkpoint = args.checkpoint or model
+    return args
 
 
 def add_checkpoint_args(parser: argparse.ArgumentParser) -> None:
@@ -104,7 +124,7 @@ def add_checkpoint_args(parser: argparse.ArgumentParser) -> None:
     add_debug(parser)
 
 
-def load_models(args: argparse.Namespace) -> Dict[str, nn.Module]:
+def load_models(args: argparse.Namespace) -> Dict[str, 'nn.Module']:
     """The models of :func:`add_checkpoint_args`, by name.
 
     Raises:
@@ -134,7 +154,7 @@ def _folders(checkpoints: Sequence[str]) -> List[str]:
     ]
 
 
-def load_network(model: nn.Module, name: str, checkpoint: str) -> None:
+def load_network(model: 'nn.Module', name: str, checkpoint: str) -> None:
     """Take one network from a checkpoint, of this package or of another.
 
     Args:
@@ -146,6 +166,8 @@ def load_network(model: nn.Module, name: str, checkpoint: str) -> None:
     Raises:
         ValueError: If it is another network.
     """
+    from mmengine.runner import CheckpointLoader
+
     from sr4ir_mm.engine.checkpoint_fit import check_scale
     from sr4ir_mm.models.pretrained import load_fitting
 
@@ -157,24 +179,68 @@ def load_network(model: nn.Module, name: str, checkpoint: str) -> None:
         check_scale(file, model, checkpoint)
 
 
-def adapt_to_cpu(cfg: Config) -> None:
-    """NCCL and synchronized BatchNorm exist on GPUs only."""
-    cfg.setdefault('env_cfg', ConfigDict())
-    cfg.env_cfg.setdefault('dist_cfg', ConfigDict()).backend = 'gloo'
-    cfg.sync_bn = None
-    _replace_sync_bn(cfg.model)
-    if cfg.launcher == 'pytorch':
-        # mmengine asks for a CUDA device, for gloo and the wrapper alike
-        torch.distributed.init_process_group('gloo')
-        cfg.merge_from_dict(dict(model_wrapper_cfg=dict(device_ids=None)))
+class ConfigOptions(argparse.Action):
+    """mmengine's ``KEY=VALUE``, which keeps the blanks inside of a value, and
+    says what is wrong with one that it cannot read.
+
+    ``a, b``, ``[a, b]`` and ``(a, b)`` are lists and a tuple; quotes make a
+    text of what is in them.
+    """
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        options = dict(getattr(namespace, self.dest, None) or {})
+        for text in values:
+            key, equals, value = text.partition('=')
+            try:
+                if not (key and equals):
+                    raise ValueError('expected KEY=VALUE')
+                options[key] = _parse(value)
+            except ValueError as error:
+                raise argparse.ArgumentError(
+                    self, f'{text}: {error}'
+                ) from None
+        setattr(namespace, self.dest, options)
 
 
-def _replace_sync_bn(node: Any) -> None:
-    if isinstance(node, dict):
-        if node.get('type') == 'SyncBN':
-            node['type'] = 'BN'
-        for value in node.values():
-            _replace_sync_bn(value)
-    elif isinstance(node, (list, tuple)):
-        for value in node:
-            _replace_sync_bn(value)
+def _parse(text: str) -> Any:
+    text = text.strip()
+    if text[:1] in ('"', "'") and text.find(text[0], 1) == len(text) - 1:
+        inner = text[1:-1].strip()  # `"[a, b]"`, as mmengine wants it quoted
+        return _parse(inner) if inner[:1] in PAIRS else text[1:-1]
+    parts, make = _split(text), list
+    if len(parts) == 1:
+        if PAIRS.get(text[:1]) != text[-1:]:
+            return _plain(text)
+        parts, make = _split(text[1:-1]), tuple if text[0] == '(' else list
+    return make(_parse(part) for part in parts if part.strip())
+
+
+def _plain(text: str) -> Any:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            pass
+    words = dict(true=True, false=False)
+    return None if text == 'None' else words.get(text.lower(), text)
+
+
+def _split(text: str) -> List[str]:
+    """At commas outside of brackets and quotes."""
+    parts, start, closing, quote = [], 0, [], ''
+    for i, char in enumerate(text):
+        if quote:
+            quote = '' if char == quote else quote
+        elif char in '"\'' and not text[start:i].strip(' [('):
+            quote = char
+        elif char in PAIRS:
+            closing.append(PAIRS[char])
+        elif char in PAIRS.values():
+            if not closing or closing.pop() != char:
+                raise ValueError(f'there is no bracket that {char!r} closes')
+        elif char == ',' and not closing:
+            parts.append(text[start:i])
+            start = i + 1
+    if quote or closing:
+        raise ValueError(f'{quote or closing[-1]!r} is missing at the end')
+    return [*parts, text[start:]]

@@ -5,47 +5,38 @@ Each entry names the breakage and the version that needs it; delete it when
 the release that repairs it becomes the oldest that we support.
 """
 
-import multiprocessing
 import os
 import sys
 import traceback
+from contextlib import contextmanager
 from functools import partial, wraps
 from importlib import import_module
 from importlib.machinery import PathFinder, SourceFileLoader
 from importlib.metadata import version
-from importlib.util import find_spec
-from multiprocessing.queues import Queue
+from importlib.util import find_spec, module_from_spec
 from types import ModuleType
-from typing import Any, Optional
-
-import numpy as np
-from mmengine.utils import digit_version
-
-from . import safe_load
+from typing import Any, Iterator, Optional
 
 
 def apply() -> None:
-    """Apply every compatibility fix. Called once, on import."""
-    _restore_numpy_bool8()
+    """Repair what is imported already at once, and what will be when it is.
+    Called once, on import; it imports nothing itself."""
     sys.meta_path.insert(0, _UpstreamFinder)
-    safe_load.install()
     for name in set(_REPAIRS) & set(sys.modules):
         _REPAIRS[name](sys.modules[name])
-    _end_workers_that_cannot_answer()
-    _let_mmseg_browse_data()
     _let_mmseg_count_flops()
 
 
-def _restore_numpy_bool8() -> None:
+def _restore_bool8(numpy: ModuleType) -> None:
     """``mmagic/utils/trans_utils.py`` (1.2.0) reads ``np.bool8``, which
     NumPy 2.0 removed.
     https://numpy.org/doc/stable/numpy_2_0_migration_guide.html
     """
-    if not hasattr(np, 'bool8'):
-        np.bool8 = np.bool_
+    if not hasattr(numpy, 'bool8'):
+        numpy.bool8 = numpy.bool_
 
 
-def _end_workers_that_cannot_answer() -> None:
+def _end_workers_that_cannot_answer(queues: ModuleType) -> None:
     """A data loader's worker that cannot hand over a batch, since ``/dev/shm``
     is full, say, prints why, and PyTorch waits for it for ever. One that ends
     is an error.
@@ -54,28 +45,33 @@ def _end_workers_that_cannot_answer() -> None:
     def end(error: Exception, item: Any) -> None:
         traceback.print_exception(type(error), error, error.__traceback__)
         sys.stderr.flush()
-        if multiprocessing.parent_process() is not None:
+        if import_module('multiprocessing').parent_process() is not None:
             os._exit(1)
 
-    Queue._on_queue_feeder_error = staticmethod(end)
+    queues.Queue._on_queue_feeder_error = staticmethod(end)
 
 
-def _let_mmseg_browse_data() -> None:
+def _let_mmseg_draw(visualizers: ModuleType) -> None:
     """mmseg 1.2.2's ``browse_dataset.py`` hands its visualizer an array whose
-    memory layout OpenCV refuses to draw on.
+    memory layout OpenCV refuses to draw on; and to place a label, its
+    visualizer makes Python lists of all pixels, for half a second an image.
     https://github.com/open-mmlab/mmsegmentation/issues/3405
     """
-    if 'mmseg' not in sys.modules:  # then this is no script of mmseg's
-        return
-    from mmseg.visualization import SegLocalVisualizer
-
-    draw = SegLocalVisualizer._draw_sem_seg
+    np, visualizer = visualizers.np, visualizers.SegLocalVisualizer
+    draw = visualizer._draw_sem_seg
 
     @wraps(draw)
     def draw_contiguous(self, image, *args, **kwargs):
         return draw(self, np.ascontiguousarray(image), *args, **kwargs)
 
-    SegLocalVisualizer._draw_sem_seg = draw_contiguous
+    def find_middle(self, mask):
+        """Of the first of the rows that have most of the mask."""
+        row = (mask == 1).sum(axis=1).argmax()
+        columns = np.flatnonzero(mask[row] == 1)
+        return np.array([columns[len(columns) // 2], row])
+
+    visualizer._draw_sem_seg = draw_contiguous
+    visualizer._get_center_loc = find_middle
 
 
 def _let_mmseg_count_flops() -> None:
@@ -114,6 +110,36 @@ _MADE_FOR_DIFFUSERS = (
     ),
 )
 _TOO_NEW = dict(diffusers='0.26', transformers='4.36')
+
+
+def _is_older(package: str, limit: str) -> bool:
+    from mmengine.utils import digit_version
+
+    return digit_version(version(package)) < digit_version(limit)
+
+
+@contextmanager
+def networks_alone() -> Iterator[None]:
+    """Inside, modules of ``mmagic.models.editors`` are imported without all of
+    mmagic's models, which take longer than PyTorch. Who asks for these later
+    gets them, with what was imported here."""
+    names = ('mmagic.models', 'mmagic.models.editors')
+    absent = [name for name in names if name not in sys.modules]
+    for name in absent:
+        sys.modules[name] = module_from_spec(find_spec(name))
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+def _adopt(package: ModuleType) -> None:
+    """The modules of a package that were imported before it."""
+    for name, module in [*sys.modules.items()]:
+        parent, _, child = name.rpartition('.')
+        if parent == package.__name__:
+            setattr(package, child, module)
 
 
 class _UpstreamFinder:
@@ -175,6 +201,7 @@ def _stand_in(error: ImportError, name: str) -> type:
 
 def _register_stand_ins(registry: str, module: ModuleType) -> None:
     """So that a config's ``mmagic.DreamBooth`` says what it lacks."""
+    _adopt(module)
     registry = getattr(import_module('mmagic.registry'), registry)
     for name, value in vars(module).items():
         if isinstance(value, type) and issubclass(value, _StandIn):
@@ -186,11 +213,10 @@ def _require_old_diffusers() -> None:
     for package, limit in _TOO_NEW.items():
         if find_spec(package) is None:
             raise ImportError(f'No module named {package!r}', name=package)
-        found = version(package)
-        if digit_version(found) >= digit_version(limit):
+        if not _is_older(package, limit):
             raise ImportError(
-                f'{package} is {found}, and mmagic 1.2.0 needs less than '
-                f'{limit}',
+                f'{package} is {version(package)}, and mmagic 1.2.0 needs '
+                f'less than {limit}',
                 name=package,
             )
 
@@ -217,22 +243,60 @@ def _skip_later_packages(setup_env: ModuleType) -> None:
 def _leave_out_multimodal(dependency: ModuleType) -> None:
     """transformers 4.56 removed what mmpretrain's language models import."""
     if dependency.WITH_MULTIMODAL:
-        found = digit_version(version('transformers'))
-        dependency.WITH_MULTIMODAL = found < digit_version('4.56')
+        dependency.WITH_MULTIMODAL = _is_older('transformers', '4.56')
 
 
-def _repair_reader(name: str, module: ModuleType) -> None:
-    """mmdet 3.3.0 reads annotations by position, and passes over much."""
-    getattr(import_module('sr4ir_mm.datasets.annotations'), name)(module)
+def _repair_by(home: str, name: str, module: ModuleType) -> None:
+    """By a function of a module that is imported no earlier: mmdet 3.3.0, say,
+    reads annotations by position, and passes over much."""
+    getattr(import_module(f'sr4ir_mm.{home}'), name)(module)
 
 
+def _load_safely(serialization: ModuleType) -> None:
+    """By :func:`safe_load.load`; it is in the middle of PyTorch's import."""
+    load = serialization.load
+
+    @wraps(load)
+    def load_safely(*args, **kwargs):
+        from .safe_load import load as safe_load
+
+        return safe_load(load, *args, **kwargs)
+
+    for module in (serialization, sys.modules['torch']):
+        if getattr(module, 'load', load) is load:
+            module.load = load_safely
+
+
+def _unpickle_safely(pickle_handler: ModuleType) -> None:
+    def load_from_fileobj(self, file, **kwargs) -> Any:
+        from .safe_load import load_pickle
+
+        return load_pickle(file, **kwargs)
+
+    pickle_handler.PickleHandler.load_from_fileobj = load_from_fileobj
+
+
+def _read_yaml_safely(yaml_handler: ModuleType) -> None:
+    """mmengine's loader calls what a file names."""
+    yaml_handler.Loader = yaml_handler.yaml.FullLoader
+
+
+_repair_reader = partial(partial, _repair_by, 'datasets.annotations')
 _REPAIRS = {
-    'mmdet.datasets.api_wrappers.coco_api': partial(
-        _repair_reader, 'repair_coco_api'
+    'numpy': _restore_bool8,
+    'multiprocessing.queues': _end_workers_that_cannot_answer,
+    'torch.serialization': _load_safely,
+    'mmengine.fileio.handlers.pickle_handler': _unpickle_safely,
+    'mmengine.fileio.handlers.yaml_handler': _read_yaml_safely,
+    'mmengine.runner.checkpoint': partial(
+        _repair_by, 'safe_load', 'repair_checkpoints'
     ),
-    'mmdet.datasets.coco': partial(_repair_reader, 'repair_coco_dataset'),
-    'mmdet.datasets.xml_style': partial(_repair_reader, 'repair_xml_dataset'),
+    'mmseg.visualization.local_visualizer': _let_mmseg_draw,
+    'mmdet.datasets.api_wrappers.coco_api': _repair_reader('repair_coco_api'),
+    'mmdet.datasets.coco': _repair_reader('repair_coco_dataset'),
+    'mmdet.datasets.xml_style': _repair_reader('repair_xml_dataset'),
     'mmagic.datasets.transforms': partial(_register_stand_ins, 'TRANSFORMS'),
+    'mmagic.models': _adopt,
     'mmagic.models.editors': partial(_register_stand_ins, 'MODELS'),
     'mmagic.utils.setup_env': _skip_later_packages,
     'mmpretrain.utils.dependency': _leave_out_multimodal,

@@ -1,26 +1,29 @@
 """From a config's file and ``--cfg-options`` to the config, with errors that
 name the file and line, or the option."""
 
-import argparse
+import copy
 import logging
 import os.path as osp
 import traceback
-from typing import Any, Dict, List
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Union
 from unittest.mock import patch
 
-from mmengine.config import Config, DictAction
+import torch.distributed
+from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
 from mmengine.logging import print_log
 
+from sr4ir_mm.files import find_folder
 from sr4ir_mm.mistakes import explain, find_unread
-
-PAIRS = {'[': ']', '(': ')'}
 
 
 def read_config_file(path: str) -> Config:
     """Read a config file.
 
     Args:
-        path (str): The file.
+        path (str): The file, or the name of one that comes with the package.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -28,7 +31,7 @@ def read_config_file(path: str) -> Config:
             the file and, where it is known, the line.
     """
     if not osp.isfile(path):
-        raise FileNotFoundError(f'There is no config {path!r}.')
+        path = find_config(path)
     reading: List[str] = []  # from `path` to what it inherits from
     read = Config._file2dict
 
@@ -54,6 +57,30 @@ def read_config_file(path: str) -> Config:
             raise ValueError(
                 f'{file}{_line(error, file)}: {_reason(error)}'
             ) from error
+
+
+def find_config(name: str) -> str:
+    """The file of a config that comes with the package.
+
+    Args:
+        name (str): Its name, with the folder in ``configs`` or without, with
+            ``.py`` or without.
+
+    Raises:
+        FileNotFoundError: If there is none.
+    """
+    root = find_folder('configs')
+    known = sorted(root.rglob('*.py')) if root else []
+    wanted = Path(name if name.endswith('.py') else f'{name}.py').parts
+    for path in known:
+        if path.parts[-len(wanted) :] == wanted:
+            return str(path)
+    names = [path.stem for path in known]
+    near = get_close_matches(wanted[-1][:-3], names, 3)
+    raise FileNotFoundError(
+        f'There is no config {name!r}'
+        + (f': did you mean {" or ".join(near)}?' if near else '.')
+    )
 
 
 def _line(error: Exception, file: str) -> str:
@@ -101,58 +128,61 @@ def _fits(cfg: dict, option: Dict[str, Any]) -> bool:
     return True
 
 
-class ConfigOptions(DictAction):
-    """mmengine's ``KEY=VALUE``, which keeps the blanks inside of a value, and
-    says what is wrong with one that it cannot read.
+def prepare_config(
+    config: Union[str, Config],
+    work_dir: Optional[str] = None,
+    cfg_options: Optional[Dict[str, Any]] = None,
+    launcher: str = 'none',
+) -> Config:
+    """Read a config for a runner, with the options that scripts have.
 
-    ``a, b``, ``[a, b]`` and ``(a, b)`` are lists and a tuple; quotes make a
-    text of what is in them.
+    Args:
+        config (str | Config): See :func:`read_config_file`; one that was read
+            is copied.
+        work_dir (str, optional): Where logs and results go. Defaults to what
+            the config says, or ``work_dirs/`` and its name.
+        cfg_options (dict, optional): Override settings of the config.
+        launcher (str): What started the processes. Defaults to 'none'.
     """
-
-    def __call__(self, parser, namespace, values, option_string=None) -> None:
-        options = dict(getattr(namespace, self.dest, None) or {})
-        for text in values:
-            key, equals, value = text.partition('=')
-            try:
-                if not (key and equals):
-                    raise ValueError('expected KEY=VALUE')
-                options[key] = _parse(value)
-            except ValueError as error:
-                raise argparse.ArgumentError(
-                    self, f'{text}: {error}'
-                ) from None
-        setattr(namespace, self.dest, options)
-
-
-def _parse(text: str) -> Any:
-    text = text.strip()
-    if text[:1] in ('"', "'") and text.find(text[0], 1) == len(text) - 1:
-        inner = text[1:-1].strip()  # `"[a, b]"`, as mmengine wants it quoted
-        return _parse(inner) if inner[:1] in PAIRS else text[1:-1]
-    parts, make = _split(text), list
-    if len(parts) == 1:
-        if PAIRS.get(text[:1]) != text[-1:]:
-            return DictAction._parse_int_float_bool(text)
-        parts, make = _split(text[1:-1]), tuple if text[0] == '(' else list
-    return make(_parse(part) for part in parts if part.strip())
+    cfg = copy.deepcopy(config)
+    if not isinstance(config, Config):
+        cfg = read_config_file(str(config))
+    cfg.launcher = launcher
+    cfg.setdefault('runner_type', 'sr4ir_mm.Runner')
+    merge_options(cfg, cfg_options or {})
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        name = osp.basename(cfg.filename or 'config')
+        cfg.work_dir = osp.join('work_dirs', osp.splitext(name)[0])
+    if osp.exists(cfg.work_dir) and not osp.isdir(cfg.work_dir):
+        raise NotADirectoryError(
+            f'work_dir={cfg.work_dir!r}: this is a file, and a folder is '
+            'needed: name another (--work-dir).'
+        )
+    if get_device() == 'cpu':
+        adapt_to_cpu(cfg)
+    return cfg
 
 
-def _split(text: str) -> List[str]:
-    """At commas outside of brackets and quotes."""
-    parts, start, closing, quote = [], 0, [], ''
-    for i, char in enumerate(text):
-        if quote:
-            quote = '' if char == quote else quote
-        elif char in '"\'' and not text[start:i].strip(' [('):
-            quote = char
-        elif char in PAIRS:
-            closing.append(PAIRS[char])
-        elif char in PAIRS.values():
-            if not closing or closing.pop() != char:
-                raise ValueError(f'there is no bracket that {char!r} closes')
-        elif char == ',' and not closing:
-            parts.append(text[start:i])
-            start = i + 1
-    if quote or closing:
-        raise ValueError(f'{quote or closing[-1]!r} is missing at the end')
-    return [*parts, text[start:]]
+def adapt_to_cpu(cfg: Config) -> None:
+    """NCCL and synchronized BatchNorm exist on GPUs only."""
+    cfg.setdefault('env_cfg', ConfigDict())
+    cfg.env_cfg.setdefault('dist_cfg', ConfigDict()).backend = 'gloo'
+    cfg.sync_bn = None
+    _replace_sync_bn(cfg.model)
+    if cfg.launcher == 'pytorch':
+        # mmengine asks for a CUDA device, for gloo and the wrapper alike
+        torch.distributed.init_process_group('gloo')
+        cfg.merge_from_dict(dict(model_wrapper_cfg=dict(device_ids=None)))
+
+
+def _replace_sync_bn(node: Any) -> None:
+    if isinstance(node, dict):
+        if node.get('type') == 'SyncBN':
+            node['type'] = 'BN'
+        for value in node.values():
+            _replace_sync_bn(value)
+    elif isinstance(node, (list, tuple)):
+        for value in node:
+            _replace_sync_bn(value)

@@ -1,13 +1,28 @@
-"""Files that are there as a whole or not at all."""
+"""Files that are there as a whole or not at all, and those that come with
+the package."""
 
 import os
 import os.path as osp
 from contextlib import contextmanager
-from typing import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Iterator, Optional
 
-import mmcv
-import numpy as np
-from mmengine.utils import mkdir_or_exist
+if TYPE_CHECKING:
+    import numpy as np
+
+
+def find_folder(name: str) -> Optional[Path]:
+    """A folder that comes with the package.
+
+    Args:
+        name (str): ``configs``, ``tools`` or another of the checkout.
+
+    Returns:
+        Path | None: Of an installed package (see setup.py), or the checkout's.
+    """
+    package = Path(__file__).resolve().parent
+    folders = (package / '.mim' / name, package.parent / name)
+    return next(filter(Path.is_dir, folders), None)
 
 
 @contextmanager
@@ -27,7 +42,7 @@ def whole_file(path: str) -> Iterator[str]:
     folder, name = osp.split(osp.abspath(path))
     part = osp.join(folder, f'.part-{os.getpid()}-{name}')
     try:
-        mkdir_or_exist(folder)
+        os.makedirs(folder, exist_ok=True)
         yield part
         os.replace(part, path)
     except OSError as error:
@@ -38,7 +53,9 @@ def whole_file(path: str) -> Iterator[str]:
             os.remove(part)
 
 
-def write_image(image: np.ndarray, path: str) -> None:
+def write_image(image: 'np.ndarray', path: str) -> None:
     """Write an image as OpenCV has it: BGR or grey, uint8."""
+    import mmcv
+
     with whole_file(path) as part:
         mmcv.imwrite(image, part)

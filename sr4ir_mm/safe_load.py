@@ -6,30 +6,32 @@ is in the allow-list, or what ``SR4IR_TRUST`` names.
 """
 
 import io
+import json
 import os
 import os.path as osp
 import pickle
 import re
 import sys
 from errno import EINVAL
-from functools import lru_cache, wraps
+from functools import lru_cache
 from importlib import import_module
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any, Callable, Dict, Iterator, Optional
 from urllib.parse import urlparse
 
-import mmengine.runner.checkpoint as mmengine_checkpoint
 import numpy as np
 import torch
-import yaml
-from mmengine.fileio import register_handler
-from mmengine.fileio.handlers import PickleHandler, YamlHandler
 from mmengine.logging.history_buffer import HistoryBuffer
-from mmengine.runner import CheckpointLoader
 from mmengine.utils import digit_version
+from safetensors import safe_open
+
+from sr4ir_mm.model_zoo import find_checkpoint, suggest_models
 
 # Parts of a checkpoint that are no weights.
 _NO_WEIGHTS = ('optimizer', 'param_schedulers', 'message_hub', 'meta')
+
+# What safetensors' metadata has of a checkpoint's, as JSON.
+META = ('dataset_meta', 'scale')
 
 # Of Python's own, what a training may have written; all else runs things.
 _HARMLESS = (
@@ -59,44 +61,89 @@ class UnreadableFileError(OSError):
     """A file that is damaged, or holds what could run code."""
 
 
-def install() -> None:
-    """Make mmengine read checkpoints, pickles and YAML files safely."""
+def repair_checkpoints(checkpoint: ModuleType) -> None:
+    """Let mmengine's loader read by the functions below.
+
+    Args:
+        checkpoint (ModuleType): ``mmengine.runner.checkpoint``.
+    """
+    checkpoint.CheckpointLoader.register_scheme(
+        '', load_from_local, force=True
+    )
+    checkpoint.load_url = _load_url
+
+
+def load(
+    torch_load: Callable,
+    f: Any,
+    map_location: Any = None,
+    pickle_module: Any = None,
+    *,
+    weights_only: Optional[bool] = None,
+    **kwargs,
+) -> Any:
+    """Refuse what could run code, as ``torch.load`` does since PyTorch 2.6,
+    unless its caller says otherwise; but let mmengine's checkpoints pass.
+
+    Args:
+        torch_load (Callable): PyTorch's own.
+        f: See :func:`torch.load`, as the others.
+    """
     if digit_version(torch.__version__) >= digit_version('2.6'):
-        names = {**_mmengine_globals(), **_trusted_globals()}
-        torch.serialization.add_safe_globals(
-            [(found, name) for name, found in names.items()]
-        )
-    else:
-        _load_safely_by_default()
-    CheckpointLoader.register_scheme('', load_from_local, force=True)
-    mmengine_checkpoint.load_url = _load_url
-    register_handler(['pkl', 'pickle'])(_SafePickleHandler)
-    register_handler(['yml', 'yaml'])(_SafeYamlHandler)
+        _allow_globals()
+    else:  # whose safe mode knows no allow-list
+        if weights_only is None and pickle_module is None:
+            pickle_module = SimpleNamespace(
+                **{
+                    **vars(pickle),
+                    'Unpickler': _SafeUnpickler,
+                    'load': _load,
+                }
+            )
+        weights_only = bool(weights_only)
+    return torch_load(
+        f, map_location, pickle_module, weights_only=weights_only, **kwargs
+    )
+
+
+@lru_cache(maxsize=None)
+def _allow_globals() -> None:
+    names = {**_mmengine_globals(), **_trusted_globals()}
+    torch.serialization.add_safe_globals(
+        [(found, name) for name, found in names.items()]
+    )
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:
     """Read a checkpoint file; takes the place of mmengine's function.
 
     Args:
-        filename (str): Its path.
+        filename (str): Its path, ``*.safetensors`` or what ``torch.save`` has
+            written, or the name of a model of the zoo.
         map_location: See :func:`torch.load`.
 
     Raises:
         FileNotFoundError: If there is none.
         UnreadableFileError: If it is damaged, or not safe.
     """
-    filename = osp.expanduser(filename)
+    filename = find_checkpoint(osp.expanduser(filename))
     if not osp.isfile(filename):
-        raise FileNotFoundError(f'{filename} can not be found.')
+        raise FileNotFoundError(
+            f'{filename} can not be found.{suggest_models(filename)}'
+        )
     try:
-        content = torch.load(filename, map_location=map_location)
+        if filename.endswith('.safetensors'):
+            content = _read_safetensors(filename)
+        else:
+            content = torch.load(filename, map_location=map_location)
     except ImportError as error:
         raise UnreadableFileError(
             f'{filename} cannot be read: {error}. Install what it needs.'
         ) from error
     except Exception as error:
         ours = isinstance(error, OSError) and error.errno != EINVAL
-        if ours or isinstance(error, MemoryError) or 'CUDA' in str(error):
+        ours |= 'CUDA' in str(error) or str(error).startswith(TRUST)
+        if ours or isinstance(error, MemoryError):
             raise  # of this machine, not of the file
         raise UnreadableFileError(
             f'{filename} is refused: {_refusal(error)}'
@@ -112,6 +159,19 @@ def load_from_local(filename: str, map_location: Any = None) -> Any:
             'training that made it went wrong.'
         )
     return content
+
+
+def _read_safetensors(filename: str) -> dict:
+    """As mmengine's checkpoints are, if it is one of
+    :func:`~sr4ir_mm.apis.deployment.save_weights`; on the CPU, since loading
+    copies weights to where they belong."""
+    with safe_open(filename, 'pt') as file:
+        weights = {name: file.get_tensor(name) for name in file.keys()}
+        found = file.metadata() or {}
+    meta = {key: json.loads(found[key]) for key in META if key in found}
+    if 'config' in found:
+        meta['cfg'] = found['config']
+    return dict(state_dict=weights, meta=meta)
 
 
 def _not_a_number(weights: dict, path: str = '') -> Iterator[str]:
@@ -290,46 +350,19 @@ def _load(file: io.IOBase, **kwargs) -> Any:
     return _SafeUnpickler(file, **kwargs).load()
 
 
-def _load_safely_by_default() -> None:
-    """Let ``torch.load`` refuse what could run code, as it does since
-    PyTorch 2.6, unless its caller says otherwise.
+def load_pickle(file: io.IOBase, **kwargs) -> Any:
+    """Takes the place of what mmengine's ``PickleHandler`` does.
 
-    The safe mode of older releases knows no allow-list, which mmengine's
-    checkpoints need.
+    Args:
+        file (IOBase): Opened in binary mode.
+        **kwargs: See :func:`pickle.load`.
+
+    Raises:
+        UnreadableFileError: If it is not safe.
     """
-    load = torch.load
-    safe_pickle = SimpleNamespace(
-        **{**vars(pickle), 'Unpickler': _SafeUnpickler, 'load': _load}
-    )
-
-    @wraps(load)
-    def load_safely(
-        f, map_location=None, pickle_module=None, *, weights_only=None, **kw
-    ):
-        if weights_only is None and pickle_module is None:
-            pickle_module = safe_pickle
-        return load(
-            f,
-            map_location,
-            pickle_module,
-            weights_only=bool(weights_only),
-            **kw,
-        )
-
-    torch.load = load_safely
-
-
-class _SafePickleHandler(PickleHandler):
-    def load_from_fileobj(self, file, **kwargs) -> Any:
-        try:
-            return _load(file, **kwargs)
-        except pickle.UnpicklingError as error:
-            raise UnreadableFileError(
-                f'A pickle is refused: {_refusal(error) or error}'
-            ) from error
-
-
-class _SafeYamlHandler(YamlHandler):
-    def load_from_fileobj(self, file, **kwargs) -> Any:
-        kwargs.setdefault('Loader', yaml.FullLoader)
-        return super().load_from_fileobj(file, **kwargs)
+    try:
+        return _load(file, **kwargs)
+    except pickle.UnpicklingError as error:
+        raise UnreadableFileError(
+            f'A pickle is refused: {_refusal(error) or error}'
+        ) from error

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from mmengine.visualization import Visualizer
 from mmengine.visualization.utils import img_from_canvas
-from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
 from sr4ir_mm.models.degradations import to_levels
@@ -24,7 +23,7 @@ CELL = 3.0  # inches
 def draw_panel(
     model: SRTaskModel, data_batch: dict, visualizer: Visualizer
 ) -> Tuple[np.ndarray, str]:
-    """Draw a panel of the first image of a batch.
+    """Draw a panel of an image.
 
     The first row has the LR image as it is, enlarged bilinearly, the SR and
     the HR image; the second the ground truth and what the task model predicts
@@ -34,7 +33,8 @@ def draw_panel(
 
     Args:
         model (SRTaskModel): In eval mode.
-        data_batch (dict): A batch of a validation or test data loader.
+        data_batch (dict): A batch of a validation or test data loader, of one
+            image.
         visualizer (Visualizer): The toolbox's, whose class draws labels and
             whose ``dataset_meta`` names them.
 
@@ -42,7 +42,8 @@ def draw_panel(
         tuple[np.ndarray, str]: The panel, RGB uint8 (H, W, 3), and the name of
         the image.
     """
-    data_batch = {key: value[:1] for key, value in data_batch.items()}
+    from skimage.metrics import peak_signal_noise_ratio
+
     shared = model.view == 'shared'
     with torch.no_grad():
         views = Views(model, **model.data_preprocessor(data_batch, False))
@@ -70,7 +71,7 @@ def draw_panel(
     show_image(axes[0, 0], lr, f'LR, {width}x{height} (x{model.scale})')
     show_image(axes[1, 0], draw_sample(pen, last, gt=True), 'ground truth')
     for column, (view, sample) in zip(axes.T[1:], samples.items()):
-        title = dict(bilinear=view, shared='SR').get(view, view.upper())
+        title = name_view(view)
         if view != 'hr' and 'gt_img' in sample:
             psnr = peak_signal_noise_ratio(
                 to_uint8(sample.gt_img), to_uint8(sample.pred_img)
@@ -85,6 +86,11 @@ def draw_panel(
     add_legend(figure, visualizer.dataset_meta or {})
     panel = img_from_canvas(FigureCanvasAgg(figure))
     return panel, osp.splitext(osp.basename(last.get('img_path', 'image')))[0]
+
+
+def name_view(view: str) -> str:
+    """The heading of the picture that is predicted from."""
+    return dict(bilinear=view, shared='SR').get(view, view.upper())
 
 
 def make_pen(kind: type, dataset_meta: dict) -> Visualizer:

@@ -9,7 +9,7 @@ import pytest
 from mmengine.config import Config
 from tiny import SR4IR
 
-sys.path[:0] = ['tools/analysis_tools']
+sys.path[:0] = ['tools/analysis_tools', '.dev_scripts/evidence']
 import collect_runs  # noqa: E402
 
 # ------------------------------------------------------------- collected runs

@@ -2,12 +2,14 @@
 
 import argparse
 import re
+from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
+from sr4ir_mm.cli import ConfigOptions
 from sr4ir_mm.config_files import (
-    ConfigOptions,
+    find_config,
     merge_options,
     read_config_file,
 )
@@ -135,3 +137,17 @@ def test_options_that_lead_nowhere(key, reason):
     text = str(error.value)
     assert text.startswith(f'--cfg-options {key}: ') and reason in text
     assert len(text) < 200
+
+
+@pytest.mark.parametrize(
+    'name', ['sr4ir_unet_toy_x4', 'toy/sr4ir_unet_toy_x4.py']
+)
+def test_configs_of_the_package_have_names(name, monkeypatch, tmp_path):
+    names = [path.name for path in Path('configs').rglob('*.py')]
+    assert len(names) == len(set(names))
+    monkeypatch.chdir(tmp_path)
+    assert find_config(name).endswith('configs/toy/sr4ir_unet_toy_x4.py')
+    with pytest.raises(FileNotFoundError, match=r"no config 'ä'\.$"):
+        find_config('ä')
+    with pytest.raises(FileNotFoundError, match='did you mean sr4ir_unet_toy'):
+        find_config('x/sr4ir_unet_toy_x4')

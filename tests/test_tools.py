@@ -10,6 +10,7 @@ import sys
 import time
 from argparse import Namespace
 from collections import namedtuple
+from unittest.mock import Mock
 
 import mmengine
 import pytest
@@ -18,6 +19,7 @@ from mmengine.config import Config
 from tiny import TASKS, runner_cfg, toy_dataset_cfg
 from torch.distributed.elastic.utils.distributed import get_free_port
 
+from sr4ir_mm.apis import training
 from sr4ir_mm.cli import load_config
 
 ENV = dict(os.environ, OMP_NUM_THREADS='1')
@@ -345,19 +347,15 @@ def test_work_dir_that_is_a_file(tmp_path, capsys):
     assert cfg.work_dir == str(tmp_path)
 
 
-def test_mixed_precision_reaches_every_optimizer():
-    sys.path.insert(0, 'tools')
-    try:
-        from train import apply_training_options
-    finally:
-        sys.path.remove('tools')
-    cfg = Config.fromfile('configs/sr4ir_deeplabv3_voc_x4.py')
-    apply_training_options(
-        cfg, Namespace(amp=True, auto_scale_lr=False, resume='a.pth')
-    )
+def test_mixed_precision_reaches_every_optimizer(monkeypatch):
+    monkeypatch.setattr(training.RUNNERS, 'build', lambda cfg: Mock(cfg=cfg))
+    cfg = training.train(
+        'sr4ir_deeplabv3_voc_x4', amp=True, resume='a.pth'
+    ).cfg
     kind = 'sr4ir_mm.BF16OptimWrapper'  # CPUs have no float16
     if torch.cuda.is_available():
         kind = 'AmpOptimWrapper'
     assert cfg.optim_wrapper.sr_net.type == kind
     assert cfg.optim_wrapper.task_model.type == kind
     assert cfg.resume and cfg.load_from == 'a.pth'
+    assert cfg.work_dir == 'work_dirs/sr4ir_deeplabv3_voc_x4'

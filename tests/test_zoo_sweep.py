@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-TOOLS = str(Path('tools/benchmark').absolute())
+TOOLS = str(Path('.dev_scripts/zoo').absolute())
 
 
 @pytest.fixture(autouse=True)

@@ -1,27 +1,45 @@
 """SR4IR on toy scenes: write them, train, test, draw (``tools/demo.sh``)."""
 
+from __future__ import annotations
+
 import argparse
 import glob
 import os.path as osp
-
-from mmengine.config import Config
-from mmengine.device import get_device
-from mmengine.registry import RUNNERS
+from typing import TYPE_CHECKING
 
 from sr4ir_mm.cli import add_common_args, load_config
-from sr4ir_mm.datasets.toy_scenes import write_toy_scenes
-from sr4ir_mm.mistakes import one_sentence
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+CONFIGS = dict(
+    seg='toy/sr4ir_unet_toy_x4',
+    det='toy/sr4ir_fcos_toy_x4',
+    cls='toy/sr4ir_resnet18_toy_x4',
+)
 VIEWS = dict(bilinear='LR, enlarged', sr='SR', hr='HR (oracle)')
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    add_common_args(parser)
-    return parser.parse_args()
+    add_common_args(
+        parser,
+        nargs='?',
+        default='seg',
+        help='seg, det or cls: what is to be recognised; or a config of toy '
+        'scenes (default: seg)',
+    )
+    args = parser.parse_args()
+    args.config = CONFIGS.get(args.config, args.config)
+    return args
 
 
 def run(cfg: Config) -> None:
+    from mmengine.device import get_device
+    from mmengine.registry import RUNNERS
+
+    from sr4ir_mm.datasets.toy_scenes import write_toy_scenes
+
     print(f'==> writing toy scenes to {cfg.data_root}', flush=True)
     write_toy_scenes(cfg.data_root)
 
@@ -51,6 +69,8 @@ def run(cfg: Config) -> None:
 
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.mistakes import one_sentence
+
     cfg = load_config(args)
     with one_sentence(cfg, args.debug):
         run(cfg)
@@ -59,7 +79,7 @@ def main() -> None:
 def print_table(results: dict) -> None:
     names = [
         name
-        for name, value in results['sr'].items()
+        for name, value in results['bilinear'].items()
         if name not in ('data_time', 'time') and value != -1  # COCO's "none"
     ]
     heads = [name.split('/')[-1] for name in names]

@@ -1,16 +1,17 @@
 """A page to try models on: ``python tools/demo_app.py CHECKPOINT ...``."""
 
+from __future__ import annotations
+
 import argparse
-from typing import Any, Dict, Tuple
+from typing import TYPE_CHECKING, Any, Dict, Tuple
 
-import numpy as np
-from PIL import Image, UnidentifiedImageError
-
-from sr4ir_mm.apis import SRInferencer
 from sr4ir_mm.cli import add_debug
-from sr4ir_mm.mistakes import explain, one_sentence
-from sr4ir_mm.registry import require_package
-from sr4ir_mm.visualization import name_label
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sr4ir_mm.apis import SRInferencer
+
 
 LR, HR = 'LR, as it is', 'HR, degraded first'
 MAX_WORDS = 8
@@ -55,6 +56,8 @@ def answer(
         ValueError: If it is no image, or its SR image would be too large,
             which its header tells: nothing is decoded before.
     """
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(path) as image:
             width, height = image.size
@@ -92,6 +95,10 @@ def to_words(
     prediction: Any, classes: tuple, threshold: float
 ) -> Dict[str, float]:
     """Shares of the image, scores of boxes, or probabilities."""
+    import numpy as np
+
+    from sr4ir_mm.visualization import name_label
+
     if isinstance(prediction, np.ndarray):
         labels, counts = np.unique(prediction, return_counts=True)
         return {
@@ -112,6 +119,9 @@ def to_words(
 
 def build_page(inferencers: Dict[str, SRInferencer], max_pixels: float):
     """The page, a ``gradio.Blocks``."""
+    from sr4ir_mm.mistakes import explain
+    from sr4ir_mm.registry import require_package
+
     require_package('gradio', 'gradio', 'tools/demo_app.py')
     import gradio as gr
 
@@ -160,6 +170,9 @@ def build_page(inferencers: Dict[str, SRInferencer], max_pixels: float):
 
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.apis import SRInferencer
+    from sr4ir_mm.mistakes import one_sentence
+
     with one_sentence(debug=args.debug, status=2):
         inferencers = {
             checkpoint: SRInferencer(

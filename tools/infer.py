@@ -1,12 +1,15 @@
 """Super-resolve LR images and predict from them: ``python tools/infer.py
-INPUTS CHECKPOINT``."""
+INPUTS CHECKPOINT``, or ``--model NAME``."""
 
 import argparse
 import sys
 
-from sr4ir_mm.apis import SRInferencer
-from sr4ir_mm.cli import add_cfg_options, add_debug
-from sr4ir_mm.mistakes import one_sentence
+from sr4ir_mm.cli import (
+    add_cfg_options,
+    add_checkpoint,
+    add_debug,
+    parse_with_checkpoint,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -20,7 +23,7 @@ def parse_args() -> argparse.Namespace:
         help='image, folder of images, pattern ("photos/*.jpg"), address, '
         "video, or a webcam's index",
     )
-    parser.add_argument('checkpoint', help='checkpoint file or address')
+    add_checkpoint(parser)
     parser.add_argument(
         '--config', help='config file (default: the one inside the checkpoint)'
     )
@@ -63,13 +66,15 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--no-save-pred', action='store_true')
     add_cfg_options(parser, 'override settings of the config')
     add_debug(parser)
-    args = parser.parse_args()
+    args = parse_with_checkpoint(parser)
     if args.inputs.isdigit():
         args.inputs = int(args.inputs)
     return args
 
 
 def infer(args: argparse.Namespace) -> int:
+    from sr4ir_mm.apis import SRInferencer
+
     options = vars(args)
     inferencer = SRInferencer(
         options.pop('config'),
@@ -92,6 +97,8 @@ def infer(args: argparse.Namespace) -> int:
 
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.mistakes import one_sentence
+
     with one_sentence(debug=vars(args).pop('debug'), status=2):
         status = infer(args)
     sys.exit(status)

@@ -1,14 +1,16 @@
 """Test a model: ``python tools/test.py CONFIG CHECKPOINT``."""
 
+from __future__ import annotations
+
 import argparse
 import os.path as osp
-
-from mmengine.config import Config
-from mmengine.registry import RUNNERS
-from mmengine.utils import is_list_of
+from typing import TYPE_CHECKING
 
 from sr4ir_mm.cli import add_common_args, load_config, load_network
-from sr4ir_mm.mistakes import one_sentence
+from sr4ir_mm.model_zoo import find_checkpoint, suggest_models
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 TTA_MODELS = dict(
     mmseg=dict(type='SegTTAModel'),
@@ -23,7 +25,9 @@ TTA_MODELS = dict(
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Test (and evaluate) a model')
     add_common_args(parser)
-    parser.add_argument('checkpoint', help='checkpoint file')
+    parser.add_argument(
+        'checkpoint', help='checkpoint file, or a model of the zoo'
+    )
     parser.add_argument(
         '--sr-net',
         metavar='CHECKPOINT',
@@ -54,8 +58,11 @@ def parse_args() -> argparse.Namespace:
         )
     if not args.checkpoint.startswith(
         ('http://', 'https://')
-    ) and not osp.isfile(args.checkpoint):
-        parser.error(f'there is no checkpoint {args.checkpoint!r}')
+    ) and not osp.isfile(find_checkpoint(args.checkpoint)):
+        parser.error(
+            f'there is no checkpoint {args.checkpoint!r}.'
+            f'{suggest_models(args.checkpoint)}'
+        )
     return args
 
 
@@ -70,7 +77,7 @@ def apply_test_options(cfg: Config, args: argparse.Namespace) -> None:
         if args.show_dir:
             cfg.visualizer.save_dir = args.show_dir
     metrics = cfg.test_evaluator
-    if not is_list_of(metrics, dict):
+    if isinstance(metrics, dict):
         metrics = [metrics]
     if args.tta:
         add_tta(cfg)
@@ -103,6 +110,10 @@ def add_tta(cfg: Config) -> None:
 
 def main() -> None:
     args = parse_args()
+    from mmengine.registry import RUNNERS
+
+    from sr4ir_mm.mistakes import one_sentence
+
     cfg = load_config(args)
     with one_sentence(cfg, args.debug):
         apply_test_options(cfg, args)

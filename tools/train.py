@@ -2,12 +2,7 @@
 
 import argparse
 
-from mmengine.config import Config
-from mmengine.device import get_device
-from mmengine.registry import RUNNERS
-
 from sr4ir_mm.cli import add_common_args, load_config
-from sr4ir_mm.mistakes import one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -16,7 +11,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--resume',
         nargs='?',
-        const='auto',
+        const=True,
         help='go on from this checkpoint, or from the latest one of the run '
         'in the working directory if none is given; settings may differ',
     )
@@ -31,34 +26,14 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def apply_training_options(cfg: Config, args: argparse.Namespace) -> None:
-    if args.amp:
-        for wrapper in cfg.optim_wrapper.values():
-            if isinstance(wrapper, dict):
-                wrapper.type = (
-                    'sr4ir_mm.BF16OptimWrapper'
-                    if get_device() == 'cpu'  # which has no float16
-                    else 'AmpOptimWrapper'
-                )
-    if args.auto_scale_lr:
-        if cfg.get('auto_scale_lr', {}).get('base_batch_size') is None:
-            raise ValueError(
-                '--auto-scale-lr needs auto_scale_lr=dict('
-                'base_batch_size=...) in the config.'
-            )
-        cfg.auto_scale_lr.enable = True
-    if args.resume is not None:
-        cfg.resume = True
-        # with none given, the runner looks for the latest one
-        cfg.load_from = None if args.resume == 'auto' else args.resume
-
-
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.apis.training import run_training
+    from sr4ir_mm.mistakes import one_sentence
+
     cfg = load_config(args)
     with one_sentence(cfg, args.debug):
-        apply_training_options(cfg, args)
-        RUNNERS.build(cfg).train()
+        run_training(cfg, args.resume, args.amp, args.auto_scale_lr)
 
 
 if __name__ == '__main__':

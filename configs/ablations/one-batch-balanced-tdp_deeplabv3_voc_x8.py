@@ -1,8 +1,7 @@
-# The paper's text, as `one-batch`, with TDP that pulls as hard as the pixel
-# loss.
-_base_ = '../sr4ir_deeplabv3_voc_x8.py'
+# Not in the paper: `one-batch` with TDP that pulls as hard as the pixel loss.
+_base_ = [
+    '../sr4ir_deeplabv3_voc_x8.py',
+    '../_base_/recipes/one_batch_tdp.py',
+]
 
-phases = _base_.phases
-phases[0].losses[1].balance = 1.0
-phases[1].losses[0].views = {'sr+hr+cqmix': 1.02}
-model = dict(phases=phases)
+model = _base_.recipe

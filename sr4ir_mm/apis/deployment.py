@@ -5,13 +5,14 @@ import json
 import sys
 import warnings
 from contextlib import ExitStack, contextmanager
-from typing import Dict, Iterator, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Tuple, Union
 from unittest.mock import patch
 
 import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from safetensors.torch import save
 from torch import Tensor
 from torchvision.ops import nms
 
@@ -19,6 +20,7 @@ from sr4ir_mm.files import whole_file
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.registry import require_package
+from sr4ir_mm.safe_load import META
 
 from .predictions import has_several_labels
 
@@ -308,8 +310,11 @@ def check_onnx(
     }
 
 
-def save_weights(model: SRTaskModel, path: str, network: str = 'both') -> None:
-    """Write weights as safetensors, with the config in their metadata.
+def save_weights(
+    model: SRTaskModel, path: str, network: str = 'both', half: bool = False
+) -> None:
+    """Write weights as safetensors; their metadata has the config, the scale,
+    and the names and colours of labels.
 
     Args:
         model (SRTaskModel): The model.
@@ -317,24 +322,34 @@ def save_weights(model: SRTaskModel, path: str, network: str = 'both') -> None:
         network (str): ``both``, or one network's name, ``sr_net`` or
             ``task_model``, which then is not in the weights' names.
             Defaults to ``both``.
+        half (bool): Whether in half precision. Defaults to False.
     """
-    require_package('safetensors', 'safetensors', 'Writing safetensors')
-    from safetensors import SafetensorError
-    from safetensors.torch import save_file
-
     module = model if network == 'both' else getattr(model, network)
     weights = {
-        name: weight.detach().cpu().clone().contiguous()
+        name: _halve(weight) if half else weight
         for name, weight in module.state_dict().items()
+    }
+    weights = {
+        name: weight.detach().cpu().clone().contiguous()
+        for name, weight in weights.items()
     }
     metadata = dict(format='pt', network=network)
     if hasattr(model, 'cfg'):
         metadata['config'] = model.cfg.pretty_text
+        facts = dict(dataset_meta=model.dataset_meta, scale=model.scale)
+        metadata.update({key: json.dumps(facts[key]) for key in META})
+    # its `save_file` makes files that nobody else may read
+    content = save(weights, metadata)
     with whole_file(path) as part:
-        try:
-            save_file(weights, part, metadata)
-        except SafetensorError as error:  # of a full disk, say
-            raise OSError(error) from error
+        with open(part, 'wb') as file:
+            file.write(content)
+
+
+def _halve(weight: Tensor) -> Tensor:
+    """Where half precision can hold it: a variance may be too large."""
+    half = weight.half()
+    held = weight.is_floating_point() and half.isfinite().all()
+    return half if held else weight
 
 
 def _difference(one: np.ndarray, other: np.ndarray) -> float:
@@ -351,6 +366,8 @@ def _traceable() -> Iterator[None]:
         def replace(owner, name, value):
             stack.enter_context(patch.object(owner, name, value, create=True))
 
+        # its unflatten keeps the example's size
+        replace(F, '_in_projection_packed', _project)
         if 'mmcv.ops.nms' in sys.modules:
             replace(sys.modules['mmcv.ops.nms'], 'nms', _nms)
         if 'mmdet.models.utils.misc' in sys.modules:
@@ -368,6 +385,14 @@ def _traceable() -> Iterator[None]:
 
 def _to_int(number: Union[int, float, Tensor]) -> Union[int, Tensor]:
     return number.long() if isinstance(number, Tensor) else int(number)
+
+
+def _project(
+    q: Tensor, k: Tensor, v: Tensor, w: Tensor, b: Optional[Tensor] = None
+) -> List[Tensor]:
+    """As in :class:`torch.nn.MultiheadAttention`."""
+    biases = (None,) * 3 if b is None else b.chunk(3)
+    return [*map(F.linear, (q, k, v), w.chunk(3), biases)]
 
 
 def _nms(

@@ -13,6 +13,7 @@ from sr4ir_mm.engine.checkpoint_fit import (
     check_scale,
     describe_misfit,
 )
+from sr4ir_mm.model_zoo import suggest_models
 from sr4ir_mm.models.pretrained import stays_finite
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import MODELS
@@ -28,7 +29,7 @@ def init_model(
     """Build a model for prediction, with its weights.
 
     Args:
-        checkpoint (str): Path or address.
+        checkpoint (str): Path, address, or name of a model of the zoo.
         config (str | Config, optional): Defaults to the one that mmengine
             stores in the checkpoint, which is read, but not run
             (:func:`~sr4ir_mm.safe_config.read_config`).
@@ -67,6 +68,7 @@ def _load_checkpoint(checkpoint: str) -> dict:
     except FileNotFoundError:
         raise FileNotFoundError(
             f'There is no checkpoint {checkpoint!r}.'
+            f'{suggest_models(checkpoint)}'
         ) from None
     except URLError as error:
         raise OSError(
@@ -137,7 +139,7 @@ def _dataset_meta(file: dict, cfg: Config, scope: str) -> dict:
     meta = file.get('meta', {}).get('dataset_meta')
     if meta is not None:
         return meta
-    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
     with DATASETS.switch_scope_and_registry(scope) as registry:
         kind = registry.get(dataset.get('type', ''))
     return {

@@ -49,8 +49,10 @@ class SRInferencer(BaseInferencer):
 
     Args:
         model (str | Config, optional): The config. Defaults to the one inside
-            the checkpoint (:func:`init_model`).
-        weights (str): The checkpoint: path or address.
+            the checkpoint (:func:`init_model`). Without ``weights``, it is
+            what these are.
+        weights (str, optional): The checkpoint: path, address, or name of a
+            model of the zoo.
         device (str, optional): Defaults to the GPU, if there is one.
         tile (int, optional): For images that are too large for the memory: the
             SR network sees them in pieces of this side, in LR pixels
@@ -61,6 +63,7 @@ class SRInferencer(BaseInferencer):
         cfg_options (dict, optional): Override settings of the config.
 
     Examples:
+        >>> inferencer = SRInferencer('bccd-x8')  # of the model zoo
         >>> inferencer = SRInferencer(weights='work_dirs/voc/epoch_100.pth')
         >>> result = inferencer('photo.jpg')
         >>> result['predictions'][0], result['sr'][0]
@@ -84,7 +87,9 @@ class SRInferencer(BaseInferencer):
         cfg_options: Optional[dict] = None,
     ) -> None:
         if weights is None:
-            raise ValueError('SRInferencer needs weights=CHECKPOINT.')
+            if not isinstance(model, str) or model.endswith('.py'):
+                raise ValueError('SRInferencer needs weights=CHECKPOINT.')
+            model, weights = None, model
         options = dict(cfg_options or {})
         if tile is not None:
             options['model.tile'] = tile
@@ -196,7 +201,7 @@ class SRInferencer(BaseInferencer):
         source = find_inputs(inputs)
         video = source if isinstance(source, Video) else None
         writer = ResultWriter(
-            out_dir, video, not no_save_vis, not no_save_sr, not no_save_pred
+            out_dir, source, not no_save_vis, not no_save_sr, not no_save_pred
         )
         if 'visualization' in writer.pictures:
             vis['return_vis'] = True

@@ -2,6 +2,7 @@
 
 from typing import Callable
 
+import cv2
 import mmcv
 import numpy as np
 from mmengine.config import Config
@@ -11,7 +12,12 @@ from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 
 from sr4ir_mm.models.sr_task_model import SRTaskModel
-from sr4ir_mm.visualization import draw_sample, name_labels, to_uint8
+from sr4ir_mm.visualization import (
+    draw_sample,
+    name_labels,
+    name_view,
+    to_uint8,
+)
 
 from .predictions import rescale_prediction
 
@@ -25,16 +31,15 @@ VISUALIZER = dict(
 )
 # Transforms that need files or labels, which are not there.
 LOADERS = ('Load', 'Pack', 'DegradeInPipeline')
-# In larger images, mmseg takes minutes to find the middles of all masks.
-MAX_LABELLED = 512 * 512
 MIN_SIDE = 256  # of drawings
 GAP = 8  # pixels between the pictures of a drawing
+HEADING = 24  # pixels above a picture, at least
 
 
 def build_pipeline(cfg: Config, toolbox: str, hr: bool) -> Callable:
     """What happens to an image: an HR image goes through the config's test
     pipeline, an LR image reaches the SR network as it is."""
-    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
     transforms = [
         transform
         for transform in dataset.get('pipeline', [])
@@ -79,7 +84,8 @@ def draw_result(
     pred_score_thr: float,
 ) -> np.ndarray:
     """Draw, side by side, the LR image, the SR image, and the SR image with
-    what is predicted; small images are enlarged, so that words fit in.
+    what is predicted, under headings; small images are enlarged, so that words
+    fit in.
 
     Args:
         pen (Visualizer): Of :func:`build_pen`.
@@ -97,18 +103,36 @@ def draw_result(
         size = tuple(side * zoom for side in sample.ori_shape)
         rescale_prediction(sample, size, model)
     options = {}
-    if model.toolbox == 'mmseg':
-        height, width = sample.ori_shape
-        options.update(with_labels=height * width <= MAX_LABELLED)
-    elif model.toolbox == 'mmdet':
+    if model.toolbox == 'mmdet':
         options.update(pred_score_thr=pred_score_thr)
     drawn = draw_sample(pen, sample, **options)
     height, width = drawn.shape[:2]
-    lr, sr = (
-        mmcv.imresize(
-            to_uint8(image), (width, height), interpolation='nearest'
-        )
-        for image in (sample.lr_img, sample.pred_img)
-    )
-    gap = np.full((height, GAP, 3), 255, np.uint8)
+    pictures = []
+    for name, image in (
+        ('LR', to_uint8(sample.lr_img)),
+        (name_view(model.view), to_uint8(sample.pred_img)),
+    ):
+        title = f'{name} {image.shape[1]} x {image.shape[0]}'
+        image = mmcv.imresize(image, (width, height), interpolation='nearest')
+        pictures.append(_under_heading(image, title))
+    pictures.append(_under_heading(drawn, 'prediction'))
+    gap = np.full((len(pictures[0]), GAP, 3), 255, np.uint8)
+    lr, sr, drawn = pictures
     return np.concatenate([lr, gap, sr, gap, drawn], axis=1)
+
+
+def _under_heading(picture: np.ndarray, title: str) -> np.ndarray:
+    height, width = picture.shape[:2]
+    heading = np.full((max(HEADING, height // 24), width, 3), 255, np.uint8)
+    size = len(heading)
+    cv2.putText(
+        heading,
+        title,
+        (size // 6, size - size // 3),
+        cv2.FONT_HERSHEY_SIMPLEX,
+        size / 45,
+        (0, 0, 0),
+        max(1, size // 24),
+        cv2.LINE_AA,
+    )
+    return np.concatenate([heading, picture])

@@ -1,10 +1,14 @@
 import copy
+import glob
 import os.path as osp
+from difflib import get_close_matches
 from typing import Any, List, Optional, Sequence, Union
 
 from mmengine.config import Config, ConfigDict
 
 import sr4ir_mm
+
+from .schedule import lay_out, shorten, start_on_pixels
 
 WRAPPERS = dict(
     mmseg='SRSegmentor', mmdet='SRDetector', mmpretrain='SRClassifier'
@@ -36,7 +40,9 @@ SIZE_FILTERS = ('min_size', 'bbox_min_size')
 def wrap(
     cfg: Union[Config, ConfigDict, str],
     sr_net: Union[str, dict, None] = 'edsr_x4',
-    recipe: Union[str, Sequence[dict]] = 'sr4ir',
+    recipe: Union[str, Sequence[dict]] = 'one_batch',
+    epochs: Optional[int] = None,
+    iters: Optional[int] = None,
     **model,
 ) -> Union[Config, ConfigDict]:
     """Put the task model of a toolbox's config behind an SR network.
@@ -48,10 +54,16 @@ def wrap(
         from sr4ir_mm.apis import wrap
         wrap(_base_)
 
-    Data, augmentation and schedule stay as they are, with two exceptions. In
+    Data, augmentation and schedule stay as they are, with three exceptions. In
     mmdet, what resizes images leaves the pipelines, and becomes
-    ``model.resize``: HR is the image at its native size. And the SR network's
+    ``model.resize``: HR is the image at its native size. The SR network's
     rates go down to zero where those of the task model stop at a fixed value.
+    And where a recipe trains the networks one after the other, the task model
+    has its schedule in its own part of the training, which is longer by the
+    SR network's (:func:`lay_out`).
+
+    An SR network without pre-trained weights is first trained on pixels alone,
+    for as long as the schedule, unless the recipe begins so.
 
     Args:
         cfg (Config | ConfigDict | str): Config of a model of mmseg, mmdet or
@@ -64,7 +76,9 @@ def wrap(
             Defaults to ``edsr_x4``.
         recipe (str | Sequence[dict]): A file with ``phases`` or ``recipe``, by
             its path or its name in ``configs/_base_/recipes``; or the phases.
-            Defaults to ``sr4ir``.
+            Defaults to ``one_batch``, the best known (docs/en/results.md).
+        epochs, iters (int, optional): A shorter or longer schedule, and all
+            that goes with it (:func:`shorten`). Defaults to the config's.
         **model: Other arguments of :class:`SRTaskModel` and its siblings, such
             as ``scale``, ``cqmix`` or ``resize``. ``degradation`` may be a
             file, too, or its name in ``configs/_base_/degradations``.
@@ -80,24 +94,35 @@ def wrap(
         name = getattr(cfg, 'filename', None) or 'the config'
     scope = cfg.get('default_scope')
     _check(cfg, scope, name)
+    if epochs is not None or iters is not None:
+        shorten(cfg, epochs, iters)
     options, sr_optim_wrapper = _sr_options(sr_net)
     options.update(_toolbox_options(cfg, scope, model))
-    options.update(_recipe_options(recipe))
     if isinstance(model.get('degradation'), str):
         found = _read(model['degradation'], 'degradations')
         model['degradation'] = found.degradation
-    options.update(model)
-    task_model = cfg['model']
+    wrapped = Config(
+        dict(
+            model=dict(
+                type=f'sr4ir_mm.{WRAPPERS[scope]}',
+                task_model=cfg['model'],
+                **options,
+            )
+        )
+    )
+    wrapped.merge_from_dict(dict(model=_recipe_options(recipe)))
+    wrapped.model.update(model)
     if cfg.get('load_from'):  # names in it are those of the task model
         checkpoint = dict(type='Pretrained', checkpoint=cfg['load_from'])
-        task_model, cfg['load_from'] = dict(task_model), None
-        task_model['init_cfg'] = checkpoint
-    cfg['model'] = ConfigDict(
-        type=f'sr4ir_mm.{WRAPPERS[scope]}', task_model=task_model, **options
-    )
-    if options.get('sr_net') is None:
+        wrapped.model.task_model.init_cfg = checkpoint
+        cfg['load_from'] = None
+    if wrapped.model.sr_net is None:
         sr_optim_wrapper = None
+    elif not _has_weights(wrapped.model.sr_net):
+        wrapped.model.phases = start_on_pixels(wrapped.model.phases)
+    cfg['model'] = wrapped.model
     _wrap_training(cfg, sr_optim_wrapper)
+    lay_out(cfg, wrapped.model.phases)
     _wrap_runtime(cfg)
     return cfg
 
@@ -114,12 +139,28 @@ def _read(path: str, folder: str = '') -> Config:
                 candidates.append(osp.join(*parts))
         found = [file for file in candidates if osp.isfile(file)]
         if not found:
-            names = f', nor is it a name in configs/_base_/{folder}'
             raise FileNotFoundError(
-                f'wrap: there is no file {path!r}{names if folder else ""}.'
+                f'wrap: there is no file {path!r}{_names(path, candidates)}.'
             )
         path = found[0]
     return Config.fromstring(f'_base_ = {path!r}', '.py')
+
+
+def _names(wanted: str, candidates: Sequence[str]) -> str:
+    """The names of the folder that it would be in, nearest first."""
+    files = [
+        file
+        for candidate in candidates[1:]
+        for file in glob.glob(osp.join(osp.dirname(candidate), '*.py'))
+    ]
+    names = sorted({osp.splitext(osp.basename(file))[0] for file in files})
+    if not names:
+        return ''
+    nearest = get_close_matches(wanted, names, len(names), 0)
+    folder = osp.basename(osp.dirname(files[0]))
+    return f', nor is it a name in configs/_base_/{folder}: ' + ', '.join(
+        nearest
+    )
 
 
 def _check(cfg, scope: Optional[str], name: str) -> None:
@@ -153,6 +194,12 @@ def _sr_options(sr_net) -> tuple:
         dict(sr_net=found.sr_net, scale=found.scale),
         found.get('sr_optim_wrapper', wrapper),
     )
+
+
+def _has_weights(sr_net: dict) -> bool:
+    """Whether it, or a part of it, starts from pre-trained weights."""
+    parts = [part for part in sr_net.values() if isinstance(part, dict)]
+    return bool(sr_net.get('init_cfg')) or any(map(_has_weights, parts))
 
 
 def _recipe_options(recipe) -> dict:

@@ -1,6 +1,7 @@
 import json
 import os.path as osp
-from typing import Dict, Optional
+from collections import defaultdict
+from typing import Dict, List, Set, Union
 
 import cv2
 import mmcv
@@ -9,7 +10,7 @@ from mmengine.utils import mkdir_or_exist
 
 from sr4ir_mm.files import whole_file, write_image
 
-from .sources import Video
+from .sources import ImageType, Video
 
 # Encoders refuse, or fail on, larger frames.
 MAX_VIDEO_WIDTH = 3840
@@ -22,11 +23,12 @@ class ResultWriter:
     was predicted; ``sr/NAME.png`` is the SR image. ``pred/NAME.png`` has the
     label of each pixel (segmentation), ``pred/NAME.json`` boxes or classes. Of
     a video, there are ``vis/NAME.mp4``, ``sr/NAME.mp4``, and
-    ``pred/NAME/FRAME.json`` or ``.png``.
+    ``pred/NAME/FRAME.json`` or ``.png``. ``a.png`` beside ``a.jpg`` keep their
+    suffixes: ``vis/a.png.png`` and ``vis/a.jpg.png``.
 
     Args:
         out_dir (str): The folder. If empty, nothing is written.
-        video (Video, optional): Of which the results are.
+        source (Video | list): Of which the results are: :func:`find_inputs`.
         vis (bool): Whether to write ``vis``.
         sr (bool): Whether to write ``sr``.
         pred (bool): Whether to write ``pred``.
@@ -35,13 +37,18 @@ class ResultWriter:
     def __init__(
         self,
         out_dir: str,
-        video: Optional[Video],
+        source: Union[Video, List[ImageType]],
         vis: bool,
         sr: bool,
         pred: bool,
     ) -> None:
         self.out_dir = out_dir
-        self.video = video
+        self.video = source if isinstance(source, Video) else None
+        self._files: Dict[str, Set[str]] = defaultdict(set)  # by their stems
+        for path in () if self.video else source:
+            if not isinstance(path, np.ndarray):
+                name = osp.basename(str(path))
+                self._files[osp.splitext(name)[0]].add(name)
         wanted = dict(visualization=('vis', vis), sr=('sr', sr))
         self.pictures: Dict[str, str] = {
             key: folder
@@ -75,7 +82,9 @@ class ResultWriter:
 
     def _free_stem(self, name: str) -> str:
         """Two images may have the same name, in two folders, say."""
-        stem = free = osp.splitext(osp.basename(name))[0]
+        file = osp.basename(name)
+        stem = osp.splitext(file)[0]
+        stem = free = file if len(self._files[stem]) > 1 else stem
         number = 1
         while free in self._taken:
             number += 1

@@ -10,6 +10,7 @@ from .hooks import (
 from .loops import AlternatingEpochTrainLoop, AlternatingIterTrainLoop
 from .optim import PhaseUpdate
 from .runner import Runner
+from .screen import ProgressHook
 
 __all__ = [
     'AlternatingEpochTrainLoop',
@@ -21,6 +22,7 @@ __all__ = [
     'ParamSchedulerHook',
     'PhaseUpdate',
     'PreciseBNHook',
+    'ProgressHook',
     'Runner',
     'SRVisualizationHook',
 ]

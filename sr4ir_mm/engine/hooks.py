@@ -19,6 +19,8 @@ from sr4ir_mm.visualization import draw_panel
 
 from .preflight import build_loader
 
+MOST_PANELS = 100  # of a test, unless its config says how many
+
 
 @HOOKS.register_module()
 class SRVisualizationHook(Hook):
@@ -32,8 +34,9 @@ class SRVisualizationHook(Hook):
     Args:
         draw (bool): Whether to draw at all. Defaults to False.
         enable (bool): The same, by mmpretrain's name.
-        interval (int): Draw the first image of every ``interval``-th batch.
-            Defaults to 50.
+        interval (int, optional): Draw every ``interval``-th image. Defaults to
+            50 in validation; in a test to 1, or more where there are more than
+            100 images.
         show (bool): Also show the panels in a window. Defaults to False.
         wait_time (float): Seconds to show a panel. Defaults to 0.
         out_dir (str, optional): Folder to store the panels in, in place of the
@@ -44,7 +47,7 @@ class SRVisualizationHook(Hook):
     def __init__(
         self,
         draw: bool = False,
-        interval: int = 50,
+        interval: Optional[int] = None,
         show: bool = False,
         wait_time: float = 0.0,
         enable: bool = False,
@@ -57,6 +60,25 @@ class SRVisualizationHook(Hook):
         self.wait_time = wait_time
         self.out_dir = out_dir or test_out_dir
 
+    def before_val(self, runner: Runner) -> None:
+        """Decide which images to draw."""
+        self._every = self.interval or 50
+        self._seen = 0
+
+    def before_test(self, runner: Runner) -> None:
+        """Decide which images to draw, and say so."""
+        number = len(runner.test_dataloader.sampler)  # of this rank
+        self._every = self.interval or -(-number // MOST_PANELS)
+        self._seen = 0
+        if self.draw:
+            text = f'Panels: {-(-number // self._every)} of {number} images'
+            if self._every > 1:
+                text += (
+                    f', every {self._every}th. All of them: --cfg-options '
+                    'default_hooks.visualization.interval=1'
+                )
+            runner.logger.info(f'{text}.')
+
     @master_only
     def _after_iter(
         self,
@@ -66,15 +88,24 @@ class SRVisualizationHook(Hook):
         outputs: Optional[Sequence] = None,
         mode: str = 'train',
     ) -> None:
-        if not self.draw or mode == 'train' or batch_idx % self.interval:
+        if not self.draw or mode == 'train':
             return
+        number = len(data_batch['inputs'])
+        for index in range(-self._seen % self._every, number, self._every):
+            one = {k: v[index : index + 1] for k, v in data_batch.items()}
+            self._draw(runner, one, self._seen + index, mode)
+        self._seen += number
+
+    def _draw(
+        self, runner: Runner, data_batch: dict, index: int, mode: str
+    ) -> None:
         model = runner.model
         panel, name = draw_panel(
             model.module if is_model_wrapper(model) else model,
             data_batch,
             runner.visualizer,
         )
-        name = f'{batch_idx:05d}_{name}'  # images may share their name
+        name = f'{index:05d}_{name}'  # images may share their name
         if self.show:
             runner.visualizer.show(panel, name, wait_time=self.wait_time)
         if self.out_dir:

@@ -146,6 +146,38 @@ class PhaseUpdate:
                 )
 
 
+def in_iterations(schedule: dict, epoch_length: int) -> dict:
+    """A schedule of rates as mmengine knows it.
+
+    Args:
+        schedule (dict): Its config. With ``after_epochs``, it counts
+            iterations from the end of so many epochs on. In epochs that are
+            converted, milestones and steps may lie between two epochs.
+        epoch_length (int): Iterations of an epoch.
+    """
+    if not isinstance(schedule, dict):
+        return schedule
+    schedule = dict(schedule)
+    later = schedule.pop('after_epochs', 0) * epoch_length
+    if later:
+        schedule['begin'] = schedule.get('begin', 0) + later
+        if 'end' in schedule:
+            schedule['end'] += later
+    steps = {'milestones', 'step_size'} & set(schedule)
+    if steps and schedule.get('convert_to_iter_based'):
+        # mmengine's are not whole, and are never met
+        del schedule['convert_to_iter_based']
+        schedule['by_epoch'] = False
+        for key in {'begin', 'end', *steps} & set(schedule):
+            value = schedule[key]
+            schedule[key] = (
+                [round(item * epoch_length) for item in value]
+                if isinstance(value, (list, tuple))
+                else round(value * epoch_length)
+            )
+    return schedule
+
+
 def _has_gradient(wrapper: OptimWrapper) -> bool:
     groups = wrapper.optimizer.param_groups
     return any(p.grad is not None for g in groups for p in g['params'])

@@ -3,7 +3,7 @@
 import os.path as osp
 import re
 from difflib import get_close_matches
-from typing import List, Sequence
+from typing import Dict, List, Optional, Sequence, Union
 
 from mmengine.config import Config
 from mmengine.dist import (
@@ -11,10 +11,15 @@ from mmengine.dist import (
     broadcast_object_list,
     is_main_process,
 )
-from mmengine.evaluator import Evaluator
 from mmengine.logging import MMLogger
+from mmengine.optim.scheduler import (
+    ConstantParamScheduler,
+    LinearParamScheduler,
+    _ParamScheduler,
+)
 from mmengine.registry import OPTIMIZERS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
+from mmengine.runner.runner import ParamSchedulerType
 from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 from torch.utils.data import DataLoader
@@ -28,6 +33,7 @@ from sr4ir_mm.datasets.census import (
     take_census,
 )
 from sr4ir_mm.datasets.pipeline import name_files, unreadable
+from sr4ir_mm.mistakes import few
 from sr4ir_mm.models.heads import check_heads, find_heads
 from sr4ir_mm.models.phased_model import NETWORKS
 
@@ -143,19 +149,29 @@ def check_model(model: nn.Module, censuses: Sequence[Census]) -> None:
             check_heads(task_model, census.classes, census.name)
 
 
-def check_metrics(evaluator: Evaluator, model: nn.Module) -> None:
-    """Raise ValueError where a metric asks for more classes than there are."""
+def check_metrics(
+    evaluators: Dict[str, Union[dict, Sequence[dict]]], model: nn.Module
+) -> None:
+    """Raise ValueError where a metric asks for more classes than there are.
+
+    Args:
+        evaluators (dict): Their configs, by their keys.
+        model (nn.Module): What they evaluate.
+    """
     task_model = getattr(model, 'task_model', None)
     heads = {} if task_model is None else dict(find_heads(task_model))
-    numbers = [number for _, number in heads.values()]
-    for metric in evaluator.metrics:
-        topk = max(getattr(metric, 'topk', None) or [0])
-        if numbers and topk > max(numbers):
-            raise ValueError(
-                f'{type(metric).__name__}.topk has {topk}, but there are '
-                f'{max(numbers)} classes: leave it out, in val_evaluator and '
-                'test_evaluator.'
-            )
+    classes = max([number for _, number in heads.values()], default=None)
+    for key, metrics in evaluators.items():
+        if isinstance(metrics, dict):
+            metrics = metrics.get('metrics', [metrics])
+        for metric in metrics:
+            topk = metric.get('topk') if isinstance(metric, dict) else None
+            most = max([topk] if isinstance(topk, int) else topk or [0])
+            if classes and most > classes:
+                raise ValueError(
+                    f'{key}: {metric["type"]}.topk has {most}, but there are '
+                    f'{classes} classes: leave it out.'
+                )
 
 
 def check_batches(loader: DataLoader, model: nn.Module) -> None:
@@ -230,6 +246,58 @@ def check_lengths(train_cfg: dict) -> None:
                 f'train_cfg.{key}={length!r}: expected a whole number, 1 or '
                 'more.'
             )
+
+
+def check_schedules(schedules: ParamSchedulerType, loop: BaseLoop) -> None:
+    """Warn of learning rates that would not do what a training's schedule
+    means them to, since it is shorter than that.
+
+    Args:
+        schedules (dict | list | None): As mmengine has built them.
+        loop (BaseLoop): The training's.
+    """
+    if not isinstance(schedules, dict):
+        schedules = dict(all=schedules or [])
+    found: Dict[str, List[str]] = {}
+    for network, group in schedules.items():
+        for schedule in group:
+            unit, length = (
+                ('epoch', loop.max_epochs)
+                if schedule.by_epoch
+                else ('iteration', loop.max_iters)
+            )
+            what = _out_of_reach(schedule, length)
+            if what:
+                text = f'{type(schedule).__name__} {what} {unit} {length}'
+                found.setdefault(text, []).append(network)
+    for text, networks in found.items():
+        MMLogger.get_current_instance().warning(
+            f'param_scheduler ({", ".join(networks)}): {text}. To shorten a '
+            'training with all that goes with it, use wrap(..., epochs= or '
+            'iters=), or sr4ir_mm.apis.shorten.'
+        )
+
+
+def _out_of_reach(schedule: _ParamScheduler, length: int) -> Optional[str]:
+    """What a schedule of rates does after the end of the training."""
+    ends = 'but the training ends at'
+    begin, end = schedule.begin, schedule.end
+    if begin >= length:
+        return f'sets in at {begin}, {ends}'
+    milestones = [begin + step for step in getattr(schedule, 'milestones', [])]
+    if milestones and min(milestones) >= length:
+        return f'lowers the rate at {few(sorted(milestones))}, {ends}'
+    if end > length and _rises(schedule):
+        return f'warms up until {end}, {ends}'
+    return None
+
+
+def _rises(schedule: _ParamScheduler) -> bool:
+    if isinstance(schedule, LinearParamScheduler):
+        return schedule.start_factor < schedule.end_factor
+    if isinstance(schedule, ConstantParamScheduler):
+        return schedule.factor < 1
+    return 'Warmup' in type(schedule).__name__  # mmdet's quadratic one
 
 
 def check_optimizers(cfg: Config, model: nn.Module) -> None:

@@ -8,6 +8,7 @@ import mmengine.runner
 from mmengine.device import get_device
 from mmengine.dist import master_only
 from mmengine.evaluator import Evaluator
+from mmengine.logging import MMLogger
 from mmengine.runner import EpochBasedTrainLoop
 from mmengine.runner.base_loop import BaseLoop
 from mmengine.runner.checkpoint import (
@@ -31,6 +32,7 @@ from .checkpoint_fit import (
     describe_misfit,
 )
 from .contract import check_state, compare, facts_of, restore_rates
+from .optim import in_iterations
 from .preflight import (
     build_loader,
     check_batches,
@@ -39,6 +41,7 @@ from .preflight import (
     check_metrics,
     check_model,
     check_optimizers,
+    check_schedules,
     name_of,
     refuse,
     report,
@@ -51,6 +54,7 @@ from .run_folder import (
     warn_of_others,
     write_run,
 )
+from .screen import Bars, keep_short
 
 
 class OtherRunError(ValueError):
@@ -86,6 +90,9 @@ class Runner(mmengine.runner.Runner):
         self.run_id: Optional[str] = uuid4().hex
         self._only_run: Optional[dict] = None
         check_optimizers(self.cfg, self._inner_model)
+        keys = ('val_evaluator', 'test_evaluator')
+        evaluators = {key: self.cfg.get(key) or [] for key in keys}
+        check_metrics(evaluators, self._inner_model)
 
     @property
     def _inner_model(self) -> nn.Module:
@@ -103,6 +110,13 @@ class Runner(mmengine.runner.Runner):
         self._built[self._timestamp] += 1
         if earlier:
             self._timestamp += f'_{earlier}'
+
+    def build_logger(self, *args, **kwargs) -> MMLogger:
+        """See mmengine; the screen shows less of it than the file."""
+        logger = super().build_logger(*args, **kwargs)
+        keep_short(logger)
+        self.bars = Bars(logger)
+        return logger
 
     def build_visualizer(self, visualizer=None) -> Visualizer:
         """See mmengine; every runner has its own. Those of the toolboxes'
@@ -126,8 +140,9 @@ class Runner(mmengine.runner.Runner):
         return self._train_loop.epoch if built else 0
 
     def register_default_hooks(self, hooks: Optional[dict] = None) -> None:
-        """See mmengine; two of its hooks are replaced by ours."""
-        hooks = dict(hooks or {})
+        """See mmengine; two of its hooks are replaced by ours, and one is
+        added."""
+        hooks = dict(hooks or {}, progress=dict(type='sr4ir_mm.ProgressHook'))
         for key, name in (
             ('checkpoint', 'CheckpointHook'),
             ('param_scheduler', 'ParamSchedulerHook'),
@@ -154,10 +169,18 @@ class Runner(mmengine.runner.Runner):
             check_batches(loader, model)
         return loader
 
+    def _build_param_scheduler(self, scheduler, optim_wrapper) -> list:
+        """See mmengine; schedules in iterations may begin after so many
+        epochs, and those in parts of epochs have whole iterations."""
+        given = scheduler if isinstance(scheduler, Sequence) else [scheduler]
+        length = len(self.train_dataloader)
+        return super()._build_param_scheduler(
+            [in_iterations(one, length) for one in given], optim_wrapper
+        )
+
     def build_evaluator(self, evaluator) -> Evaluator:
         """See mmengine; metrics that look through the model get it."""
         evaluator = super().build_evaluator(evaluator)
-        check_metrics(evaluator, self._inner_model)
         look_through(evaluator, self._inner_model)
         return evaluator
 
@@ -176,8 +199,18 @@ class Runner(mmengine.runner.Runner):
             run = read_run(osp.dirname(source)) or {}
             randomness = dict(self._randomness_cfg, seed=run.get('seed'))
             self.set_randomness(**randomness)
-        with alone_in(self.work_dir):
+        with alone_in(self.work_dir), self.bars:
             return super().train()
+
+    def val(self) -> dict:
+        """See mmengine."""
+        with self.bars:
+            return super().val()
+
+    def test(self) -> dict:
+        """See mmengine."""
+        with self.bars:
+            return super().test()
 
     # ------------------------------------------------------------- reading
 
@@ -309,6 +342,7 @@ class Runner(mmengine.runner.Runner):
             super().load_or_resume()
         self._never_finite = not_finite(self._inner_model)
         if isinstance(self._train_loop, BaseLoop):
+            check_schedules(self.param_schedulers, self._train_loop)
             source = self._load_from if self._resume else None
             if not self.iter or source:
                 warn_of_others(self.work_dir, self.run_id, source)

@@ -5,13 +5,11 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 import mmengine
 import numpy as np
 import torch
-from lpips import LPIPS
 from mmcv.image import rgb2ycbcr
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object
 from mmengine.evaluator import BaseMetric, DumpResults, Evaluator
 from mmengine.logging import print_log
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from sr4ir_mm.files import whole_file
@@ -44,6 +42,8 @@ class _ImageMetric(BaseMetric):
     perfect: Optional[float] = None
     # What must be left of the sides inside of the border.
     min_size = 1
+    # What is compared, and what its score has behind its name.
+    pictures = {'pred_img': ''}
 
     def __init__(
         self, crop_border: int = 8, quantize: bool = True, **kwargs
@@ -64,27 +64,38 @@ class _ImageMetric(BaseMetric):
         for sample in data_samples:
             input_is_lr = 'pred_img' in sample and 'gt_img' not in sample
             if not input_is_lr:
-                self.results.append(self.score(*self._images(sample)))
+                scores = {
+                    key: self.score(*self._images(sample, key))
+                    for key in self.pictures
+                    if key == 'pred_img' or key in sample
+                }
+                self.results.append(scores)
 
-    def compute_metrics(self, results: List[float]) -> Dict[str, float]:
+    def compute_metrics(
+        self, results: List[Dict[str, float]]
+    ) -> Dict[str, float]:
         """Mean over images. In PSNR and LPIPS those equal to HR do not count,
         unless all are. Nothing if the input is real LR images."""
-        if not results:
-            return {}
-        counted = [value for value in results if value != self.perfect]
-        return {self.name: float(np.mean(counted or results))}
+        metrics = {}
+        for key, suffix in self.pictures.items():
+            values = [scores[key] for scores in results if key in scores]
+            counted = [value for value in values if value != self.perfect]
+            if values:
+                mean = float(np.mean(counted or values))
+                metrics[f'{self.name}{suffix}'] = mean
+        return metrics
 
     def score(self, pred: Tensor, gt: Tensor) -> float:
         """Two images, RGB in [0, 1], (3, h, w) -> their score."""
         raise NotImplementedError
 
-    def _images(self, sample: dict) -> Tuple[Tensor, Tensor]:
+    def _images(self, sample: dict, key: str) -> Tuple[Tensor, Tensor]:
         if 'gt_img' not in sample:
             raise ValueError(
                 f'{type(self).__name__}: no HR image to compare with. It '
                 'works with the models of sr4ir_mm, evaluated on HR images.'
             )
-        pred, gt = sample['pred_img'], sample['gt_img']
+        pred, gt = sample[key], sample['gt_img']
         border = self.crop_border
         if min(gt.shape[-2:]) < 2 * border + self.min_size:
             raise ValueError(
@@ -131,16 +142,21 @@ class _ArrayMetric(_ImageMetric):
 
 @METRICS.register_module()
 class SRPSNR(_ArrayMetric):
-    """Peak signal-to-noise ratio in dB, by scikit-image.
+    """Peak signal-to-noise ratio in dB, by scikit-image. Beside that of the
+    SR image, ``PSNR``, stands that of the LR image enlarged bilinearly,
+    ``PSNR_bilinear``: what the SR network should be better than.
 
     Args: See :class:`_ArrayMetric`.
     """
 
     name = 'PSNR'
     perfect = np.inf
+    pictures = {'pred_img': '', 'bilinear_img': '_bilinear'}
 
     def score(self, pred: Tensor, gt: Tensor) -> float:
         """See :class:`_ImageMetric`."""
+        from skimage.metrics import peak_signal_noise_ratio
+
         with np.errstate(divide='ignore'):
             return peak_signal_noise_ratio(
                 self._array(gt), self._array(pred), data_range=255
@@ -225,6 +241,8 @@ class SRSSIM(_ArrayMetric):
 
     def score(self, pred: Tensor, gt: Tensor) -> float:
         """See :class:`_ImageMetric`."""
+        from skimage.metrics import structural_similarity
+
         return structural_similarity(
             self._array(gt),
             self._array(pred),
@@ -263,6 +281,8 @@ class SRLPIPS(_ImageMetric):
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
+        from lpips import LPIPS
+
         self.lpips: Optional[LPIPS] = None
         try:
             lpips = LPIPS(net=net, pnet_rand=bool(checkpoint), verbose=False)
@@ -312,7 +332,8 @@ class DumpPredictions(DumpResults):
 
     def process(self, data_batch: dict, data_samples: Sequence[dict]) -> None:
         """See :class:`mmengine.evaluator.DumpResults`."""
-        large = ('pred_img', 'gt_img', 'lr', 'seg_logits', *GT_OF_MMDET)
+        images = ('pred_img', 'bilinear_img', 'gt_img', 'lr')
+        large = (*images, 'seg_logits', *GT_OF_MMDET)
         small = [
             {k: v for k, v in sample.items() if k not in large}
             for sample in data_samples

@@ -193,8 +193,9 @@ class SRTaskModel(PhasedModel):
 
         Each data sample returned also has, for metrics and panels,
         ``pred_img``, the view that it was predicted from (``sr`` for
-        ``shared``), and, unless the input is LR, ``gt_img``, the HR image: RGB
-        in [0, 1], (3, h, w), without padding.
+        ``shared``), and, unless the input is LR, ``gt_img``, the HR image, and
+        beside an SR image ``bilinear_img``: RGB in [0, 1], (3, h, w), without
+        padding.
         """
         with self._lent(views.task_input(view)) as inputs:
             predicted = self.task_model.predict(
@@ -213,6 +214,8 @@ class SRTaskModel(PhasedModel):
             new['pred_img'] = picture[i, :, :h, :w]
             if not views.is_lr:
                 new['gt_img'] = views['hr'][i, :, :h, :w]
+                if view in ('sr', 'shared'):
+                    new['bilinear_img'] = views['bilinear'][i, :, :h, :w]
             sample.set_data(new)
         return samples
 

@@ -1,6 +1,7 @@
 """Heads, batches and workers, before a training begins."""
 
 import copy
+import re
 
 import pytest
 import torch
@@ -58,20 +59,22 @@ def test_heads_of_other_classes(tmp_path, toy_root, task, head, key):
         Runner.from_cfg(Config(cfg)).train()
 
 
+@pytest.mark.parametrize('key', ['val_evaluator', 'test_evaluator'])
 @pytest.mark.parametrize('topk', [(1, 5), 5, (1, 4), 4])
-def test_best_five_of_four_classes(tmp_path, toy_root, topk):
-    """mmpretrain finds out after the first validation's images."""
+def test_best_five_of_four_classes(tmp_path, toy_root, topk, key):
+    """mmpretrain finds out after the validation's images, or, of the test,
+    after the training."""
     cfg = Config(runner_cfg(tmp_path, toy_dataset_cfg('cls', toy_root), 'cls'))
-    cfg.val_dataloader = cfg.train_dataloader
-    cfg.val_evaluator = dict(type='mmpretrain.Accuracy', topk=topk)
-    cfg.val_cfg = dict()
-    training = Runner.from_cfg(cfg)
+    for split in ('val', 'test'):
+        cfg[f'{split}_dataloader'] = cfg.train_dataloader
+        cfg[f'{split}_evaluator'] = [dict(type='mmpretrain.Accuracy')]
+        cfg[f'{split}_cfg'] = dict()
+    cfg[key][0].topk = topk
     if topk in (5, (1, 5)):
-        with pytest.raises(ValueError, match=r'Accuracy.topk has 5.* 4 class'):
-            training.train()
-        assert training.iter == 0
+        with pytest.raises(ValueError, match=f'{key}: .*topk has 5.* 4 class'):
+            Runner.from_cfg(cfg)
     else:
-        training.build_evaluator(cfg.val_evaluator)
+        Runner.from_cfg(cfg)
 
 
 def test_each_head_is_named():
@@ -247,3 +250,84 @@ def test_a_worker_that_cannot_answer_is_an_error():
     loader = DataLoader(Unsendable(), num_workers=1, collate_fn=list)
     with pytest.raises(RuntimeError, match='exited unexpectedly'):
         next(iter(loader))
+
+
+# --------------------------------------------------------------- schedules
+
+
+def warnings_of(tmp_path, root, monkeypatch, schedules):
+    """What is said of a training's schedules when it starts."""
+    cfg = runner_cfg(
+        tmp_path,
+        toy_dataset_cfg('seg', root),
+        loop=dict(type='sr4ir_mm.AlternatingEpochTrainLoop', max_epochs=2),
+        param_scheduler=schedules,
+    )
+    training = Runner.from_cfg(Config(cfg))
+    said = []
+    monkeypatch.setattr(training.logger, 'warning', said.append)
+    monkeypatch.setattr(
+        'sr4ir_mm.engine.loops.AlternatingEpochTrainLoop.run', lambda _: None
+    )
+    training.train()
+    return [text for text in said if text.startswith('param_scheduler')]
+
+
+@pytest.mark.parametrize(
+    'schedule, text',
+    [
+        # 8 images, batches of 2, two epochs
+        (
+            dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=500),
+            'LinearLR warms up until 500, but the training ends at iterat.* 8',
+        ),
+        (
+            dict(type='ConstantLR', factor=0.1, by_epoch=False, end=9),
+            'ConstantLR warms up until 9',
+        ),
+        (
+            dict(type='MultiStepLR', milestones=[60, 90], by_epoch=True),
+            'MultiStepLR lowers the rate at 60, 90, but .* epoch 2',
+        ),
+        (
+            dict(type='PolyLR', by_epoch=False, begin=8, end=90),
+            'PolyLR sets in at 8',
+        ),
+        (dict(type='LinearLR', start_factor=0.1, by_epoch=False, end=8), None),
+        (dict(type='MultiStepLR', milestones=[1, 90], by_epoch=True), None),
+        (dict(type='LinearLR', start_factor=1, end_factor=0.1, end=9), None),
+        (dict(type='CosineAnnealingLR', T_max=9, end=9), None),
+    ],
+)
+def test_schedules_that_are_longer_than_the_training(
+    tmp_path, toy_root, monkeypatch, schedule, text
+):
+    said = warnings_of(tmp_path, toy_root, monkeypatch, [schedule])
+    if text is None:
+        assert not said
+    else:  # once, of both networks
+        (found,) = said
+        assert re.search(rf'\(sr_net, task_model\): {text}', found)
+
+
+def test_schedules_that_begin_after_epochs(tmp_path, toy_root):
+    """Iterations that are counted from an epoch on, and milestones that lie
+    inside of epochs, which mmengine would never meet."""
+    training = runner(tmp_path, toy_root)
+    training._train_loop = training.build_train_loop(training._train_loop)
+    training.optim_wrapper = training.build_optim_wrapper(
+        training.optim_wrapper
+    )
+    warmup = dict(type='LinearLR', by_epoch=False, end=3, after_epochs=1)
+    steps = dict(
+        type='MultiStepLR',
+        milestones=[0.45],
+        end=2,
+        begin=1,
+        convert_to_iter_based=True,
+    )
+    built = training.build_param_scheduler([warmup, steps])
+    first, second = built['task_model']
+    assert (first.begin, first.end, first.total_iters) == (4, 7, 2)
+    assert (second.begin, second.end) == (4, 8)
+    assert dict(second.milestones) == {2: 1} and not second.by_epoch

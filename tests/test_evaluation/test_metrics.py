@@ -42,6 +42,20 @@ def test_psnr_of_a_known_error():
     assert result == {'sr/PSNR': pytest.approx(20 * np.log10(255 / 10))}
 
 
+def test_psnr_of_bilinear_beside_that_of_sr():
+    """Each has its own mean; an image without one does not count."""
+    pred, gt = random_pair()
+    bilinear, _ = random_pair(noise=0.2)
+    both = dict(sample(pred, gt), bilinear_img=bilinear)
+    result = value(SRPSNR(), both, sample(gt, gt))
+    assert result == {
+        'sr/PSNR': value(SRPSNR(), sample(pred, gt))['sr/PSNR'],
+        'sr/PSNR_bilinear': value(SRPSNR(), sample(bilinear, gt))['sr/PSNR'],
+    }
+    assert result['sr/PSNR_bilinear'] < result['sr/PSNR']
+    assert 'sr/SSIM_bilinear' not in value(SRSSIM(), both)
+
+
 def test_border_is_left_out():
     pred, gt = random_pair()
     inside = (slice(None), slice(8, -8), slice(8, -8))

@@ -19,7 +19,7 @@ from sr4ir_mm.models.sr_task_model import build_sr_net
 from sr4ir_mm.registry import MODELS
 from sr4ir_mm.visualization import draw_panel
 
-sys.path.insert(0, 'tools/benchmark')
+sys.path.insert(0, '.dev_scripts/evidence')
 import run_table  # noqa: E402
 import train_and_test  # noqa: E402
 

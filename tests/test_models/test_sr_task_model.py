@@ -172,6 +172,9 @@ def test_predicts_from_the_configured_view(view):
         )[0]
     assert torch.equal(sample.pred_img, views[view][0, :, :30, :37])
     assert torch.equal(sample.gt_img, views['hr'][0, :, :30, :37])
+    if view == 'sr':
+        bilinear = views['bilinear'][0, :, :30, :37]
+        assert torch.equal(sample.bilinear_img, bilinear)
     assert torch.equal(sample.seg_logits.data, expected.seg_logits.data)
 
 

@@ -207,5 +207,5 @@ def test_convolutions_that_look_at_their_weights():
     ],
 )
 def test_layers_that_crash_in_channels_last(layer, layout):
-    """Memory errors of PyTorch, found by tools/benchmark/zoo_sweep.py."""
+    """Memory errors of PyTorch, found by .dev_scripts/zoo/zoo_sweep.py."""
     assert arrange_channels(nn.Sequential(layer)) is layout

@@ -10,34 +10,16 @@ spectra  which frequencies an SR network brings back: power relative to HR, and
 Images are those of the first checkpoint's config (``test_dataloader``).
 """
 
+from __future__ import annotations
+
 import argparse
-from typing import Dict, List
+from typing import TYPE_CHECKING, Dict, List
 
-import numpy as np
-from matplotlib.figure import Figure
-from torch.utils.data import Dataset
-
-from sr4ir_mm.apis import init_model
-from sr4ir_mm.apis.activation_maps import (
-    activation_map,
-    draw_activation_maps,
-    main_class,
-)
-from sr4ir_mm.apis.comparison import (
-    build_test_set,
-    find_images,
-    iterate_views,
-)
-from sr4ir_mm.apis.features import (
-    borrow_task_model,
-    collect_features,
-    draw_feature_maps,
-    embed,
-)
-from sr4ir_mm.apis.spectra import collect_pairs, compare_spectra, draw_spectra
 from sr4ir_mm.cli import add_checkpoint_args, load_models
-from sr4ir_mm.files import whole_file
-from sr4ir_mm.mistakes import one_sentence
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from torch.utils.data import Dataset
 
 
 def parse_args() -> argparse.Namespace:
@@ -89,6 +71,8 @@ def parse_args() -> argparse.Namespace:
 
 def spread(dataset: Dataset, number: int) -> List[int]:
     """Indices of images, evenly spread over a data set."""
+    import numpy as np
+
     number = min(number, len(dataset))
     return (
         np.linspace(0, len(dataset) - 1, number).round().astype(int).tolist()
@@ -96,6 +80,14 @@ def spread(dataset: Dataset, number: int) -> List[int]:
 
 
 def tsne(args: argparse.Namespace, models: Dict, dataset: Dataset) -> Figure:
+    from sr4ir_mm.apis import init_model
+    from sr4ir_mm.apis.features import (
+        borrow_task_model,
+        collect_features,
+        draw_feature_maps,
+        embed,
+    )
+
     if args.task_model:
         other = init_model(
             args.task_model, None, args.device, args.cfg_options
@@ -124,6 +116,13 @@ def tsne(args: argparse.Namespace, models: Dict, dataset: Dataset) -> Figure:
 def gradcam(
     args: argparse.Namespace, models: Dict, dataset: Dataset
 ) -> Figure:
+    from sr4ir_mm.apis.activation_maps import (
+        activation_map,
+        draw_activation_maps,
+        main_class,
+    )
+    from sr4ir_mm.apis.comparison import find_images, iterate_views
+
     (index,) = find_images(dataset, [args.image])
     classes = list(dataset.metainfo['classes'])
     if args.category is not None and args.category not in classes:
@@ -147,6 +146,12 @@ def gradcam(
 def spectra(
     args: argparse.Namespace, models: Dict, dataset: Dataset
 ) -> Figure:
+    from sr4ir_mm.apis.spectra import (
+        collect_pairs,
+        compare_spectra,
+        draw_spectra,
+    )
+
     indices = spread(dataset, args.num_images)
     curves = {}
     for name, model in models.items():
@@ -158,6 +163,9 @@ def spectra(
 
 
 def analyze(args: argparse.Namespace) -> None:
+    from sr4ir_mm.apis.comparison import build_test_set
+    from sr4ir_mm.files import whole_file
+
     models = load_models(args)
     dataset = build_test_set(next(iter(models.values())))
     draw = dict(tsne=tsne, gradcam=gradcam, spectra=spectra)[args.command]
@@ -170,6 +178,8 @@ def analyze(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.mistakes import one_sentence
+
     with one_sentence(debug=args.debug):
         analyze(args)
 

@@ -8,24 +8,19 @@ the same of the difference to the first checkpoint, which sees the same images.
 It says nothing of seeds: see ``run_table.py --seeds``.
 """
 
+from __future__ import annotations
+
 import argparse
 import copy
-from typing import Dict, List
+from typing import TYPE_CHECKING, Dict, List
 
-import numpy as np
-from mmengine.evaluator import BaseMetric
-from rich.progress import track
-
-from sr4ir_mm.apis.comparison import (
-    answer,
-    build_test_evaluator,
-    build_test_set,
-    without_reports,
-)
 from sr4ir_mm.cli import add_checkpoint_args, load_models
-from sr4ir_mm.evaluation.metrics import TASK_METRICS
-from sr4ir_mm.mistakes import one_sentence
-from sr4ir_mm.models.sr_task_model import SRTaskModel
+
+if TYPE_CHECKING:
+    import numpy as np
+    from mmengine.evaluator import BaseMetric
+
+    from sr4ir_mm.models.sr_task_model import SRTaskModel
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,6 +43,8 @@ def task_metric(model: SRTaskModel, dataset) -> BaseMetric:
         ValueError: If there is none, or it cannot be of images that are
             drawn twice.
     """
+    from sr4ir_mm.apis.comparison import build_test_evaluator
+
     found = [
         metric
         for metric in build_test_evaluator(model, dataset).metrics
@@ -71,6 +68,10 @@ def predict(
     models: Dict[str, SRTaskModel], dataset, metric: BaseMetric
 ) -> Dict[str, list]:
     """What the metric notes down of each image, by the models' names."""
+    from rich.progress import track
+
+    from sr4ir_mm.apis.comparison import answer
+
     found = {name: [] for name in models}
     for index in track(range(len(dataset)), 'Images'):
         data = dataset[index]
@@ -83,6 +84,9 @@ def predict(
 
 def score(metric: BaseMetric, results: list) -> float:
     """Of some images, of which any may be there several times; in percent."""
+    from sr4ir_mm.apis.comparison import without_reports
+    from sr4ir_mm.evaluation.metrics import TASK_METRICS
+
     if results and isinstance(results[0], tuple) and len(results[0]) == 2:
         results = [  # mmdet's, of which each image has a name
             tuple(dict(part, img_id=i) for part in pair)
@@ -101,6 +105,9 @@ def draw(
     metric: BaseMetric, found: Dict[str, list], samples: int, seed: int
 ) -> np.ndarray:
     """The metric on drawn test sets, (samples, models)."""
+    import numpy as np
+    from rich.progress import track
+
     number = len(next(iter(found.values())))
     generator = np.random.default_rng(seed)
     scores = []
@@ -119,6 +126,8 @@ def table(
     metric: BaseMetric, found: Dict[str, list], scores: np.ndarray
 ) -> List[str]:
     """Markdown."""
+    import numpy as np
+
     lines = [
         '| | % | 95 % of test sets | beside the first |',
         '|' + ' --- |' * 4,
@@ -137,6 +146,8 @@ def table(
 
 
 def bootstrap(args: argparse.Namespace) -> None:
+    from sr4ir_mm.apis.comparison import build_test_set
+
     models = load_models(args)
     first = next(iter(models.values()))
     dataset = build_test_set(first)
@@ -148,6 +159,8 @@ def bootstrap(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.mistakes import one_sentence
+
     with one_sentence(debug=args.debug):
         bootstrap(args)
 

@@ -10,16 +10,7 @@ those of the first checkpoint's config (``test_dataloader``).
 import argparse
 import os.path as osp
 
-from sr4ir_mm.apis.comparison import (
-    build_test_set,
-    compare_models,
-    draw_comparison,
-    find_images,
-)
-from sr4ir_mm.apis.toolboxes import build_pen
 from sr4ir_mm.cli import add_checkpoint_args, load_models
-from sr4ir_mm.files import write_image
-from sr4ir_mm.mistakes import one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,6 +38,15 @@ def parse_args() -> argparse.Namespace:
 
 
 def compare(args: argparse.Namespace) -> None:
+    from sr4ir_mm.apis.comparison import (
+        build_test_set,
+        compare_models,
+        draw_comparison,
+        find_images,
+    )
+    from sr4ir_mm.apis.toolboxes import build_pen
+    from sr4ir_mm.files import write_image
+
     models = load_models(args)
     first = next(iter(models.values()))
     dataset = build_test_set(first)
@@ -65,6 +65,8 @@ def compare(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.mistakes import one_sentence
+
     with one_sentence(debug=args.debug):
         compare(args)
 

@@ -58,9 +58,10 @@ def report(args: argparse.Namespace) -> None:
 
 
 def main() -> None:
+    args = parse_args()
+
     from sr4ir_mm.mistakes import one_sentence
 
-    args = parse_args()
     with one_sentence(debug=args.debug):
         report(args)
 

@@ -7,6 +7,8 @@ metric, costs, and the newest panels. A folder that holds the folders of
 several runs, as run_table.py's, stands for them all.
 """
 
+from __future__ import annotations
+
 import argparse
 import base64
 import glob
@@ -20,6 +22,7 @@ from itertools import takewhile
 from math import isfinite
 from statistics import median
 from typing import (
+    TYPE_CHECKING,
     Any,
     Dict,
     Iterable,
@@ -30,25 +33,15 @@ from typing import (
     Tuple,
 )
 
-import cv2
-import mmengine
-import torch
-from jinja2 import Environment, FileSystemLoader
-from markupsafe import Markup
-from mmcv.image import imread, imrescale
-
-import sr4ir_mm  # noqa: F401  (lets torch read mmengine's checkpoints)
 from sr4ir_mm.cli import add_debug
-from sr4ir_mm.evaluation.metrics import TASK_METRICS
-from sr4ir_mm.files import whole_file
-from sr4ir_mm.mistakes import explain, one_sentence
-from sr4ir_mm.registry import require_package
-from sr4ir_mm.safe_config import read_data
 
 HERE = osp.dirname(osp.abspath(__file__))
-sys.path.insert(0, osp.join(HERE, '..', 'benchmark'))
-from derive_config import setup_of  # noqa: E402
-from paper_tables import DATASETS, TABLES  # noqa: E402
+# of the paper's experiments: a checkout has it, a package has not
+EVIDENCE = osp.join(HERE, '..', '..', '.dev_scripts', 'evidence')
+
+if TYPE_CHECKING:
+    from markupsafe import Markup
+
 
 # What is no loss and no metric, in the log of a training.
 BOOKKEEPING = ('iter', 'epoch', 'step', 'time', 'data_time', 'memory')
@@ -123,6 +116,8 @@ def read_runs(folders: List[str], num_panels: int) -> List[Run]:
     Raises:
         ValueError: If there is none.
     """
+    from sr4ir_mm.mistakes import explain
+
     runs = []
     for folder, name in zip(folders, name_runs(folders)):
         try:
@@ -165,6 +160,8 @@ def read_run(folder: str, name: str, num_panels: int) -> Run:
 def read_settings(path: str) -> Dict[str, str]:
     """A config, which is not run, by dotted keys; empty, with a warning, if
     it cannot be read."""
+    from sr4ir_mm.safe_config import read_data
+
     try:
         with open(path, encoding='utf-8') as file:
             return dict(flatten(read_data(file.read(), path)))
@@ -238,6 +235,8 @@ def merge_logs(logs: Iterable[List[dict]]) -> Tuple[list, list]:
 def read_metrics(folder: str, validation: list) -> Dict[str, float]:
     """Of the test: run_table.py's, or the newest of tools/test.py, which the
     log's own JSON holds; else of the last validation."""
+    import mmengine
+
     results = osp.join(folder, 'results.json')
     tests = sorted(glob.glob(osp.join(glob.escape(folder), '*/*.json')))
     metrics = dict(validation[-1][1]) if validation else {}
@@ -258,6 +257,12 @@ def read_metrics(folder: str, validation: list) -> Dict[str, float]:
 def paper_figures(folder: str, metrics: dict) -> Dict[str, float]:
     """The paper's figures by our metrics' names, if its configs have one of
     the name of the run's config or folder."""
+    if not osp.isdir(EVIDENCE):
+        return {}
+    sys.path.insert(0, EVIDENCE)
+    from derive_config import setup_of
+    from paper_tables import DATASETS, TABLES
+
     names = [osp.basename(p)[:-3] for p in glob.glob(osp.join(folder, '*.py'))]
     names += osp.abspath(folder).split(os.sep)[-2:]
     for table in TABLES.values():
@@ -277,6 +282,8 @@ def paper_figures(folder: str, metrics: dict) -> Dict[str, float]:
 
 
 def _by_our_names(figures: dict, metrics: dict) -> Dict[str, float]:
+    from sr4ir_mm.evaluation.metrics import TASK_METRICS
+
     ours = {f'sr/{k}': figure for k, figure in figures.items() if k != 'task'}
     for name, factor in TASK_METRICS.items():
         if name in metrics:
@@ -322,6 +329,8 @@ def read_device(folder: str) -> str:
 
 def count_parameters(folder: str) -> Dict[str, int]:
     """Of each network, in the last checkpoint, if it is still there."""
+    import torch
+
     pointer = osp.join(folder, 'last_checkpoint')
     if not osp.isfile(pointer):
         return {}
@@ -341,6 +350,9 @@ def count_parameters(folder: str) -> Dict[str, int]:
 
 def read_panels(logs: List[str], number: int) -> Dict[str, str]:
     """The newest panel of each of the first images."""
+    import cv2
+    from mmcv.image import imread, imrescale
+
     newest = {}
     for log in logs:
         paths = glob.glob(osp.join(glob.escape(log), 'vis_image', '*.png'))
@@ -394,6 +406,8 @@ def find_differences(runs: List[Run]) -> Dict[str, List[str]]:
 def draw_curves(runs: List[Run]) -> List[Markup]:
     """Figures of losses, metrics and learning rates: a small one for each
     name, with a curve for each run."""
+    from markupsafe import Markup
+
     names = sorted({name for run in runs for name in run.curves})
     groups = {'Losses': [], 'Metrics': [], 'Learning rates': []}
     for name in names:
@@ -458,6 +472,12 @@ def draw_grid(title: str, names: List[str], runs: List[Run]) -> str:
 
 def write_report(runs: List[Run], title: str, out: str) -> None:
     """Write the page to ``out``."""
+    from jinja2 import Environment, FileSystemLoader
+    from markupsafe import Markup
+
+    from sr4ir_mm.files import whole_file
+    from sr4ir_mm.registry import require_package
+
     require_package('plotly', 'plotly', 'The report')
     from plotly.offline import get_plotlyjs
 
@@ -499,6 +519,8 @@ def format_figure(value: float) -> str:
 
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.mistakes import one_sentence
+
     with one_sentence(debug=args.debug):
         runs = read_runs(find_runs(args.work_dirs), args.num_panels)
         write_report(runs, args.title, args.out)

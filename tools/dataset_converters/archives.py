@@ -1,5 +1,7 @@
 """What the scripts of this folder share: unpacking and checking."""
 
+from __future__ import annotations
+
 import gzip
 import os
 import os.path as osp
@@ -7,10 +9,11 @@ import shutil
 import tarfile
 import tempfile
 import zlib
-from typing import Dict
+from typing import TYPE_CHECKING, Dict
 
-from mmengine.dataset import BaseDataset
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from mmengine.dataset import BaseDataset
+
 
 DAMAGES = (tarfile.TarError, EOFError, gzip.BadGzipFile, zlib.error)
 
@@ -43,6 +46,8 @@ def unpack(archive: str, name: str, out_dir: str) -> None:
 
 def _extract(archive: str, folder: str) -> None:
     # As a stream: a list of its members would mean to decompress it twice.
+    from tqdm import tqdm
+
     with open(archive, 'rb') as raw, tqdm.wrapattr(
         raw,
         'read',
@@ -106,6 +111,8 @@ def check(
         ValueError: If a number is another one.
         FileNotFoundError: If an image is missing.
     """
+    from tqdm import tqdm
+
     for split, dataset in datasets.items():
         source = f'{dataset.ann_file}, split {split!r}:'
         _check_number(source, 'images', len(dataset), sizes[split])

