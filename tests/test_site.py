@@ -55,17 +55,28 @@ def test_scripts_show_their_arguments(site):
     assert '--class CATEGORY' in text  # of a command of analyze.py
 
 
-def test_links_lead_somewhere(site):
-    """Those that Sphinx does not look at: to files, and README's."""
+def test_tables_are_tables(site):
     for page in site.rglob('*.html'):
-        for link in re.findall(
-            r'<a [^>]*href="(?!\w+:)([^"#]+)', page.read_text()
-        ):
+        assert '<p>|' not in page.read_text(), page
+
+
+def test_links_of_the_site_lead_somewhere(site):
+    """Those that Sphinx does not look at: to files."""
+    for page in site.rglob('*.html'):
+        links = re.findall(r'<a [^>]*href="(?!\w+:)([^"#]+)', page.read_text())
+        for link in links:
             assert (page.parent / link).exists(), (page, link)
-    for path, anchor in re.findall(
-        r'\]\(([^):#]+)(?:#([^)]+))?\)', Path('README.md').read_text()
-    ):
-        assert Path(path).exists(), path
+
+
+@pytest.mark.parametrize(
+    'page', ['README.md', 'CONTRIBUTING.md', 'configs/README.md']
+)
+def test_links_to_the_site_lead_somewhere(site, page):
+    """Those of pages that are not in it."""
+    links = r'\]\(([^):#]+)(?:#([^)]+))?\)'
+    for link, anchor in re.findall(links, Path(page).read_text()):
+        path = Path(page).parent / link
+        assert path.exists(), link
         if anchor:
-            page = site / Path(path).relative_to('docs/en')
-            assert anchor in anchors(page.with_suffix('.html')), anchor
+            path = site / path.relative_to('docs/en')
+            assert anchor in anchors(path.with_suffix('.html')), anchor

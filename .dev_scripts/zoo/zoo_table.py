@@ -1,6 +1,7 @@
 """The sweep's table, as a page of the docs."""
 
 import os.path as osp
+import re
 from datetime import date
 from typing import Dict, List
 
@@ -88,6 +89,8 @@ def _failures(toolbox: str, results: Dict[str, dict]) -> List[str]:
 
 def _sentence(error: str) -> str:
     error = error.strip().split('\n')[0].replace('|', '\\|')
+    # of a file, what is below the environment's folder
+    error = re.sub(r'/\S*?/(site-packages|pip-req-build-\w+)/', '', error)
     return error if len(error) < 160 else error[:157] + '...'
 
 

@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import inspect
 import io
+import json
 import os
 import pkgutil
 import re
@@ -15,7 +16,7 @@ import runpy
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Tuple, Union
+from typing import Any, Callable, Iterator, List, Optional, Tuple, Union
 from unittest import mock
 
 from mmengine.config import Config
@@ -23,16 +24,16 @@ from mmengine.registry import Registry
 
 import sr4ir_mm.apis
 from sr4ir_mm import registry
-from sr4ir_mm.models.phase import Loss, Phase
-from sr4ir_mm.models.sr_task_model import SRTaskModel
+from sr4ir_mm.__main__ import main as command
+from sr4ir_mm.models.phase import Phase
 from sr4ir_mm.models.views import Views
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PAGES = HERE / 'reference'
 BASES = ROOT / 'configs/_base_'
-# of a Markdown link that leaves a page's folder
-LINK = r'(?<=\]\()(\.\./[^)#\s]+)'
+# of a Markdown link that leads to no page
+LINK = r'(?<=\]\()(\.\./[^)#\s]+|\w+\.ipynb)'
 # Titles of pages by module, of the registry that has networks, losses and
 # degradations alike.
 MODELS = {
@@ -41,12 +42,8 @@ MODELS = {
     'sr4ir_mm.models.sr_nets': 'SR networks',
     'sr4ir_mm.models': 'Models',
 }
-# What configs do not name by `type`, and the order of pages.
-BESIDE = {
-    'Views and phases': [Views, Phase],
-    'Losses': [Loss],
-    'Models': [SRTaskModel],
-}
+# What configs do not name by `type`.
+BESIDE = {'Views and phases': [Views, Phase]}
 # Pages that say more than a file or a folder does.
 BETTER = {
     'configs/_base_/recipes': 'recipes',
@@ -70,6 +67,8 @@ def main() -> None:
         write(slug(title), f'# {title}\n\n{text}')
     names = '\n'.join(slug(title) for title in pages)
     write('index', f'# Reference\n\n```{{toctree}}\n{names}\n```\n')
+    for notebook in HERE.glob('*.ipynb'):
+        write(notebook.stem, as_page(notebook))
     for page in HERE.glob('*.md'):
         for target in re.findall(LINK, page.read_text()):
             show_file(page.parent / target)
@@ -97,9 +96,21 @@ def registered() -> dict:
             for item in own.module_dict.values():
                 pages.setdefault(title_of(own, item), []).append(item)
     return {
-        title: '\n'.join(autodoc(item) for item in items)
+        title: '\n'.join(map(autodoc, [*bases_of(items), *items]))
         for title, items in pages.items()
     }
+
+
+def bases_of(items: List[type]) -> List[type]:
+    """Those of this package that have arguments of their own."""
+    bases = [base for item in items for base in reversed(item.__mro__)]
+    return [
+        base
+        for base in dict.fromkeys(bases)
+        if base not in items
+        and base.__module__.startswith('sr4ir_mm')
+        and 'Args:' in (vars(base).get('__doc__') or '')
+    ]
 
 
 def title_of(own: Registry, item: type) -> str:
@@ -154,35 +165,39 @@ def from_python() -> str:
 
 def scripts() -> str:
     """What each says of itself at ``--help``, or in its first comment."""
-    parts = []
+    texts = {'sr4ir': said_by(command, 'sr4ir', '--help')}
     tools = (ROOT / 'tools').rglob('*.*')
     for path in sorted(tools, key=lambda path: (len(path.parts), path)):
-        if path.suffix == '.sh':
-            said = first_comment(path)
-        elif path.suffix == '.py' and 'def parse_args' in path.read_text():
-            said = help_of(path)
-        else:
-            continue
         name = path.relative_to(ROOT).as_posix()
-        parts.append(f'## {name}\n\n```text\n{said}\n```\n')
-    return '\n'.join(parts)
+        if path.suffix == '.sh':
+            texts[name] = first_comment(path)
+        elif path.suffix == '.py' and 'def parse_args' in path.read_text():
+            texts[name] = help_of(path)
+    return '\n'.join(
+        f'## {name}\n\n```text\n{text}\n```\n' for name, text in texts.items()
+    )
 
 
-def help_of(path: Path, *command: str) -> str:
+def help_of(path: Path, *name: str) -> str:
     """What it prints at ``--help``, and each of its commands."""
-    said = io.StringIO()
-    argv = mock.patch.object(sys, 'argv', [path.name, *command, '--help'])
-    folder = mock.patch.object(sys, 'path', [str(path.parent), *sys.path])
-    width = mock.patch.dict(os.environ, COLUMNS='80')
-    with argv, folder, width, contextlib.redirect_stdout(said):
-        with contextlib.suppress(SystemExit):
-            runpy.run_path(str(path), run_name='reference')['parse_args']()
-    said = said.getvalue().strip()
-    commands = re.match(r'usage:.*\{([\w,-]+)\} \.\.\.', said)
-    if commands and not command:
+    with mock.patch.object(sys, 'path', [str(path.parent), *sys.path]):
+        parse_args = runpy.run_path(str(path), run_name='')['parse_args']
+    text = said_by(parse_args, path.name, *name, '--help')
+    commands = re.match(r'usage:.*\{([\w,-]+)\} \.\.\.', text)
+    if commands and not name:
         more = [help_of(path, name) for name in commands[1].split(',')]
-        said = '\n\n\n'.join([said, *more])
-    return said
+        text = '\n\n\n'.join([text, *more])
+    return text
+
+
+def said_by(parse: Callable, *argv: str) -> str:
+    out = io.StringIO()
+    arguments = mock.patch.object(sys, 'argv', list(argv))
+    width = mock.patch.dict(os.environ, COLUMNS='80')
+    with arguments, width, contextlib.redirect_stdout(out):
+        with contextlib.suppress(SystemExit):
+            parse()
+    return out.getvalue().strip()
 
 
 # ------------------------------------------------------------------- configs
@@ -266,6 +281,8 @@ def first_comment(path: Path) -> str:
 def file_link(folder: Path, target: str) -> Optional[str]:
     """Address in the site of a file that is not of ``docs/en``, or None."""
     path = (folder / target).resolve()
+    if path.suffix == '.ipynb':
+        return f'/reference/{path.stem}.md'
     if path.suffix in ('.png', '.jpg') or HERE in path.parents:
         return None
     name = path.relative_to(ROOT).as_posix()
@@ -288,6 +305,20 @@ def show_file(path: Path) -> None:
     name = path.relative_to(ROOT).as_posix()
     head = f'---\norphan: true\n---\n\n# {name}\n\n'
     write(f'files/{name}', f'{head}{text}\n')
+
+
+def as_page(notebook: Path) -> str:
+    """A notebook as Markdown."""
+    cells = json.loads(notebook.read_text())['cells']
+    parts = [
+        ''.join(cell['source'])
+        if cell['cell_type'] == 'markdown'
+        else f'```python\n{"".join(cell["source"])}\n```'
+        for cell in cells
+    ]
+    file = f'{{download}}`{notebook.name} <../{notebook.name}>`'
+    parts.insert(1, f'This page is a notebook: {file}.')
+    return re.sub(r'\]\((?=\w+\.md)', '](../', '\n\n'.join(parts)) + '\n'
 
 
 def exists(name: str) -> bool:

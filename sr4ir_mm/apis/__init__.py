@@ -1,12 +1,20 @@
 from importlib import import_module
 from typing import Any
 
+from .own_data import use_data
 from .schedule import shorten
 from .wrap import wrap
 
-__all__ = ['SRInferencer', 'init_model', 'shorten', 'train', 'wrap']
+__all__ = [
+    'SRInferencer',
+    'init_model',
+    'shorten',
+    'train',
+    'use_data',
+    'wrap',
+]
 
-# Configs import this package for `wrap` and `shorten` alone.
+# Configs import this package for `wrap` and the like alone.
 _HOMES = dict(
     SRInferencer='sr_inferencer', init_model='model', train='training'
 )

@@ -5,7 +5,7 @@ import json
 import sys
 import warnings
 from contextlib import ExitStack, contextmanager
-from typing import Dict, Iterator, Tuple, Union
+from typing import Dict, Iterator, List, Optional, Tuple, Union
 from unittest.mock import patch
 
 import numpy as np
@@ -366,6 +366,8 @@ def _traceable() -> Iterator[None]:
         def replace(owner, name, value):
             stack.enter_context(patch.object(owner, name, value, create=True))
 
+        # its unflatten keeps the example's size
+        replace(F, '_in_projection_packed', _project)
         if 'mmcv.ops.nms' in sys.modules:
             replace(sys.modules['mmcv.ops.nms'], 'nms', _nms)
         if 'mmdet.models.utils.misc' in sys.modules:
@@ -383,6 +385,14 @@ def _traceable() -> Iterator[None]:
 
 def _to_int(number: Union[int, float, Tensor]) -> Union[int, Tensor]:
     return number.long() if isinstance(number, Tensor) else int(number)
+
+
+def _project(
+    q: Tensor, k: Tensor, v: Tensor, w: Tensor, b: Optional[Tensor] = None
+) -> List[Tensor]:
+    """As in :class:`torch.nn.MultiheadAttention`."""
+    biases = (None,) * 3 if b is None else b.chunk(3)
+    return [*map(F.linear, (q, k, v), w.chunk(3), biases)]
 
 
 def _nms(

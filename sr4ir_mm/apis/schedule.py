@@ -72,7 +72,7 @@ def shorten_by(cfg: Config, fraction: float) -> Config:
             schedule['end'] = schedule['begin'] + 1
     checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
     _scale(checkpoint, ('interval', 'save_begin'), fraction)
-    for hook in _nodes(cfg.get('custom_hooks')):
+    for hook in nodes(cfg.get('custom_hooks')):
         _scale(hook, HOOK_KEYS, fraction)
     return cfg
 
@@ -114,7 +114,7 @@ def lay_out(
             _move(schedule, stage * to, unit)
     later = new.get('task_model', ALL)[0] - old.get('task_model', ALL)[0]
     later = round(stage * later)
-    for hook in _nodes(cfg.get('custom_hooks')):
+    for hook in nodes(cfg.get('custom_hooks')):
         for key in set(HOOK_POINTS) & set(hook):
             hook[key] += later
     if 'dynamic_intervals' in loop:
@@ -213,13 +213,13 @@ def _flat(node: Any) -> List[dict]:
     return [item for child in node for item in _flat(child)]
 
 
-def _nodes(node: Any) -> List[dict]:
+def nodes(node: Any) -> List[dict]:
     """All dicts in a part of a config."""
     found = [node] if isinstance(node, dict) else []
     children = node.values() if isinstance(node, dict) else node
     if isinstance(node, (dict, list, tuple)):
         for child in children:
-            found += _nodes(child)
+            found += nodes(child)
     return found
 
 

@@ -16,7 +16,7 @@ from .images import (
     read_header,
     require_file,
 )
-from .transforms import VOCBoxesAsCOCO
+from .transforms import LoadAnnotationsByValue, VOCBoxesAsCOCO
 
 if TYPE_CHECKING:
     from .census import Census
@@ -193,7 +193,8 @@ class CensusReader:
                 return
             require_file(path)
             check_whole(path)
-            self._look_at_palette(path, census)
+            if not isinstance(self.load, LoadAnnotationsByValue):
+                self._look_at_palette(path, census)
         if self.load is None or not hasattr(self.dataset, 'ignore_index'):
             return
         mask = self.load(copy.deepcopy(info))['gt_seg_map']

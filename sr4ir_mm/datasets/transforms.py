@@ -5,6 +5,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from mmcv.transforms import BaseTransform, LoadImageFromFile
+from PIL import Image
 from torch import Tensor
 
 from sr4ir_mm.registry import TRANSFORMS
@@ -275,3 +276,60 @@ class PackLR(BaseTransform):
         rgb = np.ascontiguousarray(lr[..., ::-1].transpose(2, 0, 1))
         packed['data_samples'].set_data(dict(lr=torch.from_numpy(rgb)))
         return packed
+
+
+@TRANSFORMS.register_module()
+class LoadAnnotationsByValue(BaseTransform):
+    """Load a mask of any ids or colours: ``gt_seg_map``, uint8, (h, w).
+
+    In the place of mmseg's ``LoadAnnotations``, which needs ids 0, 1, 2 ... in
+    masks of one band. What is no class becomes 255, which is ignored.
+
+    Args:
+        values (Sequence): Of each class in its order: its id in the mask, or
+            its colour, three numbers (RGB).
+    """
+
+    def __init__(self, values: Sequence) -> None:
+        self.codes = np.array([value_code(value) for value in values])
+        self.colors = any(np.ndim(value) for value in values)
+        self.order = np.argsort(self.codes)
+
+    def transform(self, results: dict) -> dict:
+        codes = read_values(results['seg_map_path'], self.colors)
+        ordered = self.codes[self.order]
+        found = np.searchsorted(ordered, codes).clip(max=len(ordered) - 1)
+        known = ordered[found] == codes
+        mask = np.where(known, self.order[found], 255).astype(np.uint8)
+        fields = [*results.get('seg_fields', []), 'gt_seg_map']
+        return dict(results, gt_seg_map=mask, seg_fields=fields)
+
+
+def value_code(value) -> int:
+    """A value of a mask as one number: an id, or a colour's 24 bits."""
+    if not np.ndim(value):
+        return int(value)
+    red, green, blue = value
+    return int(red) << 16 | int(green) << 8 | int(blue)
+
+
+def read_values(path: str, colors: bool) -> np.ndarray:
+    """A mask's values by pixel, (h, w): ids, or codes of colours.
+
+    Args:
+        path (str): The file.
+        colors (bool): Whether its colours count.
+    """
+    with Image.open(path) as image:
+        if colors:
+            rgb = np.asarray(image.convert('RGB')).astype(np.int32)
+            return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]
+        if image.mode == '1':
+            image = image.convert('L')
+        mask = np.asarray(image)
+    if mask.ndim != 2:
+        raise ValueError(
+            f'{path}: a mask of {mask.shape[2]} bands has colours and no ids: '
+            'give LoadAnnotationsByValue.values as colours.'
+        )
+    return mask.astype(np.int32)

@@ -84,6 +84,35 @@ def test_onnx_is_pytorch(task, tmp_path):
     ]
 
 
+def test_attention_follows_the_size(tmp_path):
+    """SegFormer's, whose keys are fewer than its queries."""
+    backbone = dict(
+        type='MixVisionTransformer',
+        embed_dims=4,
+        num_stages=2,
+        num_layers=[1, 1],
+        num_heads=[1, 2],
+        patch_sizes=[7, 3],
+        strides=[4, 2],
+        sr_ratios=[2, 1],
+        out_indices=(0, 1),
+    )
+    head = dict(
+        SEGMENTOR['decode_head'],
+        type='SegformerHead',
+        in_channels=[4, 8],
+        in_index=[0, 1],
+    )
+    for key in ('num_convs', 'concat_input'):
+        del head[key]
+    task_model = dict(SEGMENTOR, backbone=backbone, decode_head=head)
+    deployable = make_deployable(build_model(task_model=task_model).eval())
+    path = str(tmp_path / 'both.onnx')
+    export_onnx(deployable, path, images())
+    for other in (images(seed=1), images(2, (19, 9)), images(1, (31, 34))):
+        assert max(check_onnx(deployable, path, other).values()) < 1e-4
+
+
 def test_onnx_finds_nothing_where_there_is_nothing(tmp_path):
     model = build_model('det', resize=(128, 96))
     deployable = make_deployable(model)
@@ -174,7 +203,9 @@ def test_tool(task, tmp_path, write_checkpoint, run_script):
     options = ['--size', '12', '16']
     code, text = run_script('deployment/export', checkpoint, out, *options)
     assert code == 0, text
-    sizes = 'one of 12 x 16' if task == 'det' else 'images of any size'
+    sizes = 'images of any size'
+    if task == 'det':
+        sizes = 'one image of 12 x 16 alone (another: --size)'
     assert f'model.onnx takes {sizes} and gives sr, ' in text
     facts = {
         prop.key: json.loads(prop.value)
@@ -200,7 +231,7 @@ def test_what_pytorch_exports_at_one_size_alone(
     )
     assert 'input size not accessible' in text
     if fits:
-        assert code == 0 and 'takes one of 12 x 24' in text, text
+        assert code == 0 and 'takes one image of 12 x 24 alone' in text, text
     else:
         error = text.splitlines()[-2]
         assert code == 1 and error.startswith('error: PyTorch cannot export')

@@ -143,8 +143,10 @@ def run(args: argparse.Namespace) -> None:
                 f'{args.out} is not written: it would differ from PyTorch by '
                 f'more than {TOLERANCE}.'
             )
-    size = '%d x %d' % image.shape[:2]
-    takes = 'images of any size' if deployable.any_size else f'one of {size}'
+    takes = 'images of any size'
+    if not deployable.any_size:
+        takes = 'one image of {} x {} alone (another: --size)'
+        takes = takes.format(*image.shape)
     print(
         f'{args.out} takes {takes} and gives {", ".join(deployable.outputs)}'
     )

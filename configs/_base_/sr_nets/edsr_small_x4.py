@@ -9,3 +9,6 @@ sr_net = dict(
     num_blocks=8,
     upscale_factor=scale,
 )
+sr_optim_wrapper = dict(
+    type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0)
+)

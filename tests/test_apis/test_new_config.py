@@ -1,0 +1,118 @@
+"""A config for a folder: it is read, and trains."""
+
+import numpy as np
+import pytest
+from mmengine.config import Config
+from PIL import Image
+
+from sr4ir_mm.apis import use_data, wrap
+from sr4ir_mm.apis.new_config import (
+    WEIGHTS,
+    choose,
+    find,
+    init,
+    read_toolbox_config,
+)
+from sr4ir_mm.datasets.images import DataError
+from sr4ir_mm.registry import MODELS
+
+
+def picture(path, size):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    noise = np.random.default_rng(0).integers(0, 255, (*size[::-1], 3))
+    Image.fromarray(noise.astype(np.uint8)).save(path)
+
+
+def masks(root, number=8, size=(96, 96)):
+    ids = np.full(size[::-1], 30, np.uint8)
+    ids[: size[1] // 2] = 200
+    (root / 'masks').mkdir(parents=True)
+    for i in range(number):
+        picture(root / 'images' / f'{i}.jpg', size)
+        Image.fromarray(ids).save(root / 'masks' / f'{i}.png')
+
+
+def test_a_config_that_builds(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    masks(tmp_path / 'own data')
+    assert init('own data') == 0
+    shown = capsys.readouterr().out
+    assert 'split here by class' in shown and 'sr4ir train' in shown
+    text = (tmp_path / 'own-data_x4.py').read_text()
+    assert 'values=[30, 200]' in text
+    assert 'init_cfg=None' in text  # there are no ImageNet weights here
+    cfg = Config.fromfile('own-data_x4.py')
+    assert cfg.model.task_model.decode_head.num_classes == 2
+    assert cfg.train_dataloader.dataset.metainfo.classes == (
+        'class 30',
+        'class 200',
+    )
+    assert (tmp_path / 'own-data_x4' / 'train.txt').read_text().count(
+        '\n'
+    ) == 6
+    model = MODELS.build(cfg.model)
+    assert model.scale == 4
+
+
+def test_scales(tmp_path, monkeypatch):
+    masks(tmp_path / 'large', 3, (320, 240))
+    masks(tmp_path / 'small', 3, (40, 40))
+    assert choose(find(str(tmp_path / 'large'))).scale == 8
+    small = choose(find(str(tmp_path / 'small')))
+    assert (small.scale, small.crop) == (2, 40)
+    assert 'the smallest' in small.reasons[0]
+    with pytest.raises(DataError, match='scale 5: there are'):
+        choose(find(str(tmp_path / 'small')), 5)
+
+
+def test_pairs_have_their_scale(tmp_path):
+    masks(tmp_path)
+    for i in range(8):
+        picture(tmp_path / 'LR' / f'{i}.jpg', (24, 24))
+    found = find(str(tmp_path))
+    assert choose(found).scale == 4
+    with pytest.raises(DataError, match='--scale 8'):
+        choose(found, 8)
+    picture(tmp_path / 'LR' / '0.jpg', (31, 24))
+    with pytest.raises(DataError, match='no whole part'):
+        choose(found)
+
+
+def test_models_of_toolboxes(tmp_path):
+    masks(tmp_path / 'data')
+    out = tmp_path / 'own.py'
+    model = 'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py'
+    assert init(str(tmp_path / 'data'), str(out), model=model) == 0
+    cfg = Config.fromfile(str(out))
+    assert cfg.model.task_model.decode_head.num_classes == 2
+    assert cfg.model.task_model.data_preprocessor.size == (96, 96)
+    # 400 of both networks, after as many of the SR network alone
+    assert cfg.train_cfg.max_iters == 800
+    rates = cfg.optim_wrapper.task_model.optimizer.lr
+    assert rates == pytest.approx(6e-5)  # it does not say of which batch
+    with pytest.raises(DataError, match='it is for masks'):
+        read_toolbox_config(model, 'det')
+
+
+def test_all_heads_and_weights_of_losses():
+    cfg = wrap('mmdet::cascade_rcnn/cascade-rcnn_r50_fpn_1x_coco.py')
+    split = dict(type='CocoDataset', ann_file='a.json')
+    use_data(cfg, ('a', 'b', 'c'), split, split, split, batch_size=4)
+    heads = cfg.model.task_model.roi_head.bbox_head
+    assert [head.num_classes for head in heads] == [3, 3, 3]
+    assert cfg.optim_wrapper.task_model.optimizer.lr == 0.02 * 4 / 16
+    assert cfg.val_evaluator[0].ann_file == 'a.json'
+    steps = [step.type for step in cfg.train_dataloader.dataset.pipeline]
+    assert 'Resize' not in steps and cfg.model.resize == (1333, 800)
+    cfg = wrap(
+        'mmseg::mask2former/mask2former_r50_8xb2-160k_ade20k-512x512.py'
+    )
+    use_data(cfg, ('a', 'b'), split, split, split)
+    loss = cfg.model.task_model.decode_head.loss_cls
+    assert loss.class_weight == [1.0, 1.0, 0.1]
+
+
+def test_weights_have_the_name_of_the_small_models():
+    cfg = Config.fromfile('configs/_base_/models/lite0.py')
+    backbone = cfg.model.task_model.backbone
+    assert backbone.init_cfg.checkpoint == WEIGHTS
