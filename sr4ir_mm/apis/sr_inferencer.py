@@ -63,7 +63,7 @@ class SRInferencer(BaseInferencer):
         cfg_options (dict, optional): Override settings of the config.
 
     Examples:
-        >>> inferencer = SRInferencer('bccd-x8')  # of the model zoo
+        >>> inferencer = SRInferencer('sign-digits-x4')  # of the model zoo
         >>> inferencer = SRInferencer(weights='work_dirs/voc/epoch_100.pth')
         >>> result = inferencer('photo.jpg')
         >>> result['predictions'][0], result['sr'][0]

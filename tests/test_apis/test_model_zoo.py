@@ -65,7 +65,7 @@ def test_nothing_of_this_machine_is_in_a_file(name):
 
 
 def test_the_zoo_is_small_and_mim_finds_it():
-    assert len(ZOO) >= 3
+    assert len(ZOO) > 1
     sizes = [path.stat().st_size for path in Path('model_zoo').rglob('*.*')]
     assert sum(sizes) < 30 * 2**20
     (metafile,) = load('model-index.yml')['Import']
