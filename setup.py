@@ -95,6 +95,7 @@ setup(
     ],
     packages=find_packages(include=[PACKAGE, f'{PACKAGE}.*']),
     python_requires='>=3.8',
+    entry_points=dict(console_scripts=['sr4ir = sr4ir_mm.__main__:main']),
     install_requires=requirements('runtime'),
     extras_require=extras,
     cmdclass={'build_py': BuildPyWithMim},

@@ -13,6 +13,7 @@ import time
 import traceback
 from contextlib import contextmanager
 from difflib import get_close_matches
+from importlib import import_module
 from typing import Any, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import mmengine.registry
@@ -328,6 +329,9 @@ def _registries() -> List[Registry]:
             __import__(f'{package}.registry')
         except ImportError:
             pass
+    models = import_module('sr4ir_mm.models')
+    for name in models.__all__:  # some of which wait for that
+        getattr(models, name)
     return [
         registry
         for registry in vars(mmengine.registry).values()

@@ -5,7 +5,9 @@ holds when something is first looked up in it. So
 ``type='sr4ir_mm.SRSegmentor'`` works in any config and any default scope.
 """
 
+from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
@@ -22,6 +24,18 @@ from mmengine.registry import TASK_UTILS as MMENGINE_TASK_UTILS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
+
+class _ModelRegistry(Registry):
+    """Of ``sr4ir_mm.models``, which imports some of its classes no earlier
+    than one asks for them."""
+
+    def get(self, key: str) -> Any:
+        """See mmengine."""
+        models = import_module('sr4ir_mm.models')
+        getattr(models, key.rpartition('.')[2], None)
+        return super().get(key)
+
+
 LOOPS = Registry('loop', parent=MMENGINE_LOOPS, locations=['sr4ir_mm.engine'])
 OPTIM_WRAPPERS = Registry(
     'optimizer wrapper',
@@ -37,10 +51,10 @@ HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['sr4ir_mm.engine'])
 RUNNERS = Registry(
     'runner', parent=MMENGINE_RUNNERS, locations=['sr4ir_mm.engine']
 )
-MODELS = Registry(
+MODELS = _ModelRegistry(
     'model', parent=MMENGINE_MODELS, locations=['sr4ir_mm.models']
 )
-TASK_UTILS = Registry(
+TASK_UTILS = _ModelRegistry(
     'task util', parent=MMENGINE_TASK_UTILS, locations=['sr4ir_mm.models']
 )
 DATASETS = Registry(

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from mmengine.visualization import Visualizer
 from mmengine.visualization.utils import img_from_canvas
-from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 
 from sr4ir_mm.models.degradations import to_levels
@@ -43,6 +42,8 @@ def draw_panel(
         tuple[np.ndarray, str]: The panel, RGB uint8 (H, W, 3), and the name of
         the image.
     """
+    from skimage.metrics import peak_signal_noise_ratio
+
     shared = model.view == 'shared'
     with torch.no_grad():
         views = Views(model, **model.data_preprocessor(data_batch, False))

@@ -21,6 +21,7 @@ from mmengine.registry import init_default_scope, root
 from mmengine.registry.registry import Registry
 from tiny import TASKS, build_model, model_cfg
 
+from sr4ir_mm.__main__ import COMMANDS as COMMANDS_OF_SR4IR
 from sr4ir_mm.registry import MODELS
 
 ROOT = Path().absolute()
@@ -191,6 +192,8 @@ def test_command(words, monkeypatch, tmp_path):
             Path(word).touch()
     if program in ('python', '$PYTHON'):
         check_script(arguments, monkeypatch)
+    elif program == 'sr4ir':
+        check_sr4ir(*arguments, monkeypatch=monkeypatch)
     elif program == 'bash':
         assert Path(arguments[0]).is_file()
     elif program == 'pip':
@@ -200,6 +203,13 @@ def test_command(words, monkeypatch, tmp_path):
     for word in arguments:
         if re.match(r'configs/[^{]*\.py$', word):
             assert Path(word).is_file(), word
+
+
+def check_sr4ir(command, *arguments, monkeypatch):
+    if command in ('--help', '--version'):
+        return
+    script = Path('tools', COMMANDS_OF_SR4IR[command][1])
+    check_script([str(script), *arguments], monkeypatch)
 
 
 def check_script(arguments, monkeypatch):

@@ -139,7 +139,7 @@ def _dataset_meta(file: dict, cfg: Config, scope: str) -> dict:
     meta = file.get('meta', {}).get('dataset_meta')
     if meta is not None:
         return meta
-    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
     with DATASETS.switch_scope_and_registry(scope) as registry:
         kind = registry.get(dataset.get('type', ''))
     return {

@@ -193,6 +193,11 @@ def choose(
     reasons.append(
         f'{iters} iterations of {batch_size} images: each of {number} is seen '
         f'about {iters * batch_size / number:.0f} times.'
+        + (
+            ' The SR network, which starts from nothing, learns alone for as '
+            'long before.'
+        )
+        * (model != 'base')
     )
     reasons.append(
         f'Recipe {RECIPE}: the best known where nothing is known of the data '

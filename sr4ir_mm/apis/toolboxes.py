@@ -31,8 +31,6 @@ VISUALIZER = dict(
 )
 # Transforms that need files or labels, which are not there.
 LOADERS = ('Load', 'Pack', 'DegradeInPipeline')
-# In larger images, mmseg takes minutes to find the middles of all masks.
-MAX_LABELLED = 512 * 512
 MIN_SIDE = 256  # of drawings
 GAP = 8  # pixels between the pictures of a drawing
 HEADING = 24  # pixels above a picture, at least
@@ -41,7 +39,7 @@ HEADING = 24  # pixels above a picture, at least
 def build_pipeline(cfg: Config, toolbox: str, hr: bool) -> Callable:
     """What happens to an image: an HR image goes through the config's test
     pipeline, an LR image reaches the SR network as it is."""
-    dataset = cfg.get('test_dataloader', {}).get('dataset', {})
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
     transforms = [
         transform
         for transform in dataset.get('pipeline', [])
@@ -105,10 +103,7 @@ def draw_result(
         size = tuple(side * zoom for side in sample.ori_shape)
         rescale_prediction(sample, size, model)
     options = {}
-    if model.toolbox == 'mmseg':
-        height, width = sample.ori_shape
-        options.update(with_labels=height * width <= MAX_LABELLED)
-    elif model.toolbox == 'mmdet':
+    if model.toolbox == 'mmdet':
         options.update(pred_score_thr=pred_score_thr)
     drawn = draw_sample(pen, sample, **options)
     height, width = drawn.shape[:2]

@@ -3,7 +3,6 @@ from typing import List, Tuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
-from scipy.io import loadmat
 
 from sr4ir_mm.registry import DATASETS
 
@@ -146,6 +145,8 @@ class SVHN(_Digits):
     homepage = 'http://ufldl.stanford.edu/housenumbers/'
 
     def _read_distributed(self) -> Tuple[np.ndarray, np.ndarray]:
+        from scipy.io import loadmat
+
         mat = loadmat(self._find(f'{self.split}_32x32.mat'))
         # X is (H, W, 3, N); the digit 0 has the label 10
         return np.moveaxis(mat['X'], 3, 0), mat['y'][:, 0] % 10

@@ -75,7 +75,7 @@ def read_masks(folder: Folder) -> MaskValues:
             notes.append('some masks have one band, others colours')
     else:
         values, names = _ids(counts, folder.classes, folder.root, notes)
-    classes = [name or _name(v, len(values)) for name, v in zip(names, values)]
+    classes = [name or _name(v, values) for name, v in zip(names, values)]
     if not all(names) and len(values) > 2:
         notes.append(
             'classes have numbers for names: write names into classes.txt in '
@@ -155,10 +155,10 @@ def _ids(
     return ids, [named.get(i) for i in ids]
 
 
-def _name(value, number: int) -> str:
+def _name(value, values: Sequence) -> str:
     if np.ndim(value):
         return '#{:02x}{:02x}{:02x}'.format(*value)
-    if number == 2:
+    if len(values) == 2 and values[0] == 0:
         return 'foreground' if value else 'background'
     return f'class {value}'
 

@@ -5,13 +5,11 @@ from typing import Callable, Dict, List, Optional, Sequence, Tuple, Union
 import mmengine
 import numpy as np
 import torch
-from lpips import LPIPS
 from mmcv.image import rgb2ycbcr
 from mmengine.device import get_device
 from mmengine.dist import all_gather_object
 from mmengine.evaluator import BaseMetric, DumpResults, Evaluator
 from mmengine.logging import print_log
-from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from torch import Tensor
 
 from sr4ir_mm.files import whole_file
@@ -157,6 +155,8 @@ class SRPSNR(_ArrayMetric):
 
     def score(self, pred: Tensor, gt: Tensor) -> float:
         """See :class:`_ImageMetric`."""
+        from skimage.metrics import peak_signal_noise_ratio
+
         with np.errstate(divide='ignore'):
             return peak_signal_noise_ratio(
                 self._array(gt), self._array(pred), data_range=255
@@ -241,6 +241,8 @@ class SRSSIM(_ArrayMetric):
 
     def score(self, pred: Tensor, gt: Tensor) -> float:
         """See :class:`_ImageMetric`."""
+        from skimage.metrics import structural_similarity
+
         return structural_similarity(
             self._array(gt),
             self._array(pred),
@@ -279,6 +281,8 @@ class SRLPIPS(_ImageMetric):
         **kwargs,
     ) -> None:
         super().__init__(**kwargs)
+        from lpips import LPIPS
+
         self.lpips: Optional[LPIPS] = None
         try:
             lpips = LPIPS(net=net, pnet_rand=bool(checkpoint), verbose=False)

@@ -1,4 +1,6 @@
+from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
 from .degradations import (
     JPEG,
@@ -59,29 +61,29 @@ __all__ = [
     'WDSR',
 ]
 
-if find_spec('mmagic'):
-    from .sr_nets.edsr import EDSRNet
-    from .sr_nets.swinir import SwinIRNet
+# What each toolbox's own classes are varied by, and where that is. It is
+# imported when it is asked for (PEP 562): a toolbox takes seconds.
+_VARIED = dict(
+    mmagic=dict(EDSRNet='sr_nets.edsr', SwinIRNet='sr_nets.swinir'),
+    mmseg=dict(
+        DeepLabV3Head='deeplabv3_head', TorchvisionFCNHead='deeplabv3_head'
+    ),
+    mmdet=dict(
+        TorchvisionAnchorGenerator='torchvision_faster_rcnn',
+        TorchvisionAssigner='torchvision_faster_rcnn',
+        TorchvisionBBoxHead='torchvision_faster_rcnn',
+    ),
+)
+_HOMES = {
+    name: home
+    for toolbox, names in _VARIED.items()
+    if find_spec(toolbox)
+    for name, home in names.items()
+}
+__all__ += [*_HOMES]
 
-    __all__ += ['EDSRNet', 'SwinIRNet']
 
-# The paper's heads are variations of mmseg's own; without mmseg, SRSegmentor
-# says what to install.
-if find_spec('mmseg'):
-    from .deeplabv3_head import DeepLabV3Head, TorchvisionFCNHead
-
-    __all__ += ['DeepLabV3Head', 'TorchvisionFCNHead']
-
-# The paper's detector is mmdet's, with three of its parts replaced.
-if find_spec('mmdet'):
-    from .torchvision_faster_rcnn import (
-        TorchvisionAnchorGenerator,
-        TorchvisionAssigner,
-        TorchvisionBBoxHead,
-    )
-
-    __all__ += [
-        'TorchvisionAnchorGenerator',
-        'TorchvisionAssigner',
-        'TorchvisionBBoxHead',
-    ]
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(f'{__name__}.{_HOMES[name]}'), name)

@@ -1,5 +1,6 @@
 import copy
 from functools import partial
+from importlib import import_module
 from typing import Optional
 
 import torch
@@ -8,6 +9,7 @@ from mmengine.model import initialize
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
+from sr4ir_mm.compat import networks_alone
 from sr4ir_mm.registry import MODELS, require_package
 
 from ..lending import Lender
@@ -15,6 +17,21 @@ from ..lending import Lender
 # Of other numbers, some networks broadcast.
 _CHANNELS = ('in_channels', 'out_channels', 'in_chans', 'num_in_ch')
 _CHANNELS += ('num_out_ch', 'in_nc', 'out_nc', 'img_channels', 'inp_channels')
+
+
+def _edsr() -> type:
+    """The same, with less work."""
+    return import_module('sr4ir_mm.models').EDSRNet
+
+
+def _swinir() -> type:
+    with networks_alone():
+        from mmagic.models.editors.swinir import SwinIRNet
+    return SwinIRNet
+
+
+# Networks of mmagic that need nothing else of it.
+_ALONE = dict(EDSRNet=_edsr, SwinIRNet=_swinir)
 
 
 def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
@@ -39,8 +56,9 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
     if scope == 'mmagic':
         require_package('mmagic', 'mmagic', name)
         cfg.setdefault('_scope_', scope)  # for networks inside of it
-    if cfg.get('type') == 'mmagic.EDSRNet':
-        cfg['type'] = 'sr4ir_mm.EDSRNet'  # the same, with less work
+    if name in _ALONE and scope == 'mmagic':
+        del cfg['_scope_']  # there are no networks inside
+        cfg['type'] = _ALONE[name]()
     network = MODELS.build(cfg)
     network.init_cfg, network.with_cp = init_cfg, with_cp
     if init_cfg is not None:

@@ -2,10 +2,13 @@ from typing import Tuple
 
 import torch
 import torch.nn.functional as F
-from mmagic.models.editors import edsr
 from torch import Tensor
 
+from sr4ir_mm.compat import networks_alone
 from sr4ir_mm.registry import MODELS
+
+with networks_alone():
+    from mmagic.models.editors import edsr
 
 
 @MODELS.register_module()

@@ -2,10 +2,13 @@ from typing import Optional
 
 import torch
 import torch.nn.functional as F
-from mmagic.models.editors.swinir import swinir_net, swinir_rstb
 from torch import Tensor
 
+from sr4ir_mm.compat import networks_alone
 from sr4ir_mm.registry import MODELS
+
+with networks_alone():
+    from mmagic.models.editors.swinir import swinir_net, swinir_rstb
 
 
 class WindowAttention(swinir_rstb.WindowAttention):
