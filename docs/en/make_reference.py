@@ -323,7 +323,7 @@ def with_links(path: Path) -> str:
             target, (FILES / path.relative_to(ROOT)).parent
         )
 
-    return re.sub(r'(?<=\]\()[^):#\s]+', to_site, path.read_text())
+    return re.sub(r'(?<=\]\()(?!\w+:)[^)#\s]+', to_site, path.read_text())
 
 
 def as_page(notebook: Path) -> str:
