@@ -1,6 +1,7 @@
 """What the scripts in ``tools/`` share: OpenMMLab's usual options."""
 
 import argparse
+import atexit
 import os
 import os.path as osp
 from typing import Any, Dict, List, Sequence
@@ -166,6 +167,9 @@ def adapt_to_cpu(cfg: Config) -> None:
     if cfg.launcher == 'pytorch':
         # mmengine asks for a CUDA device, for gloo and the wrapper alike
         torch.distributed.init_process_group('gloo')
+        # whose threads abort a process that ends before they do:
+        # https://github.com/pytorch/pytorch/issues/190489
+        atexit.register(torch.distributed.destroy_process_group)
         cfg.merge_from_dict(dict(model_wrapper_cfg=dict(device_ids=None)))
 
 
