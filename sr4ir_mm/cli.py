@@ -5,16 +5,15 @@ inside of functions.
 """
 
 import argparse
-import atexit
 import os
 import os.path as osp
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence
 
+from sr4ir_mm.model_zoo import list_models
+
 if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import nn
-
-from sr4ir_mm.model_zoo import list_models
 
 PAIRS = {'[': ']', '(': ')'}
 
@@ -180,7 +179,6 @@ def load_network(model: 'nn.Module', name: str, checkpoint: str) -> None:
         check_scale(file, model, checkpoint)
 
 
-<<<<<<< HEAD
 class ConfigOptions(argparse.Action):
     """mmengine's ``KEY=VALUE``, which keeps the blanks inside of a value, and
     says what is wrong with one that it cannot read.
@@ -202,21 +200,6 @@ class ConfigOptions(argparse.Action):
                     self, f'{text}: {error}'
                 ) from None
         setattr(namespace, self.dest, options)
-=======
-def adapt_to_cpu(cfg: Config) -> None:
-    """NCCL and synchronized BatchNorm exist on GPUs only."""
-    cfg.setdefault('env_cfg', ConfigDict())
-    cfg.env_cfg.setdefault('dist_cfg', ConfigDict()).backend = 'gloo'
-    cfg.sync_bn = None
-    _replace_sync_bn(cfg.model)
-    if cfg.launcher == 'pytorch':
-        # mmengine asks for a CUDA device, for gloo and the wrapper alike
-        torch.distributed.init_process_group('gloo')
-        # whose threads abort a process that ends before they do:
-        # https://github.com/pytorch/pytorch/issues/190489
-        atexit.register(torch.distributed.destroy_process_group)
-        cfg.merge_from_dict(dict(model_wrapper_cfg=dict(device_ids=None)))
->>>>>>> part-e
 
 
 def _parse(text: str) -> Any:
