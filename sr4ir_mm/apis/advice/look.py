@@ -15,6 +15,7 @@ from sr4ir_mm.models.losses import PixelLoss, TaskLoss
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import in_one_batch
 
+from ..comparison import without_reports
 from ..gradients import Pull, measure_pull
 
 BATCHES = 4  # for the pull
@@ -100,11 +101,13 @@ def look_at(cfg: Config, work_dir: str, sr_net: Optional[str] = None) -> Look:
         cfg[f'val_{part}'] = cfg[f'test_{part}'] = None
     cfg.param_scheduler = cfg.custom_hooks = None
     cfg.default_hooks = dict(checkpoint=None, logger=None)
-    runner = RUNNERS.build(cfg)
+    cfg.log_level = 'ERROR'
     looker, watch = _Looker(), Stopwatch()
-    runner.register_hook(looker)
-    runner.register_hook(watch)
-    runner.train()
+    with without_reports():
+        runner = RUNNERS.build(cfg)
+        runner.register_hook(looker)
+        runner.register_hook(watch)
+        runner.train()
     seconds = dict.fromkeys(shares, 0.0)
     for part, times in watch.parts.items():
         seconds[part.partition(':')[0]] += sum(times[WARMUP:]) / ITERS

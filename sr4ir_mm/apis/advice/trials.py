@@ -277,8 +277,11 @@ def _start_worker(pipe: Connection, lock: Lock) -> None:
 
     # not a queue, which has a thread: mmdet's VOCMetric forks
     def _tell(cost: int) -> None:
-        with lock:
-            pipe.send(cost)
+        try:
+            with lock:
+                pipe.send(cost)
+        except BrokenPipeError:  # nobody waits for it any more
+            os._exit(1)
 
     sys.stdout = sys.stderr = open(os.devnull, 'w')
     torch.set_num_threads(1)

@@ -6,7 +6,7 @@ from typing import List, NamedTuple
 # What enlarged LR images are worth, as a share of what HR images are, to a T
 # that has learnt from both. In full trainings (docs/en/advise.md), no method
 # is ahead of L -> T above or below.
-ENOUGH = 0.9
+ENOUGH = 0.95
 TOO_LITTLE = 0.6
 RECIPE = 'one_batch'
 
