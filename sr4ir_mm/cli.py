@@ -9,11 +9,11 @@ import os
 import os.path as osp
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence
 
+from sr4ir_mm.model_zoo import list_models
+
 if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import nn
-
-from sr4ir_mm.model_zoo import list_models
 
 PAIRS = {'[': ']', '(': ')'}
 

@@ -1,6 +1,7 @@
 """From a config's file and ``--cfg-options`` to the config, with errors that
 name the file and line, or the option."""
 
+import atexit
 import copy
 import logging
 import os.path as osp
@@ -174,6 +175,9 @@ def adapt_to_cpu(cfg: Config) -> None:
     if cfg.launcher == 'pytorch':
         # mmengine asks for a CUDA device, for gloo and the wrapper alike
         torch.distributed.init_process_group('gloo')
+        # whose threads abort a process that ends before they do:
+        # https://github.com/pytorch/pytorch/issues/190489
+        atexit.register(torch.distributed.destroy_process_group)
         cfg.merge_from_dict(dict(model_wrapper_cfg=dict(device_ids=None)))
 
 

@@ -7,39 +7,10 @@ import sys
 import mmengine
 import pytest
 from mmengine.config import Config
-from tiny import SR4IR, build_model, make_batch
+from tiny import SR4IR
 
 sys.path[:0] = ['tools/analysis_tools', '.dev_scripts/evidence']
 import collect_runs  # noqa: E402
-import gradient_ratio  # noqa: E402
-
-
-def test_gradients_at_the_sr_image():
-    model = build_model()
-    rows = gradient_ratio.measure(model, [make_batch()] * 3, batches=2)
-    assert list(rows) == ['PixelLoss', 'TDPLoss']
-    norm, ratio, cosine = rows['PixelLoss']
-    # that of a mean of 2x3x32x32 absolute differences
-    assert norm == pytest.approx((2 * 3 * 32 * 32) ** -0.5, rel=1e-3)
-    assert (ratio, cosine) == pytest.approx((1, 1), rel=1e-3)
-    assert rows['TDPLoss'][0] == pytest.approx(rows['TDPLoss'][1] * norm)
-    assert all(p.requires_grad for p in model.parameters())
-
-
-def test_balanced_loss_has_its_ratio():
-    phases = mmengine.ConfigDict(phases=SR4IR).to_dict()['phases']
-    phases[0]['losses'][1]['balance'] = 2.0
-    model = build_model(phases=phases)
-    rows = gradient_ratio.measure(model, [make_batch()], batches=1)
-    assert rows['TDPLoss'][1] == pytest.approx(2, rel=1e-3)
-
-
-def test_without_pixel_loss():
-    with pytest.raises(ValueError, match='no phase has a PixelLoss'):
-        gradient_ratio.measure(
-            build_model(phases=SR4IR[1:]), [make_batch()], batches=1
-        )
-
 
 # ------------------------------------------------------------- collected runs
 

@@ -2,28 +2,25 @@
 
 import argparse
 import os.path as osp
-import resource
 import sys
-import time
 from collections import defaultdict
-from functools import partial
 from itertools import islice, repeat
 from multiprocessing import get_context
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Callable, Iterator, List
+from typing import Callable, Iterator
 
 import torch
 import torch.nn.functional as F
 import torchvision
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.hooks import Hook
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from synthetic_data import SyntheticDataset
 
 from sr4ir_mm.config_files import adapt_to_cpu
+from sr4ir_mm.engine.stopwatch import Memory, Stopwatch, now
 from sr4ir_mm.models.views import Views
 
 TESTS = osp.join(osp.dirname(osp.abspath(__file__)), '..', '..', 'tests')
@@ -88,65 +85,6 @@ def dicts(node) -> Iterator[dict]:
     if isinstance(node, (list, tuple)):
         for value in node:
             yield from dicts(value)
-
-
-# --------------------------------------------------------------------- clocks
-
-
-def now() -> float:
-    """Seconds, when everything that was asked of the device is done."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-class Memory:
-    """Its peak above what was held when this was made, in MiB: of tensors on
-    CUDA, of the process on a CPU."""
-
-    def __init__(self) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.reset_peak_memory_stats()
-            self.start = torch.cuda.memory_allocated() / 2**20
-        else:
-            with open('/proc/self/statm') as file:
-                pages = int(file.read().split()[1])
-            self.start = pages * resource.getpagesize() / 2**20
-
-    def peak(self) -> float:
-        if torch.cuda.is_available():
-            peak = torch.cuda.max_memory_allocated() / 2**20
-        else:
-            usage = resource.getrusage(resource.RUSAGE_SELF)
-            peak = usage.ru_maxrss / 2**10
-        return peak - self.start
-
-
-class Stopwatch(Hook):
-    """Seconds of each iteration, and of each part of its phases."""
-
-    def __init__(self) -> None:
-        self.iterations: List[float] = []
-        self.parts = defaultdict(list)
-
-    def before_train(self, runner: Runner) -> None:
-        for update in runner.train_loop.updates.values():
-            update.run_part = partial(self._time, update, update.run_part)
-        self.memory = Memory()
-
-    def before_train_iter(self, *args, **kwargs) -> None:
-        self._start = now()
-
-    def after_train_iter(self, *args, **kwargs) -> None:
-        self.iterations.append(now() - self._start)
-
-    def _time(self, update, run_part: Callable, *args) -> dict:
-        start = now()
-        log_vars = run_part(*args)
-        losses = {key.split('.')[0] for key in log_vars if key != 'loss'}
-        name = f'{update.phase.name}: {", ".join(sorted(losses))}'
-        self.parts[name].append(now() - start)
-        return log_vars
 
 
 # ------------------------------------------------------------------- measured

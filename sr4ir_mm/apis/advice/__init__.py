@@ -1,0 +1,4 @@
+from .advise import advise
+from .verdict import Scores, Verdict, judge
+
+__all__ = ['Scores', 'Verdict', 'advise', 'judge']

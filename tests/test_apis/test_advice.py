@@ -1,0 +1,161 @@
+"""sr4ir_mm.apis.advice and tools/advise.py."""
+
+import sys
+from concurrent.futures import Future
+
+import pytest
+from mmengine.config import Config
+from tiny import runner_cfg, toy_dataset_cfg
+
+from sr4ir_mm.apis.advice import Scores, advise, judge, trials
+
+sys.path[:0] = ['tools']
+import advise as script  # noqa: E402
+
+METRIC = dict(
+    seg=dict(type='IoUMetric'),
+    cls=dict(type='Accuracy', topk=1),
+)
+
+
+# -------------------------------------------------------------------- verdict
+
+
+def scores(all_of, low=32.0, spread=1.0):
+    """Of two seeds, which differ by ``spread``.
+
+    Args:
+        all_of: A T of all images, on HR, SR and enlarged LR images.
+        low: L -> T.
+    """
+    columns = ([x, x + spread] for x in (55.0, low, *all_of))
+    return Scores(*columns)
+
+
+@pytest.mark.parametrize(
+    'found,answer,words',
+    [
+        # about what the four sets of docs/en/advise.md have
+        (scores((55, 40, 38)), 'yes', '+8.0 ± 0.0 on SR images, compared'),
+        (scores((27, 21, 21), low=18), 'yes', '+3.0 ± 0.0'),
+        (scores((49, 24, 25), low=20), 'no', 'too little'),
+        (scores((48, 48, 48), low=44), 'no', 'So little is lost'),
+        # T of all is no better than L -> T
+        (scores((55, 30, 40)), 'no', 'for nothing here'),
+        (scores((48, 60, 55)), 'no', 'So little is lost'),
+        (scores((50, 29, 29), spread=4.0), 'cannot tell', '60%, a bound'),
+        (scores((30, 28, 26), spread=20.0), 'cannot tell', '90%, a bound'),
+        (scores((0, 0, 0), spread=0), 'cannot tell', 'learnt nothing'),
+    ],
+)
+def test_verdict(found, answer, words):
+    verdict = judge(found, scale=4)
+    assert verdict.answer == answer
+    assert words in verdict.because
+
+
+def test_a_gain_within_the_noise_is_said_to_be():
+    found = Scores([55, 56], [31, 36], [55, 56], [38, 33], [40, 40])
+    assert 'cannot tell from nothing' in judge(found, scale=4).because
+
+
+# --------------------------------------------------------------------- trials
+
+
+class AtOnce:
+    """An executor that runs everything where it stands."""
+
+    def __init__(self, *args):
+        pass
+
+    def submit(self, function, *args):
+        future = Future()
+        future.set_result(function(*args))
+        return future
+
+    def shutdown(self):
+        pass
+
+
+@pytest.fixture
+def config(tmp_path, toy_root, task, monkeypatch):
+    monkeypatch.setattr(trials, 'ProcessPoolExecutor', AtOnce)
+    monkeypatch.setattr(trials, '_tell', lambda cost: None, raising=False)
+    cfg = runner_cfg(
+        tmp_path,
+        dict(toy_dataset_cfg(task, toy_root), indices=8),
+        task,
+        val_dataloader=dict(
+            num_workers=0,
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            dataset=dict(
+                toy_dataset_cfg(task, toy_root, 'val', augment=False),
+                indices=4,
+            ),
+        ),
+        val_evaluator=METRIC[task],
+        val_cfg=dict(),
+        custom_imports=dict(imports=['sr4ir_mm']),
+        runner_type='sr4ir_mm.Runner',
+    )
+    path = tmp_path / 'toy.py'
+    Config(cfg).dump(path)
+    return path
+
+
+@pytest.mark.parametrize('task', ['seg', 'cls'])
+def test_script(config, tmp_path, monkeypatch, capsys, task):
+    page = tmp_path / 'page.html'
+    argv = ['advise.py', str(config), '--budget', '2', '--out', str(page)]
+    monkeypatch.setattr(sys, 'argv', argv)
+    script.main()
+    text = ' '.join(capsys.readouterr().out.split())
+    for words in (
+        'x4, tested on 4 of 4 images of val_dataloader',
+        'H -> T, seed 1',
+        'all -> T, seed 0',
+        'TDPLoss pulls',
+        'PreciseBNHook',  # three forwards, and BatchNorm trains
+        's and ',  # of an iteration
+    ):
+        assert words in text
+    assert any(f'{answer}:' in text for answer in ('YES', 'NO', 'CANNOT TELL'))
+    assert 'learns from' in page.read_text()
+
+
+def test_without_images_of_its_own_a_part_of_train_is_held_out(config):
+    cfg = Config.fromfile(config)
+    cfg.val_dataloader.dataset = dict(cfg.train_dataloader.dataset)
+    cfg.train_dataloader.dataset.pop('indices')
+    cfg.test_dataloader, cfg.test_evaluator = cfg.val_dataloader, METRIC['seg']
+    assert 'held out' in trials.split_data(cfg)
+    held = cfg.val_dataloader.dataset.indices
+    rest = cfg.train_dataloader.dataset.indices
+    assert held == [4] and rest == [0, 1, 2, 3, 5, 6, 7]
+
+
+def test_several_training_sets_cannot_be_split(config):
+    cfg = Config.fromfile(config)
+    cfg.test_dataloader = cfg.val_dataloader
+    cfg.train_dataloader.dataset = dict(
+        type='ConcatDataset', datasets=[cfg.train_dataloader.dataset] * 2
+    )
+    with pytest.raises(ValueError, match='no part is held out'):
+        trials.split_data(cfg)
+
+
+def test_all_start_from_a_given_task_model(config, tmp_path):
+    cfg = Config.fromfile(config)
+    trial = trials.Trial('L -> T', 'bilinear', ('bilinear',), 0, 4)
+    found = trials.trial_config(cfg, trial, str(tmp_path), None, 't.pth')
+    assert found.model.task_model.init_cfg.checkpoint == 't.pth'
+    assert found.model.sr_net is None
+    assert cfg.model.sr_net is not None
+    assert found.train_cfg.max_iters == 4
+
+
+def test_a_config_without_sr_network(config):
+    cfg = Config.fromfile(config)
+    cfg.model.sr_net = None
+    with pytest.raises(ValueError, match='model.sr_net is not set'):
+        advise(cfg)
