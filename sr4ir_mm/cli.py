@@ -48,7 +48,7 @@ def add_common_args(parser: argparse.ArgumentParser, **config: Any) -> None:
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:
-    """Add the option that :func:`~sr4ir_mm.mistakes.one_sentence` has."""
+    """Add the option of :func:`~sr4ir_mm.utils.mistakes.one_sentence`."""
     parser.add_argument(
         '--debug', action='store_true', help='show the traceback of an error'
     )
@@ -68,8 +68,8 @@ def add_cfg_options(parser: argparse.ArgumentParser, what: str) -> None:
 
 def load_config(args: argparse.Namespace) -> 'Config':
     """Read the config and apply the common options to it."""
-    from sr4ir_mm.config_files import prepare_config
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.config_files import prepare_config
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with one_sentence(debug=args.debug):

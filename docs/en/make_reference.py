@@ -148,8 +148,9 @@ def from_python() -> str:
         )
         for name in sr4ir_mm.apis.__all__
     ]
-    for found in pkgutil.iter_modules(sr4ir_mm.apis.__path__):
-        module = importlib.import_module(f'sr4ir_mm.apis.{found.name}')
+    path = sr4ir_mm.apis.__path__
+    for found in pkgutil.walk_packages(path, 'sr4ir_mm.apis.'):
+        module = importlib.import_module(found.name)
         parts += [
             autodoc(item)
             for name, item in vars(module).items()

@@ -22,9 +22,9 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from rich.progress import track
 
-from sr4ir_mm.mistakes import explain
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
+from sr4ir_mm.utils.mistakes import explain
 from sr4ir_mm.visualization import to_uint8
 
 from .model import init_model

@@ -16,7 +16,7 @@ from tiny import TASKS, build_model
 from sr4ir_mm.apis import SRInferencer, init_model, publish
 from sr4ir_mm.apis.deployment import save_weights
 from sr4ir_mm.model_zoo import list_models
-from sr4ir_mm.safe_load import UnreadableFileError
+from sr4ir_mm.utils.safe_load import UnreadableFileError
 
 ZOO = {name: Path(path).parent for name, path in list_models().items()}
 EACH_MODEL = pytest.mark.parametrize('name', ZOO)

@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     with one_sentence(debug=args.debug):
         from sr4ir_mm.apis.publish import describe, publish
