@@ -9,7 +9,7 @@ import os
 import os.path as osp
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence
 
-from sr4ir_mm.model_zoo import list_models
+from sr4ir_mm.model_zoo import list_models, suggest_models
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -101,6 +101,8 @@ def parse_with_checkpoint(
     model = vars(args).pop('model')
     if (args.checkpoint is None) == (model is None):
         parser.error('expected either a checkpoint or --model NAME')
+    if model is not None and model not in list_models():
+        parser.error(f'--model {model}: no such model.{suggest_models(model)}')
     args.checkpoint = args.checkpoint or model
     return args
 

@@ -108,6 +108,8 @@ def test_scripts_take_a_name(run_script, tmp_path):
     assert code == 0 and init_model(str(path)), text
     code, text = run_script('infer', sample, 'a.pth', '--model', 'toy-x4')
     assert code == 2 and 'either a checkpoint or --model' in text
+    code, text = run_script('infer', sample, '--model', 'bccd')
+    assert code == 2 and 'bccd: no such model. The model zoo has\n' in text
 
 
 @pytest.mark.parametrize('task', TASKS)
