@@ -203,6 +203,12 @@ def choose(
         f'Recipe {RECIPE}: the best known where nothing is known of the data '
         '(docs/en/results.md).'
     )
+    if _lacks_weights(model):
+        reasons.append(
+            f'There are no ImageNet weights in {WEIGHTS}, so the task network '
+            'starts from nothing, and learns far less: docs/en/own_data.md '
+            'says how to get them. Then run this again.'
+        )
     return Choice(scale, crop, short_side, batch_size, iters, reasons)
 
 
@@ -339,7 +345,10 @@ def write(
     if 'test' not in folder.splits:
         lines[-1] += '  # there is no other part'
     lines += [*_arguments(_options(found, choice)), ')']
-    lines += _after(folder.task, model)
+    if _lacks_weights(model):
+        lines.append(
+            'model = dict(task_model=dict(backbone=dict(init_cfg=None)))'
+        )
     with whole_file(out) as part, open(part, 'w', encoding='utf-8') as file:
         file.write('\n'.join(lines) + '\n')
 
@@ -431,16 +440,8 @@ def _arguments(arguments: dict) -> List[str]:
     return lines
 
 
-def _after(task: str, model: str) -> List[str]:
-    """Lines behind the rest."""
-    if model != 'small' or osp.isfile(WEIGHTS):
-        return []
-    return [
-        f'# No ImageNet weights in {WEIGHTS}, so the task network starts from '
-        'nothing:',
-        '# docs/en/own_data.md says how to get them. Then remove this line.',
-        'model = dict(task_model=dict(backbone=dict(init_cfg=None)))',
-    ]
+def _lacks_weights(model: str) -> bool:
+    return model == 'small' and not osp.isfile(WEIGHTS)
 
 
 def _list_classes(found: Found, split: str, lists: str) -> dict:
@@ -461,7 +462,7 @@ def _list_boxes(found: Found, split: str, lists: str) -> dict:
         )
         for item in objects:
             box = [round(float(x), 2) for x in item['bbox']]
-            annotation = dict(iscrowd=0, area=round(box[2] * box[3], 2), **{})
+            annotation = dict(iscrowd=0, area=round(box[2] * box[3], 2))
             annotation.update(
                 {k: v for k, v in item.items() if k != 'label'},
                 id=len(annotations) + 1,
