@@ -7,7 +7,7 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from sr4ir_mm import __version__
-from sr4ir_mm.files import find_folder
+from sr4ir_mm.utils.files import find_folder
 
 # What each is for, and its script.
 COMMANDS = dict(

@@ -9,11 +9,11 @@ import os
 import os.path as osp
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence
 
+from sr4ir_mm.model_zoo import list_models, suggest_models
+
 if TYPE_CHECKING:
     from mmengine.config import Config
     from torch import nn
-
-from sr4ir_mm.model_zoo import list_models
 
 PAIRS = {'[': ']', '(': ')'}
 
@@ -48,7 +48,7 @@ def add_common_args(parser: argparse.ArgumentParser, **config: Any) -> None:
 
 
 def add_debug(parser: argparse.ArgumentParser) -> None:
-    """Add the option that :func:`~sr4ir_mm.mistakes.one_sentence` has."""
+    """Add the option of :func:`~sr4ir_mm.utils.mistakes.one_sentence`."""
     parser.add_argument(
         '--debug', action='store_true', help='show the traceback of an error'
     )
@@ -68,8 +68,8 @@ def add_cfg_options(parser: argparse.ArgumentParser, what: str) -> None:
 
 def load_config(args: argparse.Namespace) -> 'Config':
     """Read the config and apply the common options to it."""
-    from sr4ir_mm.config_files import prepare_config
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.config_files import prepare_config
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     with one_sentence(debug=args.debug):
@@ -101,6 +101,8 @@ def parse_with_checkpoint(
     model = vars(args).pop('model')
     if (args.checkpoint is None) == (model is None):
         parser.error('expected either a checkpoint or --model NAME')
+    if model is not None and model not in list_models():
+        parser.error(f'--model {model}: no such model.{suggest_models(model)}')
     args.checkpoint = args.checkpoint or model
     return args
 

@@ -258,7 +258,7 @@ def _load_safely(serialization: ModuleType) -> None:
 
     @wraps(load)
     def load_safely(*args, **kwargs):
-        from .safe_load import load as safe_load
+        from .utils.safe_load import load as safe_load
 
         return safe_load(load, *args, **kwargs)
 
@@ -269,7 +269,7 @@ def _load_safely(serialization: ModuleType) -> None:
 
 def _unpickle_safely(pickle_handler: ModuleType) -> None:
     def load_from_fileobj(self, file, **kwargs) -> Any:
-        from .safe_load import load_pickle
+        from .utils.safe_load import load_pickle
 
         return load_pickle(file, **kwargs)
 
@@ -289,7 +289,7 @@ _REPAIRS = {
     'mmengine.fileio.handlers.pickle_handler': _unpickle_safely,
     'mmengine.fileio.handlers.yaml_handler': _read_yaml_safely,
     'mmengine.runner.checkpoint': partial(
-        _repair_by, 'safe_load', 'repair_checkpoints'
+        _repair_by, 'utils.safe_load', 'repair_checkpoints'
     ),
     'mmseg.visualization.local_visualizer': _let_mmseg_draw,
     'mmdet.datasets.api_wrappers.coco_api': _repair_reader('repair_coco_api'),

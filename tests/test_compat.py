@@ -6,6 +6,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import mmengine
+import numpy as np
+from mmseg.visualization import SegLocalVisualizer
 
 from sr4ir_mm import compat
 
@@ -80,3 +82,59 @@ def test_a_diffusers_that_cannot_be_imported(monkeypatch):
     assert setup_env.try_import('diffusers').models
     assert setup_env.try_import('transformers') is None
     assert setup_env.try_import('mmdet') is mmengine
+
+
+LIGHT = """
+import sys
+import sr4ir_mm
+
+def absent(*names):
+    assert not {*names} & set(sys.modules), {*names} & set(sys.modules)
+
+absent('torch', 'numpy', 'mmengine', 'multiprocessing')
+import torch, numpy, multiprocessing.queues, mmengine.runner
+assert numpy.bool8 is numpy.bool_
+assert torch.load is torch.serialization.load
+queue = multiprocessing.queues.Queue
+loader = mmengine.runner.CheckpointLoader._schemes['']
+yaml = mmengine.fileio.handlers.yaml_handler
+for repaired in (torch.load, queue._on_queue_feeder_error, loader):
+    assert repaired.__code__.co_filename.startswith(sr4ir_mm.__path__[0])
+assert yaml.Loader is yaml.yaml.FullLoader
+from sr4ir_mm.models.sr_nets import build_sr_net
+size = dict(in_channels=3, out_channels=3, mid_channels=4, num_blocks=1)
+edsr = build_sr_net(dict(type='mmagic.EDSRNet', **size))
+build_sr_net(dict(type='mmagic.SwinIRNet', window_size=8, upscale=4))
+absent('mmagic.models', 'mmseg', 'mmdet', 'mmpretrain', 'lpips', 'skimage')
+from mmengine.registry import MODELS
+assert MODELS.get('mmagic.RDNNet').__init__
+import mmagic.models
+assert isinstance(edsr, mmagic.models.editors.edsr.EDSRNet)
+assert MODELS.get('sr4ir_mm.DeepLabV3Head').__init__
+assert MODELS.get('sr4ir_mm.Nothing') is None
+"""
+
+
+def test_repairs_wait_for_what_they_repair():
+    """And a network is imported without those of the toolboxes."""
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', LIGHT],
+        env=dict(os.environ, PYTHONPATH='.', OMP_NUM_THREADS='1'),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_label_of_mmseg_stays_where_it_was():
+    rng = np.random.default_rng(0)
+    for share in (0.01, 0.3, 0.9):
+        mask = (rng.random((31, 17)) < share).astype(np.uint8)
+        # of all pixels in order, those of the first of the fullest rows
+        rows, counts = np.unique(np.argwhere(mask)[:, 0], return_counts=True)
+        pixels = [
+            p for p in np.argwhere(mask) if p[0] == rows[counts.argmax()]
+        ]
+        y, x = pixels[len(pixels) // 2]
+        found = SegLocalVisualizer._get_center_loc(None, mask)
+        assert found.tolist() == [x, y]

@@ -171,7 +171,7 @@ COMMANDS = [
     if shlex.split(line, comments=True)
 ]
 # What a checkout alone does not have.
-UNCHECKED = ('source', 'export', 'mim', 'cd', 'git')
+UNCHECKED = ('source', 'export', 'mim', 'cd', 'git', 'docker')
 
 
 @pytest.mark.parametrize('words', COMMANDS)
@@ -215,6 +215,8 @@ def check_sr4ir(command, *arguments, monkeypatch):
 def check_script(arguments, monkeypatch):
     if arguments[0] == '-m':
         module = importlib.import_module(arguments[1])
+        if not arguments[1].startswith('sr4ir_mm'):
+            return None  # that it is there is enough
         arguments = arguments[1:]
     elif arguments[0] == '-c':
         return compile(arguments[1], '-c', 'exec')

@@ -18,7 +18,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import load_checkpoint
 from reference import EDSR, EDSR_MEAN
 
-from sr4ir_mm.apis import efficiency
+from sr4ir_mm.apis.analysis import efficiency
 
 sys.path[:0] = ['tools/model_converters']
 import efficientnet_lite_to_timm as lite  # noqa: E402

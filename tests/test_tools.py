@@ -216,7 +216,9 @@ def test_tta_and_out(trained, tmp_path):
     )
     # image metrics are left out: there are several SR images
     assert list(metrics(task, log)) == [NAME[task]]
-    assert re.search(r"type='(Seg|Det)TTAModel'|AverageClsScoreTTA", log)
+    (log_file,) = tmp_path.glob('*/*.log')  # the screen shows no config
+    model = r"type='(Seg|Det)TTAModel'|AverageClsScoreTTA"
+    assert re.search(model, log_file.read_text())
     if task == 'seg':
         assert len(list((tmp_path / 'out').glob('*.png'))) == 8
     else:

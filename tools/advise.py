@@ -50,7 +50,7 @@ def main() -> None:
     cfg = load_config(args)
 
     from sr4ir_mm.apis.advice import advise
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     with one_sentence(cfg, args.debug):
         advise(

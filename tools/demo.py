@@ -69,7 +69,7 @@ def run(cfg: Config) -> None:
 
 def main() -> None:
     args = parse_args()
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     cfg = load_config(args)
     with one_sentence(cfg, args.debug):

@@ -119,8 +119,8 @@ def to_words(
 
 def build_page(inferencers: Dict[str, SRInferencer], max_pixels: float):
     """The page, a ``gradio.Blocks``."""
-    from sr4ir_mm.mistakes import explain
     from sr4ir_mm.registry import require_package
+    from sr4ir_mm.utils.mistakes import explain
 
     require_package('gradio', 'gradio', 'tools/demo_app.py')
     import gradio as gr
@@ -171,7 +171,7 @@ def build_page(inferencers: Dict[str, SRInferencer], max_pixels: float):
 def main() -> None:
     args = parse_args()
     from sr4ir_mm.apis import SRInferencer
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     with one_sentence(debug=args.debug, status=2):
         inferencers = {

@@ -97,7 +97,7 @@ def infer(args: argparse.Namespace) -> int:
 
 def main() -> None:
     args = parse_args()
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     with one_sentence(debug=vars(args).pop('debug'), status=2):
         status = infer(args)

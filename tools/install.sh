@@ -9,7 +9,7 @@
 #
 #   SR4IR_STACK   torch2.11 (default; Python 3.10-3.12) or torch2.1 (3.8-3.11)
 #   SR4IR_CPU=1   mmcv's operators for the CPU only, although there is a GPU
-#   FORCE_CUDA=1  mmcv's operators for CUDA, although there is no GPU
+#   FORCE_CUDA=1  torch and mmcv's operators for CUDA, although there is no GPU
 #   MAX_JOBS      how many files to compile at a time (default: all cores)
 set -euo pipefail
 exec 3>&1 1>&2
@@ -51,17 +51,19 @@ for python in "${candidates[@]}"; do
 done
 [[ $stack ]] || fail "sr4ir_mm needs $needs$found: install it, or activate an" \
     "environment that has it."
-device=cpu
+device=cpu torch_for=cpu
+! nvidia-smi -L &>/dev/null || torch_for=cuda
 if [[ ${SR4IR_CPU:-0} == 1 ]]; then
     export FORCE_CUDA=0 CUDA_VISIBLE_DEVICES=  # mmcv's setup.py reads both
-elif [[ ${FORCE_CUDA:-0} == 1 ]] || nvidia-smi -L &>/dev/null; then
-    device=cuda
+elif [[ ${FORCE_CUDA:-0} == 1 || $torch_for == cuda ]]; then
+    device=cuda torch_for=cuda
 fi
 
 # ---- anything to do? --------------------------------------------------------
 constraints=requirements/constraints/$stack.txt
-state="$stack $version $device $PWD $(cat requirements.txt requirements/*.txt \
-    "$constraints" setup.py pyproject.toml tools/install.sh | cksum)"
+state="$stack $version $device $torch_for $PWD $(cat requirements.txt \
+    requirements/*.txt "$constraints" setup.py pyproject.toml \
+    tools/install.sh | cksum)"
 if [[ -x $venv/bin/python && -f $stamp && $(<"$stamp") == "$state" ]]; then
     echo "$venv/bin/python" >&3
     exit
@@ -79,6 +81,31 @@ run_pip() {  # shows large downloads and compiled files, logs the rest
             "PIP_INDEX_URL, HTTPS_PROXY), then run this again."
     tail -n 20 "$log"
     fail "'pip $1' failed, for the reason above."
+}
+
+choose_torch() {  # sets `torch`, for pip, and says how much it will download
+    local cpu_index=https://download.pytorch.org/whl/cpu index has found
+    local cpu="$(pin torch)+cpu" what="$(pin torch) with CUDA (about 2,700 MB)"
+    torch=("$(pin torch)" "$(pin torchvision)")
+    has=$("$python" -m pip list --format freeze 2>"$log" | grep '^torch==' || :)
+    if [[ $has == *+cpu && $torch_for == cuda ]]; then
+        run_pip uninstall -y torch torchvision  # which pip would keep
+    elif [[ ${has%+*} == "${torch[0]}" ]]; then
+        torch=() what="no torch, since $has is there"
+    elif [[ $torch_for == cpu ]]; then
+        what+=", since nobody at hand has it without"
+        for index in '' $cpu_index; do
+            found=$("$python" -m pip index versions torch --retries 0 \
+                --timeout 10 ${index:+--index-url $index} 2>"$log" || :)
+            [[ $found == *" ${cpu#*==}"* ]] || continue
+            torch=("$cpu" "$(pin torchvision)+cpu")
+            [[ ! $index ]] || torch+=(--extra-index-url "$index")
+            what="$cpu (about 190 MB)"
+            break
+        done
+    fi
+    say "to download, unless pip has it already: $what, and about 100 other" \
+        "packages (270 MB)"
 }
 
 ops_work() {  # mmcv is the pinned one, and its operators run on the device
@@ -164,9 +191,10 @@ echo "$stack" >"$stamp"  # and no more, until all is there
 export PIP_DISABLE_PIP_VERSION_CHECK=1
 "$python" -m pip --version &>/dev/null || "$python" -m ensurepip &>"$log"
 
-say "installing $(pin torch) (the first time: gigabytes, with CUDA)"
+choose_torch
+say "installing torch"
 run_pip install -c "$constraints" -r requirements/build.txt \
-    -r requirements/runtime.txt
+    -r requirements/runtime.txt "${torch[@]}"
 ops_work || install_mmcv
 say "installing the toolboxes"
 run_pip install -c "$constraints" -r requirements.txt

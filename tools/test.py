@@ -112,7 +112,7 @@ def main() -> None:
     args = parse_args()
     from mmengine.registry import RUNNERS
 
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     cfg = load_config(args)
     with one_sentence(cfg, args.debug):

@@ -29,7 +29,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     from sr4ir_mm.apis.training import run_training
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     cfg = load_config(args)
     with one_sentence(cfg, args.debug):

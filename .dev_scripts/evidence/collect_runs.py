@@ -23,7 +23,7 @@ from mmengine.config import Config
 from scipy.stats import spearmanr, ttest_rel
 
 from sr4ir_mm.models.views import in_one_batch
-from sr4ir_mm.safe_config import read_data
+from sr4ir_mm.utils.safe_config import read_data
 
 # The toolboxes' metrics, the name in our tables, and the factor to percent.
 TASK_METRICS = {

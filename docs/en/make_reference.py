@@ -31,6 +31,7 @@ from sr4ir_mm.models.views import Views
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PAGES = HERE / 'reference'
+FILES = PAGES / 'files'
 BASES = ROOT / 'configs/_base_'
 # of a Markdown link that leads to no page
 LINK = r'(?<=\]\()(\.\./[^)#\s]+|\w+\.ipynb)'
@@ -147,8 +148,9 @@ def from_python() -> str:
         )
         for name in sr4ir_mm.apis.__all__
     ]
-    for found in pkgutil.iter_modules(sr4ir_mm.apis.__path__):
-        module = importlib.import_module(f'sr4ir_mm.apis.{found.name}')
+    path = sr4ir_mm.apis.__path__
+    for found in pkgutil.walk_packages(path, 'sr4ir_mm.apis.'):
+        module = importlib.import_module(found.name)
         parts += [
             autodoc(item)
             for name, item in vars(module).items()
@@ -290,21 +292,39 @@ def file_link(folder: Path, target: str) -> Optional[str]:
 
 
 def show_file(path: Path) -> None:
-    """A page with a file's text, or a folder's files, if something leads
+    """A page with a file's text, or what is in a folder, if something leads
     there."""
     link = file_link(HERE, str(path)) or ''
-    if not link.startswith('/reference/files/') or not path.exists():
-        return  # Sphinx warns of what is not there
     path = path.resolve()
-    if path.is_dir():
-        files = sorted(p.name for p in path.iterdir() if p.is_file())
-        text = '\n'.join(f'- `{file}`' for file in files)
+    page = HERE / link.lstrip('/')
+    if FILES not in page.parents or page.exists() or not path.exists():
+        return  # Sphinx warns of what is not there
+    name = path.relative_to(ROOT).as_posix()
+    write(f'files/{name}', '')  # it may lead to itself
+    if path.suffix == '.md':
+        text = with_links(path)
+    elif path.is_dir():
+        items = '\n'.join(
+            f'- `{item.name}`' for item in sorted(path.iterdir())
+        )
+        text = f'# {name}\n\n{items}'
     else:
         language = 'python' if path.suffix == '.py' else 'text'
-        text = f'~~~~{language}\n{path.read_text()}\n~~~~'
-    name = path.relative_to(ROOT).as_posix()
-    head = f'---\norphan: true\n---\n\n# {name}\n\n'
-    write(f'files/{name}', f'{head}{text}\n')
+        text = f'# {name}\n\n~~~~{language}\n{path.read_text()}\n~~~~'
+    write(f'files/{name}', f'---\norphan: true\n---\n\n{text}\n')
+
+
+def with_links(path: Path) -> str:
+    """A Markdown file from elsewhere, with links as they are in the site."""
+
+    def to_site(link: re.Match) -> str:
+        target = (path.parent / link[0]).resolve()
+        show_file(target)
+        return file_link(path.parent, link[0]) or os.path.relpath(
+            target, (FILES / path.relative_to(ROOT)).parent
+        )
+
+    return re.sub(r'(?<=\]\()(?!\w+:)[^)#\s]+', to_site, path.read_text())
 
 
 def as_page(notebook: Path) -> str:

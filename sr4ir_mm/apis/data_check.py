@@ -27,11 +27,11 @@ from sr4ir_mm.engine.preflight import (
     check_model,
     refuse,
 )
-from sr4ir_mm.files import whole_file
-from sr4ir_mm.mistakes import few
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.registry import MODELS
+from sr4ir_mm.utils.files import whole_file
+from sr4ir_mm.utils.mistakes import few
 from sr4ir_mm.visualization import draw_sample, to_uint8
 
 from .toolboxes import build_pen
@@ -55,7 +55,7 @@ def check(
     """Look at the data of a config, and print all that is found.
 
     Args:
-        cfg (Config): Of :func:`~sr4ir_mm.config_files.prepare_config`.
+        cfg (Config): Of :func:`~sr4ir_mm.utils.config_files.prepare_config`.
         out (str, optional): HTML file: the tables, and what the networks will
             see. Defaults to None.
         num_pictures (int): How many are in it. Defaults to 4.

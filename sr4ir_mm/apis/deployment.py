@@ -16,11 +16,11 @@ from safetensors.torch import save
 from torch import Tensor
 from torchvision.ops import nms
 
-from sr4ir_mm.files import whole_file
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.registry import require_package
-from sr4ir_mm.safe_load import META
+from sr4ir_mm.utils.files import whole_file
+from sr4ir_mm.utils.safe_load import META
 
 from .predictions import has_several_labels
 

@@ -7,7 +7,6 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import CheckpointLoader
 
-from sr4ir_mm.config_files import merge_options, read_config_file
 from sr4ir_mm.engine.checkpoint_fit import (
     bare_weights,
     check_scale,
@@ -17,7 +16,8 @@ from sr4ir_mm.model_zoo import suggest_models
 from sr4ir_mm.models.pretrained import stays_finite
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import MODELS
-from sr4ir_mm.safe_config import read_config
+from sr4ir_mm.utils.config_files import merge_options, read_config_file
+from sr4ir_mm.utils.safe_config import read_config
 
 
 def init_model(
@@ -32,7 +32,7 @@ def init_model(
         checkpoint (str): Path, address, or name of a model of the zoo.
         config (str | Config, optional): Defaults to the one that mmengine
             stores in the checkpoint, which is read, but not run
-            (:func:`~sr4ir_mm.safe_config.read_config`).
+            (:func:`~sr4ir_mm.utils.safe_config.read_config`).
         device (str, optional): Defaults to the GPU, if there is one.
         cfg_options (dict, optional): Override settings of the config.
 

@@ -22,7 +22,6 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from sr4ir_mm.config_files import read_config_file
 from sr4ir_mm.datasets.census import Census, sentences, take_census
 from sr4ir_mm.datasets.folders import Folder, look_at
 from sr4ir_mm.datasets.images import DataError, read_header
@@ -30,8 +29,9 @@ from sr4ir_mm.datasets.masks import MaskValues, read_masks
 from sr4ir_mm.datasets.splits import complete_splits
 from sr4ir_mm.datasets.transforms import is_pair
 from sr4ir_mm.engine.preflight import SPLITS, build_loader
-from sr4ir_mm.files import find_folder, whole_file
-from sr4ir_mm.mistakes import few
+from sr4ir_mm.utils.config_files import read_config_file
+from sr4ir_mm.utils.files import find_folder, whole_file
+from sr4ir_mm.utils.mistakes import few
 
 from .own_data import TASKS
 

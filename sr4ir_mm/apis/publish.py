@@ -8,11 +8,11 @@ from mmengine.logging import print_log
 from rich.progress import track
 
 from sr4ir_mm.evaluation.metrics import TASK_METRICS
-from sr4ir_mm.files import whole_file
-from sr4ir_mm.mistakes import few
 from sr4ir_mm.models.sr_task_model import SRTaskModel
+from sr4ir_mm.utils.files import whole_file
+from sr4ir_mm.utils.mistakes import few
 
-from .comparison import (
+from .analysis.comparison import (
     answer,
     build_test_evaluator,
     build_test_set,

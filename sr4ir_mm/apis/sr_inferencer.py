@@ -22,9 +22,9 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from rich.progress import track
 
-from sr4ir_mm.mistakes import explain
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
+from sr4ir_mm.utils.mistakes import explain
 from sr4ir_mm.visualization import to_uint8
 
 from .model import init_model
@@ -63,7 +63,7 @@ class SRInferencer(BaseInferencer):
         cfg_options (dict, optional): Override settings of the config.
 
     Examples:
-        >>> inferencer = SRInferencer('bccd-x8')  # of the model zoo
+        >>> inferencer = SRInferencer('sign-digits-x4')  # of the model zoo
         >>> inferencer = SRInferencer(weights='work_dirs/voc/epoch_100.pth')
         >>> result = inferencer('photo.jpg')
         >>> result['predictions'][0], result['sr'][0]

@@ -5,7 +5,7 @@ from mmengine.device import get_device
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from sr4ir_mm.config_files import prepare_config
+from sr4ir_mm.utils.config_files import prepare_config
 
 
 def train(
@@ -44,7 +44,8 @@ def run_training(
     amp: bool = False,
     auto_scale_lr: bool = False,
 ) -> Runner:
-    """Train by a config of :func:`~sr4ir_mm.config_files.prepare_config`.
+    """Train by a config of
+    :func:`~sr4ir_mm.utils.config_files.prepare_config`.
 
     Args:
         cfg (Config): The config, in which the options are set.

@@ -8,7 +8,7 @@ import mmcv
 import numpy as np
 from mmengine.utils import mkdir_or_exist
 
-from sr4ir_mm.files import whole_file, write_image
+from sr4ir_mm.utils.files import whole_file, write_image
 
 from .sources import ImageType, Video
 

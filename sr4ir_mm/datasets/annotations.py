@@ -13,7 +13,7 @@ from math import isfinite
 from types import ModuleType
 from typing import List, Optional, Sequence
 
-from sr4ir_mm.mistakes import few
+from sr4ir_mm.utils.mistakes import few
 
 from .images import DataError, read_header, require_file
 

@@ -15,7 +15,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import track
 
-from sr4ir_mm.mistakes import few
+from sr4ir_mm.utils.mistakes import few
 
 from .census_reader import CensusReader
 from .census_store import CensusStore, files_of

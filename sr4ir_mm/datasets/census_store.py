@@ -8,7 +8,7 @@ import pickle
 from pathlib import Path
 from typing import Iterator, List, Optional, Set, Tuple
 
-from sr4ir_mm.files import whole_file
+from sr4ir_mm.utils.files import whole_file
 
 from .census_reader import CensusReader
 

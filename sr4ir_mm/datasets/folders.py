@@ -12,7 +12,7 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import yaml
 
-from sr4ir_mm.mistakes import few
+from sr4ir_mm.utils.mistakes import few
 
 from .images import DataError, read_header
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
-from sr4ir_mm.mistakes import few
+from sr4ir_mm.utils.mistakes import few
 
 from .folders import Folder, color_names
 from .images import DataError

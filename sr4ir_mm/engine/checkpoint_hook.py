@@ -9,7 +9,7 @@ from mmengine.dist import is_main_process
 from mmengine.runner import CheckpointLoader, Runner
 
 from sr4ir_mm.registry import HOOKS
-from sr4ir_mm.safe_load import UnreadableFileError
+from sr4ir_mm.utils.safe_load import UnreadableFileError
 
 from .run_folder import run_of
 

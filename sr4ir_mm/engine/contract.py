@@ -10,7 +10,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.utils import is_seq_of
 
 from sr4ir_mm.models.phase import Span
-from sr4ir_mm.safe_config import read_data
+from sr4ir_mm.utils.safe_config import read_data
 
 from .run_folder import run_of
 

@@ -11,10 +11,10 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from sr4ir_mm.files import write_image
 from sr4ir_mm.models import SRTaskModel, TaskLoss
 from sr4ir_mm.models.views import in_one_batch
 from sr4ir_mm.registry import HOOKS
+from sr4ir_mm.utils.files import write_image
 from sr4ir_mm.visualization import draw_panel
 
 from .preflight import build_loader

@@ -8,9 +8,9 @@ from mmengine.logging import MMLogger
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
-from sr4ir_mm.mistakes import few
 from sr4ir_mm.models.phase import Phase
 from sr4ir_mm.models.views import Views
+from sr4ir_mm.utils.mistakes import few
 
 
 class LossGuard:

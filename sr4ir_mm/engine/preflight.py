@@ -33,9 +33,9 @@ from sr4ir_mm.datasets.census import (
     take_census,
 )
 from sr4ir_mm.datasets.pipeline import name_files, unreadable
-from sr4ir_mm.mistakes import few
 from sr4ir_mm.models.heads import check_heads, find_heads
 from sr4ir_mm.models.phased_model import NETWORKS
+from sr4ir_mm.utils.mistakes import few
 
 SPLITS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 

@@ -12,7 +12,7 @@ from typing import Iterator, List, Optional
 from mmengine.dist import broadcast_object_list, is_main_process
 from mmengine.logging import MMLogger
 
-from sr4ir_mm.files import whole_file
+from sr4ir_mm.utils.files import whole_file
 
 _RUN = 'run.json'
 _LOCK = '.lock'

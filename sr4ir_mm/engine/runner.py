@@ -23,7 +23,7 @@ from sr4ir_mm.datasets.census import Census
 from sr4ir_mm.evaluation.metrics import look_through
 from sr4ir_mm.models.pretrained import not_finite, stays_finite
 from sr4ir_mm.registry import RUNNERS
-from sr4ir_mm.safe_load import UnreadableFileError
+from sr4ir_mm.utils.safe_load import UnreadableFileError
 
 from .checkpoint_fit import (
     check_overlap,

@@ -12,11 +12,11 @@ from mmengine.evaluator import BaseMetric, DumpResults, Evaluator
 from mmengine.logging import print_log
 from torch import Tensor
 
-from sr4ir_mm.files import whole_file
 from sr4ir_mm.models.degradations import quantize
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.taps import read_taps
 from sr4ir_mm.registry import METRICS
+from sr4ir_mm.utils.files import whole_file
 
 # What the toolboxes call the metric of a task, and its factor to percent.
 TASK_METRICS = {'mIoU': 1, 'coco/bbox_mAP': 100, 'accuracy/top1': 1}

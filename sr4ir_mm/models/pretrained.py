@@ -13,7 +13,7 @@ from mmengine.logging import MMLogger
 from mmengine.model.weight_init import PretrainedInit
 from torch import Tensor
 
-from sr4ir_mm.mistakes import few
+from sr4ir_mm.utils.mistakes import few
 
 # It is replaced while a model of ours initializes.
 _load_state_dict = mmengine_checkpoint.load_state_dict

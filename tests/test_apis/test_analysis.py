@@ -5,21 +5,25 @@ import pytest
 import torch
 from tiny import TASKS, build_model, make_batch
 
-from sr4ir_mm.apis.activation_maps import (
+from sr4ir_mm.apis.analysis.activation_maps import (
     activation_map,
     box_scores,
     draw_activation_maps,
     last_map,
     main_class,
 )
-from sr4ir_mm.apis.comparison import iterate_views, make_views
-from sr4ir_mm.apis.features import (
+from sr4ir_mm.apis.analysis.comparison import iterate_views, make_views
+from sr4ir_mm.apis.analysis.features import (
     borrow_task_model,
     collect_features,
     draw_feature_maps,
     embed,
 )
-from sr4ir_mm.apis.spectra import collect_pairs, compare_spectra, draw_spectra
+from sr4ir_mm.apis.analysis.spectra import (
+    collect_pairs,
+    compare_spectra,
+    draw_spectra,
+)
 
 
 def make_dataset(task, num=3, size=(32, 32)):

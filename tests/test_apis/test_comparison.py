@@ -12,7 +12,7 @@ from mmengine.config import ConfigDict
 from mmengine.visualization import Visualizer
 from tiny import TASKS, build_model, toy_dataset_cfg
 
-from sr4ir_mm.apis.comparison import (
+from sr4ir_mm.apis.analysis.comparison import (
     build_test_set,
     compare_models,
     draw_comparison,

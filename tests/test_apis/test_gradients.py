@@ -1,10 +1,10 @@
-"""sr4ir_mm.apis.gradients."""
+"""sr4ir_mm.apis.analysis.gradients."""
 
 import mmengine
 import pytest
 from tiny import SR4IR, build_model, make_batch
 
-from sr4ir_mm.apis.gradients import Pull, measure_pull
+from sr4ir_mm.apis.analysis.gradients import Pull, measure_pull
 
 
 def test_gradients_at_the_sr_image():

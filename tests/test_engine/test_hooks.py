@@ -1,10 +1,14 @@
+import logging
+from types import SimpleNamespace
+from unittest.mock import Mock
+
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from tiny import SR4IR, TASKS, model_cfg, runner_cfg
 
-from sr4ir_mm.engine import CompileHook
+from sr4ir_mm.engine import CompileHook, SRVisualizationHook
 
 
 def test_compiled_modules_run_compiled(tmp_path, toy_dataset):
@@ -107,3 +111,37 @@ def test_running_statistics_that_are_right_stay(
     for norm in norms:
         assert norm.num_batches_tracked == updates
         assert norm.running_mean.any() == bool(updates)
+
+
+@pytest.mark.parametrize(
+    ('number', 'interval', 'drawn'),
+    [(8, None, range(8)), (8, 3, (0, 3, 6)), (250, None, range(0, 250, 3))],
+)
+def test_panels_of_images_not_of_batches(
+    number, interval, drawn, monkeypatch, caplog
+):
+    """And the log says how many."""
+    monkeypatch.setattr(
+        'sr4ir_mm.engine.hooks.draw_panel',
+        lambda model, batch, visualizer: (None, *batch['inputs']),
+    )
+    runner = SimpleNamespace(
+        model=None,
+        iter=0,
+        visualizer=Mock(),
+        logger=logging.getLogger('panels'),
+        test_dataloader=SimpleNamespace(sampler=range(number)),
+    )
+    hook = SRVisualizationHook(draw=True, interval=interval)
+    with caplog.at_level(logging.INFO, 'panels'):
+        hook.before_test(runner)
+    assert f'Panels: {len(drawn)} of {number} images' in caplog.text
+    assert ('interval=1' in caplog.text) == (len(drawn) < number)
+    names = [f'image{i}' for i in range(number)]
+    for index in range(0, number, 4):
+        batch = dict(inputs=names[index : index + 4])
+        hook.after_test_iter(runner, index // 4, batch)
+    calls = runner.visualizer.add_image.call_args_list
+    assert [call.args[0] for call in calls] == [
+        f'test_{i:05d}_image{i}' for i in drawn
+    ]

@@ -52,7 +52,7 @@ def forbid(monkeypatch, module, *names):
 
 
 @pytest.mark.parametrize('task', TASKS)
-@pytest.mark.parametrize('recipe', ['t2s', 't2s_2nd', 'tdsr'])
+@pytest.mark.parametrize('recipe', ['t2s', 't2s_2nd', 'tdsr', 'tdp'])
 def test_t2s_gives_the_task_model_no_gradient(task, recipe):
     """Not one of its parameters, at any step that trains the SR network."""
     model = build_model(task, phases=load_recipe(recipe)['phases'])
@@ -74,7 +74,7 @@ def test_t2s_gives_the_task_model_no_gradient(task, recipe):
     train(model, task, before_step=note_phase)
     assert 'sr' == phase_name[0]
     assert all(phase == 'task' for phase, _ in received)
-    assert bool(received) == (recipe != 't2s_2nd')
+    assert bool(received) == (recipe in ('t2s', 'tdsr'))
     assert all(p.grad is None for p in model.task_model.parameters())
 
 

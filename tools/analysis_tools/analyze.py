@@ -81,7 +81,7 @@ def spread(dataset: Dataset, number: int) -> List[int]:
 
 def tsne(args: argparse.Namespace, models: Dict, dataset: Dataset) -> Figure:
     from sr4ir_mm.apis import init_model
-    from sr4ir_mm.apis.features import (
+    from sr4ir_mm.apis.analysis.features import (
         borrow_task_model,
         collect_features,
         draw_feature_maps,
@@ -116,12 +116,12 @@ def tsne(args: argparse.Namespace, models: Dict, dataset: Dataset) -> Figure:
 def gradcam(
     args: argparse.Namespace, models: Dict, dataset: Dataset
 ) -> Figure:
-    from sr4ir_mm.apis.activation_maps import (
+    from sr4ir_mm.apis.analysis.activation_maps import (
         activation_map,
         draw_activation_maps,
         main_class,
     )
-    from sr4ir_mm.apis.comparison import find_images, iterate_views
+    from sr4ir_mm.apis.analysis.comparison import find_images, iterate_views
 
     (index,) = find_images(dataset, [args.image])
     classes = list(dataset.metainfo['classes'])
@@ -146,7 +146,7 @@ def gradcam(
 def spectra(
     args: argparse.Namespace, models: Dict, dataset: Dataset
 ) -> Figure:
-    from sr4ir_mm.apis.spectra import (
+    from sr4ir_mm.apis.analysis.spectra import (
         collect_pairs,
         compare_spectra,
         draw_spectra,
@@ -163,8 +163,8 @@ def spectra(
 
 
 def analyze(args: argparse.Namespace) -> None:
-    from sr4ir_mm.apis.comparison import build_test_set
-    from sr4ir_mm.files import whole_file
+    from sr4ir_mm.apis.analysis.comparison import build_test_set
+    from sr4ir_mm.utils.files import whole_file
 
     models = load_models(args)
     dataset = build_test_set(next(iter(models.values())))
@@ -178,7 +178,7 @@ def analyze(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     with one_sentence(debug=args.debug):
         analyze(args)

@@ -43,7 +43,7 @@ def task_metric(model: SRTaskModel, dataset) -> BaseMetric:
         ValueError: If there is none, or it cannot be of images that are
             drawn twice.
     """
-    from sr4ir_mm.apis.comparison import build_test_evaluator
+    from sr4ir_mm.apis.analysis.comparison import build_test_evaluator
 
     found = [
         metric
@@ -70,7 +70,7 @@ def predict(
     """What the metric notes down of each image, by the models' names."""
     from rich.progress import track
 
-    from sr4ir_mm.apis.comparison import answer
+    from sr4ir_mm.apis.analysis.comparison import answer
 
     found = {name: [] for name in models}
     for index in track(range(len(dataset)), 'Images'):
@@ -84,7 +84,7 @@ def predict(
 
 def score(metric: BaseMetric, results: list) -> float:
     """Of some images, of which any may be there several times; in percent."""
-    from sr4ir_mm.apis.comparison import without_reports
+    from sr4ir_mm.apis.analysis.comparison import without_reports
     from sr4ir_mm.evaluation.metrics import TASK_METRICS
 
     if results and isinstance(results[0], tuple) and len(results[0]) == 2:
@@ -146,7 +146,7 @@ def table(
 
 
 def bootstrap(args: argparse.Namespace) -> None:
-    from sr4ir_mm.apis.comparison import build_test_set
+    from sr4ir_mm.apis.analysis.comparison import build_test_set
 
     models = load_models(args)
     first = next(iter(models.values()))
@@ -159,7 +159,7 @@ def bootstrap(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     with one_sentence(debug=args.debug):
         bootstrap(args)

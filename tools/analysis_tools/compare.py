@@ -38,14 +38,14 @@ def parse_args() -> argparse.Namespace:
 
 
 def compare(args: argparse.Namespace) -> None:
-    from sr4ir_mm.apis.comparison import (
+    from sr4ir_mm.apis.analysis.comparison import (
         build_test_set,
         compare_models,
         draw_comparison,
         find_images,
     )
     from sr4ir_mm.apis.toolboxes import build_pen
-    from sr4ir_mm.files import write_image
+    from sr4ir_mm.utils.files import write_image
 
     models = load_models(args)
     first = next(iter(models.values()))
@@ -65,7 +65,7 @@ def compare(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     with one_sentence(debug=args.debug):
         compare(args)

@@ -39,8 +39,12 @@ def parse_args() -> argparse.Namespace:
 def measure(args: argparse.Namespace) -> None:
     from mmengine.device import get_device
 
-    from sr4ir_mm.apis.efficiency import build_model, count, time_inference
-    from sr4ir_mm.config_files import merge_options, read_config_file
+    from sr4ir_mm.apis.analysis.efficiency import (
+        build_model,
+        count,
+        time_inference,
+    )
+    from sr4ir_mm.utils.config_files import merge_options, read_config_file
 
     device = args.device or get_device()
     cfg = read_config_file(args.config)
@@ -67,7 +71,7 @@ def measure(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     with one_sentence(debug=args.debug):
         measure(args)

@@ -32,9 +32,9 @@ def report(args: argparse.Namespace) -> None:
     from mmengine.registry import init_default_scope
     from mmengine.runner import Runner, load_checkpoint, set_random_seed
 
-    from sr4ir_mm.apis.gradients import measure_pull
-    from sr4ir_mm.config_files import merge_options, read_config_file
+    from sr4ir_mm.apis.analysis.gradients import measure_pull
     from sr4ir_mm.registry import MODELS
+    from sr4ir_mm.utils.config_files import merge_options, read_config_file
 
     cfg = read_config_file(args.config)
     merge_options(cfg, args.cfg_options)
@@ -60,7 +60,7 @@ def report(args: argparse.Namespace) -> None:
 def main() -> None:
     args = parse_args()
 
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     with one_sentence(debug=args.debug):
         report(args)

@@ -116,7 +116,7 @@ def read_runs(folders: List[str], num_panels: int) -> List[Run]:
     Raises:
         ValueError: If there is none.
     """
-    from sr4ir_mm.mistakes import explain
+    from sr4ir_mm.utils.mistakes import explain
 
     runs = []
     for folder, name in zip(folders, name_runs(folders)):
@@ -160,7 +160,7 @@ def read_run(folder: str, name: str, num_panels: int) -> Run:
 def read_settings(path: str) -> Dict[str, str]:
     """A config, which is not run, by dotted keys; empty, with a warning, if
     it cannot be read."""
-    from sr4ir_mm.safe_config import read_data
+    from sr4ir_mm.utils.safe_config import read_data
 
     try:
         with open(path, encoding='utf-8') as file:
@@ -475,8 +475,8 @@ def write_report(runs: List[Run], title: str, out: str) -> None:
     from jinja2 import Environment, FileSystemLoader
     from markupsafe import Markup
 
-    from sr4ir_mm.files import whole_file
     from sr4ir_mm.registry import require_package
+    from sr4ir_mm.utils.files import whole_file
 
     require_package('plotly', 'plotly', 'The report')
     from plotly.offline import get_plotlyjs
@@ -519,7 +519,7 @@ def format_figure(value: float) -> str:
 
 def main() -> None:
     args = parse_args()
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     with one_sentence(debug=args.debug):
         runs = read_runs(find_runs(args.work_dirs), args.num_panels)

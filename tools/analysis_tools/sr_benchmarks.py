@@ -53,7 +53,7 @@ def evaluate(args: argparse.Namespace) -> None:
         evaluate_sr_benchmarks,
         matlab_resize,
     )
-    from sr4ir_mm.files import whole_file
+    from sr4ir_mm.utils.files import whole_file
 
     networks = []
     for path in args.checkpoints:
@@ -95,7 +95,7 @@ def evaluate(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     with one_sentence(debug=args.debug):
         evaluate(args)

@@ -19,9 +19,9 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from synthetic_data import SyntheticDataset
 
-from sr4ir_mm.config_files import adapt_to_cpu
 from sr4ir_mm.engine.stopwatch import Memory, Stopwatch, now
 from sr4ir_mm.models.views import Views
+from sr4ir_mm.utils.config_files import adapt_to_cpu
 
 TESTS = osp.join(osp.dirname(osp.abspath(__file__)), '..', '..', 'tests')
 # Height, width and batch size of the paper, as far as a CPU can.

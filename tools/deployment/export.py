@@ -124,7 +124,7 @@ def export(deployable: DeployableSRNet, out: str, image: np.ndarray) -> bool:
 def run(args: argparse.Namespace) -> None:
     from sr4ir_mm.apis import init_model
     from sr4ir_mm.apis.deployment import make_deployable, save_weights
-    from sr4ir_mm.files import whole_file
+    from sr4ir_mm.utils.files import whole_file
 
     model = init_model(args.checkpoint, args.config, device='cpu')
     if args.out.endswith('.safetensors'):
@@ -154,7 +154,7 @@ def run(args: argparse.Namespace) -> None:
 
 def main() -> None:
     args = parse_args()
-    from sr4ir_mm.mistakes import one_sentence
+    from sr4ir_mm.utils.mistakes import one_sentence
 
     with one_sentence(debug=args.debug):
         run(args)

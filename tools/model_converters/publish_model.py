@@ -4,7 +4,6 @@ for the model's card: ``publish_model.py IN.pth OUT.safetensors``."""
 import argparse
 
 from sr4ir_mm.cli import add_debug
-from sr4ir_mm.mistakes import one_sentence
 
 
 def parse_args() -> argparse.Namespace:
@@ -24,6 +23,8 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from sr4ir_mm.utils.mistakes import one_sentence
+
     with one_sentence(debug=args.debug):
         from sr4ir_mm.apis.publish import describe, publish
 

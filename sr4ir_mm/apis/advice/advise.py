@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 from rich.console import Console
 from rich.progress import Progress, TimeElapsedColumn
 
-from sr4ir_mm.files import whole_file
+from sr4ir_mm.utils.files import whole_file
 
 from .look import look_at
 from .tables import NAMES, describe, print_scores

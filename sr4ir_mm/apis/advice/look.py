@@ -15,8 +15,8 @@ from sr4ir_mm.models.losses import PixelLoss, TaskLoss
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import in_one_batch
 
-from ..comparison import without_reports
-from ..gradients import Pull, measure_pull
+from ..analysis.comparison import without_reports
+from ..analysis.gradients import Pull, measure_pull
 
 BATCHES = 4  # for the pull
 ITERS, WARMUP = 3, 1  # that are timed, and before

@@ -19,7 +19,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, RUNNERS, DefaultScope
 from mmengine.runner import Runner
 
-from sr4ir_mm.config_files import read_config_file
+from sr4ir_mm.utils.config_files import read_config_file
 
 # The task's, and what makes a percentage of it. In detection, AP of boxes that
 # are roughly right: after so few iterations none are exact, and the mean over

@@ -30,7 +30,7 @@ def _swinir() -> type:
     return SwinIRNet
 
 
-# Networks of mmagic that need nothing else of it.
+# Networks of mmagic that need nothing else of it, and have none inside.
 _ALONE = dict(EDSRNet=_edsr, SwinIRNet=_swinir)
 
 
@@ -56,9 +56,9 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
     if scope == 'mmagic':
         require_package('mmagic', 'mmagic', name)
         cfg.setdefault('_scope_', scope)  # for networks inside of it
-    if name in _ALONE and scope == 'mmagic':
-        del cfg['_scope_']  # there are no networks inside
-        cfg['type'] = _ALONE[name]()
+        if name in _ALONE:
+            del cfg['_scope_']  # which would be imported as a whole
+            cfg['type'] = _ALONE[name]()
     network = MODELS.build(cfg)
     network.init_cfg, network.with_cp = init_cfg, with_cp
     if init_cfg is not None:

@@ -18,12 +18,12 @@ from mmengine.config import Config
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner import CheckpointLoader
 
-from sr4ir_mm import safe_load
 from sr4ir_mm.apis import init_model
-from sr4ir_mm.safe_config import read_config
-from sr4ir_mm.safe_load import UnreadableFileError
+from sr4ir_mm.utils import safe_load
+from sr4ir_mm.utils.safe_config import read_config
+from sr4ir_mm.utils.safe_load import UnreadableFileError
 
-ROOT = osp.dirname(osp.dirname(osp.abspath(__file__)))
+ROOT = osp.dirname(osp.dirname(osp.dirname(osp.abspath(__file__))))
 
 
 class Attack:
@@ -163,7 +163,7 @@ def test_trust_by_name(tmp_path, monkeypatch):
         CheckpointLoader.load_checkpoint(str(tmp_path / 'a.pth'))
     code = (
         'import mmengine, sr4ir_mm\n'
-        'from sr4ir_mm.safe_load import load_from_local\n'
+        'from sr4ir_mm.utils.safe_load import load_from_local\n'
         f'load_from_local({str(tmp_path / "a.pth")!r})\n'
         f'mmengine.load({str(tmp_path / "a.pkl")!r})'
     )

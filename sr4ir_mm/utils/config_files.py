@@ -1,6 +1,7 @@
 """From a config's file and ``--cfg-options`` to the config, with errors that
 name the file and line, or the option."""
 
+import atexit
 import copy
 import logging
 import os.path as osp
@@ -15,8 +16,8 @@ from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.logging import print_log
 
-from sr4ir_mm.files import find_folder
-from sr4ir_mm.mistakes import explain, find_unread
+from sr4ir_mm.utils.files import find_folder
+from sr4ir_mm.utils.mistakes import explain, find_unread
 
 
 def read_config_file(path: str) -> Config:
@@ -174,6 +175,9 @@ def adapt_to_cpu(cfg: Config) -> None:
     if cfg.launcher == 'pytorch':
         # mmengine asks for a CUDA device, for gloo and the wrapper alike
         torch.distributed.init_process_group('gloo')
+        # whose threads abort a process that ends before they do:
+        # https://github.com/pytorch/pytorch/issues/190489
+        atexit.register(torch.distributed.destroy_process_group)
         cfg.merge_from_dict(dict(model_wrapper_cfg=dict(device_ids=None)))
 
 

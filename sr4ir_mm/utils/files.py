@@ -20,7 +20,7 @@ def find_folder(name: str) -> Optional[Path]:
     Returns:
         Path | None: Of an installed package (see setup.py), or the checkout's.
     """
-    package = Path(__file__).resolve().parent
+    package = Path(__file__).resolve().parents[1]
     folders = (package / '.mim' / name, package.parent / name)
     return next(filter(Path.is_dir, folders), None)
 

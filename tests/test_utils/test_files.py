@@ -17,8 +17,8 @@ from sr4ir_mm.apis.deployment import (
 )
 from sr4ir_mm.apis.writer import ResultWriter
 from sr4ir_mm.evaluation.metrics import DumpPredictions
-from sr4ir_mm.files import whole_file, write_image
-from sr4ir_mm.mistakes import explain
+from sr4ir_mm.utils.files import whole_file, write_image
+from sr4ir_mm.utils.mistakes import explain
 
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
 RESULT = dict(name='a.png', visualization=NOISE, sr=NOISE)

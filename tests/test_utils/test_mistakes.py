@@ -11,7 +11,7 @@ from torch.distributed.elastic.multiprocessing.errors import (
     ProcessFailure,
 )
 
-from sr4ir_mm.mistakes import explain, find_unread, one_sentence
+from sr4ir_mm.utils.mistakes import explain, find_unread, one_sentence
 
 
 def losses(**change):

@@ -8,7 +8,7 @@ import pytest
 from mmengine.config import Config
 
 from sr4ir_mm.cli import ConfigOptions
-from sr4ir_mm.config_files import (
+from sr4ir_mm.utils.config_files import (
     find_config,
     merge_options,
     read_config_file,
