@@ -47,8 +47,6 @@ class Look(NamedTuple):
 class _Looker(Hook):
     """Looks at a training before it moves anything."""
 
-    priority = 'HIGHEST'
-
     def before_train(self, runner) -> None:
         model: SRTaskModel = runner.model
         # its own: to leave an iterator of an InfiniteSampler ends all others
@@ -105,8 +103,9 @@ def look_at(cfg: Config, work_dir: str, sr_net: Optional[str] = None) -> Look:
     looker, watch = _Looker(), Stopwatch()
     with without_reports():
         runner = RUNNERS.build(cfg)
-        runner.register_hook(looker)
-        runner.register_hook(watch)
+        # from before the pull on, whose memory is not given back
+        runner.register_hook(watch, 'HIGHEST')
+        runner.register_hook(looker, 'HIGHEST')
         runner.train()
     seconds = dict.fromkeys(shares, 0.0)
     for part, times in watch.parts.items():
