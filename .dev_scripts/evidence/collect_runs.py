@@ -14,7 +14,7 @@ import os.path as osp
 import re
 from glob import glob
 from statistics import mean, stdev
-from typing import Dict, List
+from typing import Dict, List, Optional, Tuple
 
 import mmengine
 from matplotlib import colormaps
@@ -233,9 +233,11 @@ def summary(runs: List[dict], key: str, digits: int) -> str:
     return text
 
 
-def difference(runs: List[dict], others: List[dict]) -> str:
-    """Of the task metric, seed by seed: mean and 95 % interval, of three
-    seeds or more."""
+def interval(
+    runs: List[dict], others: List[dict]
+) -> Optional[Tuple[float, float]]:
+    """Of the difference of the task metric, seed by seed: 95 %, of three seeds
+    or more."""
     scores = {run['seed']: run['task'] for run in others}
     pairs = [
         (run['task'], scores[run['seed']])
@@ -243,9 +245,18 @@ def difference(runs: List[dict], others: List[dict]) -> str:
         if run['task'] != '' and scores.get(run['seed'], '') != ''
     ]
     if len(pairs) < 3 or runs is others:
+        return None
+    return tuple(ttest_rel(*zip(*pairs)).confidence_interval())
+
+
+def difference(runs: List[dict], others: List[dict]) -> str:
+    """Mean and :func:`interval` in words, bold without a zero in it."""
+    found = interval(runs, others)
+    if found is None:
         return ''
-    low, high = ttest_rel(*zip(*pairs)).confidence_interval()
-    return f'{(low + high) / 2:+.1f} ({low:+.1f} to {high:+.1f})'
+    low, high = found
+    text = f'{(low + high) / 2:+.1f} ({low:+.1f} to {high:+.1f})'
+    return f'**{text}**' if low > 0 or high < 0 else text
 
 
 def write_table(methods: Dict[tuple, List[dict]]) -> str:
@@ -322,6 +333,67 @@ def write_ranks(tables: Dict[str, Dict[tuple, List[dict]]]) -> str:
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
 
 
+def by_degradation(tables: dict) -> Dict[str, Dict[str, List[dict]]]:
+    """Runs of the table `hlf` by data set and degradation, then by method, of
+    its shortest training."""
+    found = {}
+    for name, methods in tables.items():
+        head, among, setup = name.partition('-from-hr_')
+        if among:
+            by_method = found.setdefault(setup.rpartition('_')[0], {})
+            for row, runs in sorted(methods.items(), key=lambda x: x[0][2:]):
+                by_method.setdefault(row[0], runs)
+    return found
+
+
+def write_degradations(found: Dict[str, Dict[str, List[dict]]]) -> str:
+    """Methods by data set and degradation, in Markdown: the task metric, and
+    the difference to S -> T."""
+    methods = sorted({m for rows in found.values() for m in rows})
+    methods.sort(key=list(METHODS).index)
+    rows = [['', *found], ['---'] * (1 + len(found))]
+    for method in methods:
+        cells = []
+        for by_method in found.values():
+            runs, reference = by_method.get(method), by_method.get('s2t')
+            parts = []
+            if runs:
+                of = f' [{len(runs)}]'
+                parts = [summary(runs, 'task', 1) + of]
+                if reference:
+                    parts += filter(None, [difference(runs, reference)])
+            cells.append('; '.join(parts))
+        rows.append([METHODS[method], *cells])
+    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+
+
+def draw_degradations(found: Dict[str, Dict[str, List[dict]]]) -> Figure:
+    """The difference to S -> T of each method, with its interval."""
+    figure = Figure(figsize=(9, 4), layout='constrained')
+    ax = figure.subplots()
+    methods = [m for m in METHODS if any(m in rows for rows in found.values())]
+    methods.remove('s2t')
+    for i, method in enumerate(methods):
+        points = []
+        for column, by_method in enumerate(found.values()):
+            if method in by_method and 's2t' in by_method:
+                span = interval(by_method[method], by_method['s2t'])
+                if span is not None:
+                    x = column + (i - len(methods) / 2) * 0.08
+                    points.append((x, sum(span) / 2, (span[1] - span[0]) / 2))
+        if points:
+            x, y, error = zip(*points)
+            label, color = METHODS[method], colormaps['tab10'](i % 10)
+            ax.errorbar(x, y, error, fmt='o', color=color, label=label)
+    ax.axhline(0, color='black', linewidth=0.8)
+    ax.set(ylabel='beside S -> T, points, 95 %')
+    ax.set_xlim(-0.6, len(found) - 0.4)
+    ax.set_xticks(range(len(found)), found, rotation=20, ha='right')
+    ax.grid(alpha=0.3, axis='y')
+    figure.legend(loc='outside right center', fontsize=8)
+    return figure
+
+
 def draw(title: str, methods: Dict[tuple, List[dict]]) -> Figure:
     """The task metric against PSNR: a point for every run, a cross for the
     mean of a method, of its shortest training, with the BatchNorm statistics
@@ -387,7 +459,13 @@ def main() -> None:
             path = osp.join(args.out, f'{name}.png')
             draw(name, methods).savefig(path, dpi=120)
     tables['ranks'] = write_ranks(by_table)
-    print(f'\nranks\n\n{tables["ranks"]}')
+    found = by_degradation(by_table)
+    if found:
+        tables['degradations'] = write_degradations(found)
+        path = osp.join(args.out, 'degradations.png')
+        draw_degradations(found).savefig(path, dpi=120)
+    for name in ('ranks', 'degradations'):
+        print(f'\n{name}\n\n{tables.get(name, "")}')
     if args.page:
         fill_page(args.page, tables)
 
