@@ -15,6 +15,7 @@ import yaml
 from sr4ir_mm.utils.mistakes import few
 
 from .images import DataError, read_header
+from .transforms import is_pair
 
 IMAGES = '.jpg .jpeg .png .bmp .tif .tiff .ppm .pgm .webp'.split()
 LOSSLESS = '.png .bmp .tif .tiff .gif .pgm'.split()
@@ -117,6 +118,8 @@ class Files:
             low = by_stem.get(osp.splitext(osp.basename(path))[0])
             if not low or _part(osp.dirname(path), _MASKS):
                 continue
+            if not self._are_pair(path, low):
+                continue  # low/ and high/ may be classes
             old, new = _difference(path, low)
             pair = {f'/{old}/': f'/{new}/'}
             names = osp.basename(path), osp.basename(low)
@@ -126,6 +129,14 @@ class Files:
             self.images = others
             return pair
         return {}
+
+    def _are_pair(self, high: str, low: str) -> bool:
+        sizes = []
+        for path in (high, low):
+            header = read_header(osp.join(self.root, path))
+            sizes.append((header.height, header.width) if header else (1, 1))
+        scale = round(sizes[0][1] / sizes[1][1])
+        return scale > 1 and is_pair(*sizes, scale)
 
 
 def _walk(root: str) -> Iterator[str]:
@@ -191,12 +202,11 @@ def look_at(root: str, task: Optional[str] = None) -> Folder:
         raise DataError(f'{root}: there are no images in it.')
     found = {}
     for kind, read in _FORMS:
-        if task in (None, kind) and kind not in found:
-            folder = read(files)
+        # images/ and masks/, say, are no classes
+        if task in (None, kind) and not (kind == 'cls' and found):
+            folder = None if kind in found else read(files)
             if folder:
                 found[kind] = folder
-    if not task and 'cls' in found and len(found) > 1:
-        del found['cls']  # images/ and masks/ are no classes
     if not found:
         raise DataError(
             f'{root}: {len(files.images)} images, and no labels that are '
@@ -423,23 +433,25 @@ def _yolo_reader() -> Callable:
 
 
 def _masks(files: Files) -> Optional[Folder]:
-    masks, jpeg = {}, 0
+    masks, jpeg, keys = {}, set(), set()
     for path in files.images:
         folder, stem = osp.split(osp.splitext(path)[0])
         name = re.fullmatch(f'(?P<rest>.+){_MASK_END}', stem, re.I)
         if not name and not _part(folder, _MASKS):
             continue
+        key = _place(folder, _MASKS), name['rest'] if name else stem
         if _ends(path, LOSSLESS):
-            key = _place(folder, _MASKS), name['rest'] if name else stem
             masks[key] = path
         else:
-            jpeg += 1
+            jpeg.add(key)
     samples, alone = defaultdict(list), set()
     for path in files.images:
         folder, stem = osp.split(osp.splitext(path)[0])
-        mask = masks.get((_place(folder, _PICTURES), stem))
         if _part(folder, _MASKS):
             continue
+        key = _place(folder, _PICTURES), stem
+        mask = masks.get(key)
+        keys.add(key)
         if mask:
             samples[split_of(folder)].append((path, mask))
         else:
@@ -450,10 +462,10 @@ def _masks(files: Files) -> Optional[Folder]:
         folder.notes.append(
             f'{len(alone)} images have no mask, and are left out'
         )
-    if not folder and jpeg:
+    if not folder and jpeg & keys:
         raise DataError(
-            f'{files.root}: {jpeg} masks are JPEG, which blurs ids and '
-            'colours: save masks as PNG.'
+            f'{files.root}: {len(jpeg & keys)} masks are JPEG, which blurs '
+            'ids and colours: save masks as PNG.'
         )
     return folder
 

@@ -235,3 +235,27 @@ def test_what_is_not_understood(tmp_path):
     assert osp.basename(look_at(str(tmp_path), 'seg').splits[''][0][0]) == (
         'a.png'
     )
+
+
+@pytest.mark.parametrize(
+    'classes', [('with_mask', 'without_mask'), ('high', 'low')]
+)
+def test_classes_that_sound_like_something_else(tmp_path, classes):
+    for name in classes:
+        for number in range(3):
+            picture(tmp_path / name / f'{number}.jpg')
+    folder = look_at(str(tmp_path))
+    assert (folder.task, folder.classes) == ('cls', list(classes))
+    assert len(folder.splits['']) == 6 and not folder.lr
+
+
+def test_a_table_of_boxes_beside_coco(tmp_path):
+    picture(tmp_path / 'a.jpg')
+    data = dict(
+        images=[dict(id=5, file_name='a.jpg')],
+        annotations=[dict(id=1, image_id=5, category_id=2, bbox=[1, 2, 3, 4])],
+        categories=[dict(id=2, name='cat')],
+    )
+    (tmp_path / 'boxes.json').write_text(json.dumps(data))
+    (tmp_path / 'boxes.csv').write_text('filename,xmin\na.jpg,3\n')
+    assert look_at(str(tmp_path)).task == 'det'
