@@ -57,6 +57,7 @@ METHODS = {
     'one-batch': 'SR4IR, one batch',
     'one-batch-without-tdp': 'SR4IR, one batch, without TDP',
     'one-batch-balanced-tdp': 'SR4IR, one batch, TDP balanced',
+    'lh2t': 'L + H -> T, one batch',
     'l2t-fm': 'L -> T, FM',
     'sr4ir-2026': 'SR4IR of 2026',
     'hlf': 'HLF',

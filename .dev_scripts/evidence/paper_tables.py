@@ -255,6 +255,7 @@ TABLES = {
         rows={
             'S -> T': 'baselines/s2t_{setup}_{scale}',
             'SR4IR': SR4IR,
+            'L + H -> T': 'ablations/lh2t_{setup}_{scale}',
             'one batch': 'ablations/one-batch_{setup}_{scale}',
             'one batch, without TDP': (
                 'ablations/one-batch-without-tdp_{setup}_{scale}'

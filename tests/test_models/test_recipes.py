@@ -116,8 +116,9 @@ def test_h2t_needs_neither_lr_nor_an_sr_net(task, monkeypatch):
 
 
 @pytest.mark.parametrize('task', TASKS)
-def test_l2t_needs_no_sr_net(task):
-    model = build_model(task, **load_recipe('l2t'))
+@pytest.mark.parametrize('recipe', ['l2t', 'lh2t'])
+def test_l2t_needs_no_sr_net(task, recipe):
+    model = build_model(task, **load_recipe(recipe))
     views = train(model, task)
     assert set(views._made) <= {'hr', 'lr', 'bilinear'}
 
