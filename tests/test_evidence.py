@@ -36,7 +36,7 @@ def test_every_row_of_the_paper_has_a_config(tmp_path):
                 names |= {run.config for run in runs if run.train}
     assert not list(tmp_path.iterdir())  # none had to be made
     # 92, ablations, rivals, degradations, two of the supplement, EDTR, SR2
-    assert len(names) == 92 + 28 + 4 + 6 + 2 + 12 + 18
+    assert len(names) == 92 + 30 + 4 + 6 + 2 + 12 + 18
     assert all(map(os.path.isfile, names))
 
 
