@@ -118,7 +118,8 @@ def judge(scores: Scores, scale: int) -> Verdict:
         f'{figures}{sure}. Train with recipe {RECIPE}: S on pixels, T on SR '
         'images, HR images and mixtures in one batch. (That same T has '
         f'{same} on SR images, compared with enlarged LR images: the rest of '
-        'the gain is what HR images teach it.)',
+        'the gain is what HR images teach it. So train recipe lh2t beside it, '
+        'which has no SR network, and keep S if it is ahead.)',
     )
 
 
