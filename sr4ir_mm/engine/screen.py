@@ -25,6 +25,9 @@ _FOR_THE_FILE = re.compile(
     r'|Exp name: |Checkpoints will be saved to |backbone out_(ind|chan|strid)'
     r'|The prefix is not set in metric class |"FileClient" will be deprecated'
     r'|"HardDiskBackend" is the alias of |UserWarning: ``build_loss`` would '
+    # the optimizer of a network whose phase has not begun
+    r'|UserWarning: Detected call of `scheduler.step\(\)` before '
+    r'|UserWarning: torch.meshgrid: in an upcoming release'
 )
 ETA_OVER = 600  # seconds; a slow CPU makes an iteration a minute
 
