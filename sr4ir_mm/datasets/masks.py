@@ -79,8 +79,8 @@ def read_masks(folder: Folder) -> MaskValues:
     if not all(names) and len(values) > 2:
         notes.append(
             'classes have numbers for names: write names into classes.txt in '
-            'the folder, one a line in the order of the ids, and run this '
-            'again'
+            f'the folder, {len(values)} lines in the order of the ids, and '
+            'run this again'
         )
     palette = [list(v) for v in values] if colors else None
     if set(modes) == {'P'}:
@@ -147,9 +147,11 @@ def _ids(
             notes.append('pixels of 0 are ignored: names begin with id 1')
     named = dict(enumerate(names, first))
     if names and ids[-1] not in named:
+        if len(names) == len(ids):
+            return ids, list(names)
         notes.append(
-            f'{len(names)} names, and ids up to {ids[-1]}: which is which is '
-            'not known, so names are numbers'
+            f'{len(names)} names, and {len(ids)} ids up to {ids[-1]}: which '
+            'is which is not known, so names are numbers'
         )
         named = {}
     return ids, [named.get(i) for i in ids]

@@ -110,6 +110,25 @@ def test_names_that_begin_with_id_1(tmp_path):
     assert found.classes == ['road', 'tree']
 
 
+@pytest.mark.parametrize(
+    'names, classes',
+    [
+        ('road\ntree\ncar\n', ['road', 'tree', 'car']),
+        ('road\ntree\n', ['class 7', 'class 40', 'class 200']),
+    ],
+)
+def test_names_of_ids_with_gaps(tmp_path, names, classes):
+    for name in 'abc':
+        picture(tmp_path / 'images' / f'{name}.jpg')
+        mask(tmp_path / 'masks' / f'{name}.png', [7, 40, 200, 255])
+    (tmp_path / 'classes.txt').write_text(names)
+    found = read_masks(look_at(str(tmp_path)))
+    assert found.values == [7, 40, 200]
+    assert found.classes == classes
+    unknown = 'which is which' in ' '.join(found.notes)
+    assert unknown == (classes[0] == 'class 7')
+
+
 def test_jpeg_masks_are_refused(tmp_path):
     picture(tmp_path / 'images' / 'a.jpg')
     picture(tmp_path / 'masks' / 'a.jpg')
