@@ -212,6 +212,10 @@ def test_runs_are_found_below_a_folder(folders, tmp_path):
     names = ['sr4ir_deeplabv3_voc_x4', 'two']
     assert report.name_runs(folders) == names
     assert report.name_runs(folders[:1]) == names[:1]
+    advice = f'{folders[0]}/advice/hr_0/20260101_000000/vis_data'
+    mmengine.mkdir_or_exist(advice)
+    mmengine.dump({}, f'{advice}/scalars.json')
+    assert report.find_runs([str(tmp_path)]) == folders
     (tmp_path / 'empty').mkdir()
     with pytest.raises(FileNotFoundError, match='no log of a training'):
         report.find_runs([str(tmp_path / 'empty')])

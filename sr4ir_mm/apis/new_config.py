@@ -402,8 +402,9 @@ def read_toolbox_config(model: str, task: str) -> Config:
         cfg = Config.fromstring(f'_base_ = {model!r}', '.py')
     except Exception as error:
         raise DataError(
-            f'--model {model}: {error} Expected small, base, or a config of '
-            'a toolbox, such as mmseg::segformer/....py.'
+            f'--model {model}: it is neither small nor base, nor can it be '
+            'read as a config of a toolbox, such as '
+            f'mmseg::segformer/....py ({error}).'
         ) from error
     kind = TASKS.get(cfg.get('default_scope'))
     if kind != task:
@@ -579,6 +580,12 @@ def report(found: Found, choice: Choice, out: str) -> int:
     for reason in choice.reasons:
         console.print(f'- {reason}', markup=False)
     warnings = [w for c in censuses for w in sentences(c.warnings)]
+    warnings += [
+        f'left out of {c.name.split("_")[0]}: {number:,} {why}'
+        for c in censuses
+        for why, number in c.left_out.items()
+        if why.startswith('boxes')
+    ]
     for color, word, texts in (
         ('yellow', 'odd', [*folder.notes[:10], *warnings]),
         ('red', 'WRONG', problems),

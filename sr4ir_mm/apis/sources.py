@@ -133,7 +133,8 @@ def _list_folder(folder: str) -> List[str]:
     if not files:
         raise ValueError(
             f'The folder {folder!r} has no images in it '
-            f'({", ".join(IMG_EXTENSIONS)}).'
+            f'({", ".join(IMG_EXTENSIONS)}); a pattern reaches deeper '
+            f'folders: {osp.join(folder, "**", "*.png")!r}.'
         )
     return files
 

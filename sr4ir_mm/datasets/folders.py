@@ -547,17 +547,18 @@ def _labelled(files: Files, path: str, table: list) -> List[tuple]:
             return []
         (file, label), table = columns, table[1:]
     part = head.index('split') if 'split' in head else None
-    rows, missing = [], 0
+    rows, missing = [], []
     for row in table:
         image = files.find(row[file], path)
         split = split_of(path) if part is None else split_of(row[part])
         if image:
             rows.append((image, row[label].strip(), split))
         else:
-            missing += 1
+            missing.append(row[file])
     if rows and missing:
         raise DataError(
-            f'{path}: {missing} of {len(table)} files are not there.'
+            f'{path}: {len(missing)} of {len(table)} files are not there: '
+            f'{few(missing, 3)}.'
         )
     return rows
 

@@ -23,6 +23,7 @@ _FOR_THE_FILE = re.compile(
     r'\s*-{60}\nSystem environment:|Config:\n|Hooks will be executed in '
     r'|paramwise_options -- |Distributed training is not used, all SyncBatch'
     r'|Exp name: |Checkpoints will be saved to |backbone out_(ind|chan|strid)'
+    r'|backbone feature_info'
     r'|The prefix is not set in metric class |"FileClient" will be deprecated'
     r'|"HardDiskBackend" is the alias of |UserWarning: ``build_loss`` would '
     # the optimizer of a network whose phase has not begun

@@ -1,7 +1,9 @@
 """Exported models do what the models do."""
 
 import json
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -326,3 +328,18 @@ def test_examples_that_cannot_be(
     error, _ = text.splitlines()[-2:]
     assert code == 1 and error.startswith('error: ') and reason in error, text
     assert not out.exists()
+
+
+def test_boxes_may_differ_by_a_share_of_the_image(load_script, monkeypatch):
+    script = load_script('deployment/export')
+    place = 'sr4ir_mm.apis.deployment'
+    found = dict(boxes=2e-4, scores=0.0)
+    monkeypatch.setattr(f'{place}.export_onnx', lambda *args: None)
+    monkeypatch.setattr(f'{place}.check_onnx', lambda *args: found)
+    deployable = SimpleNamespace(any_size=False)
+    image = np.zeros((8, 8, 3), np.uint8)
+    assert script.export(deployable, 'model.onnx', image)
+    found.update(boxes=2e-3)
+    assert not script.export(deployable, 'model.onnx', image)
+    found.update(boxes=0.0, scores=2e-4)
+    assert not script.export(deployable, 'model.onnx', image)

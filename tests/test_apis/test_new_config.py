@@ -116,3 +116,17 @@ def test_weights_have_the_name_of_the_small_models():
     cfg = Config.fromfile('configs/_base_/models/lite0.py')
     backbone = cfg.model.task_model.backbone
     assert backbone.init_cfg.checkpoint == WEIGHTS
+
+
+def test_boxes_outside_of_their_image_are_told(tmp_path, monkeypatch, capsys):
+    pytest.importorskip('supervision')
+    monkeypatch.chdir(tmp_path)
+    for i in range(6):
+        picture(tmp_path / 'cells' / 'images' / f'{i}.jpg', (96, 96))
+        path = tmp_path / 'cells' / 'labels' / f'{i}.txt'
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('0 .5 .5 .4 .4\n0 1.4 1.3 .2 .2\n')
+    (tmp_path / 'cells' / 'data.yaml').write_text('names: [cell]\n')
+    assert init('cells') == 0
+    shown = ' '.join(capsys.readouterr().out.split())
+    assert 'left out of train: 4 boxes without area in the image' in shown

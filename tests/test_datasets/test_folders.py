@@ -207,6 +207,13 @@ def test_csv_without_suffixes(tmp_path):
     assert dict(folder.splits[''])['pictures/3.png'] == 1
 
 
+def test_csv_names_the_files_that_are_not_there(tmp_path):
+    picture(tmp_path / 'a.png')
+    (tmp_path / 'labels.csv').write_text('a.png,cat\nb.png,dog\n')
+    with pytest.raises(DataError, match='1 of 2 files .* there: b.png'):
+        look_at(str(tmp_path))
+
+
 def test_folders_of_classes_are_split_by_class(tmp_path):
     for name in ('2', '10'):
         for number in range(20 if name == '2' else 4):

@@ -81,7 +81,8 @@ def parse_args() -> argparse.Namespace:
 
 
 def find_runs(work_dirs: List[str]) -> List[str]:
-    """Folders of trainings: those given, or below those given.
+    """Folders of trainings: those given, or below those given, but for the
+    short ones of ``sr4ir advise`` (RUN/advice/NAME).
 
     Raises:
         FileNotFoundError: If there is none in one of them.
@@ -92,6 +93,11 @@ def find_runs(work_dirs: List[str]) -> List[str]:
             osp.join(glob.escape(work_dir), '**/vis_data/scalars.json'),
             recursive=True,
         )
+        logs = [
+            path
+            for path in logs
+            if 'advice' not in osp.relpath(path, work_dir).split(os.sep)
+        ]
         if not logs:
             raise FileNotFoundError(
                 f'{work_dir}: no log of a training (TIMESTAMP/vis_data/'
