@@ -4,18 +4,14 @@ import os.path as osp
 from pathlib import Path
 from typing import Dict
 
-_PACKAGE = Path(__file__).resolve().parent
-# of an installed package (see setup.py), and of a checkout
-_FOLDERS = (_PACKAGE / '.mim' / 'model_zoo', _PACKAGE.parent / 'model_zoo')
+from sr4ir_mm.utils.files import find_folder
 
 
 def list_models() -> Dict[str, str]:
     """Paths of their files, by name."""
-    return {
-        file.parent.name: str(file)
-        for folder in _FOLDERS
-        for file in sorted(folder.glob('*/model.safetensors'))
-    }
+    folder = find_folder('model_zoo')
+    files = sorted(folder.glob('*/model.safetensors')) if folder else []
+    return {file.parent.name: str(file) for file in files}
 
 
 def find_checkpoint(name: str) -> str:

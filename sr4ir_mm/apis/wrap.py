@@ -1,12 +1,12 @@
 import copy
-import glob
 import os.path as osp
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Any, List, Optional, Sequence, Union
 
 from mmengine.config import Config, ConfigDict
 
-import sr4ir_mm
+from sr4ir_mm.utils.files import find_folder
 
 from .schedule import lay_out, shorten, start_on_pixels
 
@@ -133,31 +133,25 @@ def _read(path: str, folder: str = '') -> Config:
     if '::' not in path:
         candidates = [osp.abspath(path)]
         if folder:
-            package = osp.dirname(sr4ir_mm.__file__)
-            for root in (osp.join(package, '.mim'), osp.dirname(package)):
-                parts = root, 'configs', '_base_', folder, f'{path}.py'
-                candidates.append(osp.join(*parts))
+            candidates.append(str(_ours(folder) / f'{path}.py'))
         found = [file for file in candidates if osp.isfile(file)]
         if not found:
-            raise FileNotFoundError(
-                f'wrap: there is no file {path!r}{_names(path, candidates)}.'
-            )
+            names = _names(path, folder) if folder else ''
+            raise FileNotFoundError(f'wrap: there is no file {path!r}{names}.')
         path = found[0]
     return Config.fromstring(f'_base_ = {path!r}', '.py')
 
 
-def _names(wanted: str, candidates: Sequence[str]) -> str:
-    """The names of the folder that it would be in, nearest first."""
-    files = [
-        file
-        for candidate in candidates[1:]
-        for file in glob.glob(osp.join(osp.dirname(candidate), '*.py'))
-    ]
-    names = sorted({osp.splitext(osp.basename(file))[0] for file in files})
+def _ours(folder: str) -> Path:
+    return (find_folder('configs') or Path('configs')) / '_base_' / folder
+
+
+def _names(wanted: str, folder: str) -> str:
+    """The names of one of our folders, nearest first."""
+    names = sorted(file.stem for file in _ours(folder).glob('*.py'))
     if not names:
         return ''
     nearest = get_close_matches(wanted, names, len(names), 0)
-    folder = osp.basename(osp.dirname(files[0]))
     return f', nor is it a name in configs/_base_/{folder}: ' + ', '.join(
         nearest
     )
