@@ -2,10 +2,7 @@
 INPUTS CHECKPOINT``, or ``--model NAME``."""
 
 import argparse
-import glob
-import os.path as osp
 import sys
-from typing import Union
 
 from sr4ir_mm.cli import (
     add_cfg_options,
@@ -75,20 +72,11 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def is_there(inputs: Union[str, int]) -> bool:
-    return (
-        isinstance(inputs, int)
-        or inputs.startswith(('http://', 'https://'))
-        or osp.exists(inputs)
-        or bool(glob.glob(inputs, recursive=True))
-    )
-
-
 def infer(args: argparse.Namespace) -> int:
-    if not is_there(args.inputs):  # known before anything is loaded
-        raise FileNotFoundError(
-            f'There is no file, folder or pattern with files {args.inputs!r}.'
-        )
+    from sr4ir_mm.apis.sources import find_inputs
+
+    # what is not there is known before a model is loaded
+    args.inputs = find_inputs(args.inputs)
     from sr4ir_mm.apis import SRInferencer
 
     options = vars(args)

@@ -77,13 +77,15 @@ class Video:
             )
 
 
-def find_inputs(inputs: InputsType) -> Union[Video, List[ImageType]]:
-    """List what a user means.
+def find_inputs(
+    inputs: Union[InputsType, Video],
+) -> Union[Video, List[ImageType]]:
+    """List what a user means. What is listed already stays as it is.
 
     Args:
-        inputs (str | Path | int | np.ndarray | Sequence): An image, a folder
-            of images, a pattern such as ``photos/*.jpg``, an address, a video,
-            the index of a webcam, an array (see :func:`read_image`), or
+        inputs (str | Path | int | np.ndarray | Sequence | Video): An image, a
+            folder of images, a pattern such as ``photos/*.jpg``, an address, a
+            video, the index of a webcam, an array (see :func:`read_image`), or
             several images.
 
     Returns:
@@ -93,6 +95,8 @@ def find_inputs(inputs: InputsType) -> Union[Video, List[ImageType]]:
         FileNotFoundError: If there is no such file.
         ValueError: If there are no images.
     """
+    if isinstance(inputs, Video):
+        return inputs
     if isinstance(inputs, int):
         return Video(inputs)
     if isinstance(inputs, np.ndarray):
