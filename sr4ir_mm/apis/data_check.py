@@ -90,19 +90,21 @@ def check(
     problems += wrong(refuse, [censuses])
     print_tables(console, censuses, loaders, model)
     warnings = [w for c in censuses for w in sentences(c.warnings)]
-    for color, word, texts in (
-        ('yellow', 'may be wrong', warnings),
-        ('red', 'WRONG', problems),
-    ):
-        for text in dict.fromkeys(texts):
-            console.print(f'[bold {color}]{word}:[/] ', end='')
-            console.print(text, markup=False, highlight=False)
+    print_each(console, '[bold yellow]may be wrong:[/]', warnings)
+    print_each(console, '[bold red]WRONG:[/]', problems)
     if not problems:
         console.print('Nothing must be wrong.')
     if out and loaders:
         write_page(out, num_pictures, console, model, cfg, loaders)
         print(f'See {out}')
     return not problems
+
+
+def print_each(console: Console, head: str, texts: Sequence[str]) -> None:
+    """Each sentence once, as it is, behind the same words."""
+    for text in dict.fromkeys(texts):
+        console.print(head, end=' ')
+        console.print(text, markup=False, highlight=False)
 
 
 def build_model(cfg: Config) -> SRTaskModel:

@@ -33,6 +33,7 @@ from sr4ir_mm.utils.config_files import read_config_file
 from sr4ir_mm.utils.files import find_folder, whole_file
 from sr4ir_mm.utils.mistakes import few
 
+from .data_check import print_each
 from .own_data import TASKS
 
 RECIPE = 'one_batch'  # of configs/_base_/recipes: the best known
@@ -586,13 +587,9 @@ def report(found: Found, choice: Choice, out: str) -> int:
         for why, number in c.left_out.items()
         if why.startswith('boxes')
     ]
-    for color, word, texts in (
-        ('yellow', 'odd', [*folder.notes[:10], *warnings]),
-        ('red', 'WRONG', problems),
-    ):
-        for text in dict.fromkeys(texts):
-            console.print(f'[bold {color}]{word}:[/] ', end='')
-            console.print(text, markup=False)
+    odd = [*folder.notes[:10], *warnings]
+    print_each(console, '[bold yellow]odd:[/]', odd)
+    print_each(console, '[bold red]WRONG:[/]', problems)
     print(
         f'\nWrote {out} and {osp.splitext(out)[0]}/. Next:\n'
         f'  sr4ir check {out} --out check.html\n'
