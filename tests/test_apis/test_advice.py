@@ -3,8 +3,13 @@
 import sys
 from concurrent.futures import Future
 
+import cv2
+import mmengine
+import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import DATASETS, METRICS, DefaultScope
 from tiny import runner_cfg, toy_dataset_cfg
 
 from sr4ir_mm.apis.advice import Scores, advise, judge, trials
@@ -132,6 +137,96 @@ def test_without_images_of_its_own_a_part_of_train_is_held_out(config):
     held = cfg.val_dataloader.dataset.indices
     rest = cfg.train_dataloader.dataset.indices
     assert held == [4] and rest == [0, 1, 2, 3, 5, 6, 7]
+
+
+@pytest.fixture
+def boxes(tmp_path):
+    """Config of ten images with a box each, for training and as many for both
+    validation and test, as `sr4ir init` has it without a third part."""
+
+    def split(name, ids):
+        for i in ids:
+            cv2.imwrite(str(tmp_path / f'{i}.png'), np.zeros((32, 32, 3)))
+        mmengine.dump(
+            dict(
+                images=[
+                    dict(id=i, file_name=f'{i}.png', width=32, height=32)
+                    for i in ids
+                ],
+                annotations=[
+                    dict(
+                        id=i + 1,
+                        image_id=i,
+                        category_id=1,
+                        bbox=[2, 2, 8 + i, 8],
+                        area=64 + 8 * i,
+                        iscrowd=0,
+                    )
+                    for i in ids
+                ],
+                categories=[dict(id=1, name='cell')],
+            ),
+            str(tmp_path / f'{name}.json'),
+        )
+        return dict(
+            type='CocoDataset',
+            metainfo=dict(classes=('cell',)),
+            data_prefix=dict(img=str(tmp_path)),
+            ann_file=str(tmp_path / f'{name}.json'),
+            test_mode=name == 'val',
+            pipeline=[
+                dict(type='LoadImageFromFile'),
+                dict(type='LoadAnnotations', with_bbox=True),
+                dict(type='PackDetInputs'),
+            ],
+        )
+
+    def loader(dataset):
+        return dict(dataset=dataset, batch_size=1)
+
+    val = loader(split('val', range(10, 20)))
+    metric = dict(type='CocoMetric', metric='bbox')
+    metric['ann_file'] = val['dataset']['ann_file']
+    return Config(
+        dict(
+            default_scope='mmdet',
+            train_dataloader=loader(split('train', range(10))),
+            val_dataloader=val,
+            val_evaluator=[metric],
+            test_dataloader=val,
+            test_evaluator=[metric],
+        )
+    )
+
+
+@pytest.mark.parametrize('part', ['held out', '3 of 10'])
+def test_boxes_of_other_images_have_not_been_missed(boxes, part, monkeypatch):
+    if part == '3 of 10':
+        monkeypatch.setattr(trials, 'MAX_VALIDATION', 3)
+        boxes.test_dataloader = None
+    assert part in trials.split_data(boxes)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        dataset = DATASETS.build(boxes.val_dataloader.dataset)
+        metric = METRICS.build(boxes.val_evaluator[0])
+    metric.dataset_meta = dataset.metainfo
+    for item in dataset:  # all of them are found
+        sample = item['data_samples'].to_dict()
+        found = sample['gt_instances']
+        sample['pred_instances'] = dict(
+            bboxes=found['bboxes'].tensor,
+            labels=found['labels'],
+            scores=torch.ones(len(found['labels'])),
+        )
+        metric.process({}, [sample])
+    assert metric.evaluate(len(dataset))['coco/bbox_mAP'] == 1
+    shown = {item['data_samples'].img_id for item in dataset}
+    assert not shown & set(boxes.train_dataloader.dataset.get('indices', ()))
+
+
+def test_a_metric_that_counts_its_whole_file(boxes):
+    boxes.val_evaluator[0].type = 'LVISMetric'
+    with pytest.raises(ValueError, match=r'LVISMetric counts all images of'):
+        trials.split_data(boxes)
 
 
 def test_several_training_sets_cannot_be_split(config):

@@ -21,6 +21,8 @@ from mmengine.runner import Runner
 
 from sr4ir_mm.utils.config_files import read_config_file
 
+from ..schedule import nodes
+
 # The task's, and what makes a percentage of it. In detection, AP of boxes that
 # are roughly right: after so few iterations none are exact, and the mean over
 # all thresholds differs more from seed to seed than from HR to LR.
@@ -88,6 +90,7 @@ def split_data(cfg: Config) -> str:
             chosen = _spread(range(number))
             if len(chosen) < number:
                 val.dataset.indices = chosen
+                _count_only_what_is_shown(cfg)
             return f'{len(chosen)} of {number} images of val_dataloader'
         dataset = cfg.train_dataloader.dataset
         while 'indices' not in dataset and isinstance(
@@ -111,8 +114,31 @@ def split_data(cfg: Config) -> str:
         copy.deepcopy(dataset), pipeline=pipeline, indices=chosen
     )
     cfg.val_dataloader = loader
+    _count_only_what_is_shown(cfg)
     dataset.indices = [i for i in range(number) if i not in held]
     return f'{len(chosen)} of {number} training images, held out'
+
+
+def _count_only_what_is_shown(cfg: Config) -> None:
+    """To COCO's metric, whatever of its file is not shown has been missed.
+    Without a file, it takes the labels of the images that it is shown."""
+    for metric in _as_list(cfg.val_evaluator):
+        if not metric.get('ann_file'):
+            continue
+        if metric['type'].rpartition('.')[2] != 'CocoMetric':
+            raise ValueError(
+                f'val_evaluator: {metric["type"]} counts all images of '
+                f'ann_file={metric["ann_file"]!r}, and advise would show it '
+                'a part of them: give val_dataloader images of its own, '
+                f'{MAX_VALIDATION} at most, or CocoMetric.'
+            )
+        del metric['ann_file']
+        for node in nodes(cfg.val_dataloader):
+            if str(node.get('type')).endswith('PackDetInputs'):
+                from mmdet.datasets.transforms import PackDetInputs
+
+                keys = node.get('meta_keys') or PackDetInputs().meta_keys
+                node['meta_keys'] = (*keys, 'instances')
 
 
 def _images(loader: dict) -> dict:
