@@ -95,7 +95,8 @@ def registered() -> dict:
         if isinstance(own, Registry) and own.scope == 'sr4ir_mm':
             own.import_from_location()
             for item in own.module_dict.values():
-                pages.setdefault(title_of(own, item), []).append(item)
+                if item.__module__.startswith('sr4ir_mm.'):  # not a user's
+                    pages.setdefault(title_of(own, item), []).append(item)
     return {
         title: '\n'.join(map(autodoc, [*bases_of(items), *items]))
         for title, items in pages.items()
