@@ -61,8 +61,8 @@ def advise(
     scale, folder = cfg.model.get('scale', 4), osp.join(cfg.work_dir, 'advice')
     missing = _forget_missing(cfg.model.sr_net)
     planned = Config(cfg.to_dict())
-    images = split_data(cfg)
-    console.print(f'[bold]{cfg.filename}[/], x{scale}, tested on {images}')
+    images, where = split_data(cfg)
+    console.print(f'[bold]{cfg.filename}[/], x{scale}, tested on {where}')
     if missing:
         console.print(f'S starts from random weights: there is no {missing}.')
     found, sr_net = _train(cfg, folder, budget, seed, task_checkpoint, console)
@@ -71,7 +71,7 @@ def advise(
     print_scores(console, found, title)
     for text in describe(look, scale):
         console.print(f'- {text}', markup=False, highlight=False)
-    verdict = judge(_collect(found), scale)
+    verdict = judge(_collect(found), scale, images, budget)
     answer = f'[bold {COLORS[verdict.answer]}]{verdict.answer.upper()}:[/]'
     console.print(f'\n{answer} {verdict.because}', highlight=False)
     console.print(f'({time.time() - start:,.0f} s)')

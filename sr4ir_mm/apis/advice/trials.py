@@ -62,7 +62,7 @@ class Trial(NamedTuple):
 # ------------------------------------------------------------------- configs
 
 
-def split_data(cfg: Config) -> str:
+def split_data(cfg: Config) -> Tuple[int, str]:
     """Make ``val_dataloader`` of a config one of images that are neither
     trained on nor those of the test.
 
@@ -70,7 +70,7 @@ def split_data(cfg: Config) -> str:
         cfg (Config): Changed in place.
 
     Returns:
-        str: What is validated on, in words.
+        tuple: How many images are validated on, and which, in words.
 
     Raises:
         ValueError: If the images cannot be split.
@@ -91,7 +91,8 @@ def split_data(cfg: Config) -> str:
             if len(chosen) < number:
                 val.dataset.indices = chosen
                 _count_only_what_is_shown(cfg)
-            return f'{len(chosen)} of {number} images of val_dataloader'
+            where = f'{len(chosen)} of {number} images of val_dataloader'
+            return len(chosen), where
         dataset = cfg.train_dataloader.dataset
         while 'indices' not in dataset and isinstance(
             dataset.get('dataset'), dict
@@ -116,7 +117,8 @@ def split_data(cfg: Config) -> str:
     cfg.val_dataloader = loader
     _count_only_what_is_shown(cfg)
     dataset.indices = [i for i in range(number) if i not in held]
-    return f'{len(chosen)} of {number} training images, held out'
+    where = f'{len(chosen)} of {number} training images, held out'
+    return len(chosen), where
 
 
 def _count_only_what_is_shown(cfg: Config) -> None:

@@ -8,6 +8,8 @@ from typing import List, NamedTuple
 # is ahead of L -> T above or below.
 ENOUGH = 0.95
 TOO_LITTLE = 0.6
+# With fewer, chance decides: a T on two images of one class is always right.
+FEWEST_IMAGES, FEWEST_ITERS = 30, 100
 RECIPE = 'one_batch'
 
 
@@ -62,7 +64,7 @@ class _Estimate(NamedTuple):
         return 1 if self.mean > bound else -1
 
 
-def judge(scores: Scores, scale: int) -> Verdict:
+def judge(scores: Scores, scale: int, images: int, budget: int) -> Verdict:
     """Whether an SR network would help, and how to train.
 
     One T tells what images are worth: what its training has left to chance is
@@ -71,7 +73,16 @@ def judge(scores: Scores, scale: int) -> Verdict:
     Args:
         scores (Scores): What was found.
         scale (int): Of the config.
+        images (int): How many the scores are of.
+        budget (int): Iterations of each T.
     """
+    if images < FEWEST_IMAGES or budget < FEWEST_ITERS:
+        return Verdict(
+            'cannot tell',
+            f'{budget} iterations and {images} validation images show that '
+            f'it runs, and no more: take at least {FEWEST_ITERS} '
+            f'(--budget) and {FEWEST_IMAGES}.',
+        )
     if not all(scores.all_hr):
         return Verdict(
             'cannot tell',
