@@ -383,7 +383,7 @@ FAILURES = [
 
 IS_BLACK = dict(
     read_image=lambda image: image.max() == 0,
-    draw_result=lambda pen, sample, *_: sample.lr_img.max() == 0,
+    draw_result=lambda lr, *_: lr.max() == 0,
     predict=lambda views, view: views['lr'].amax((1, 2, 3)).min() == 0,
 )
 
@@ -397,9 +397,11 @@ def test_whatever_fails_on_one_image(
     inferencer = SRInferencer(
         weights=write_checkpoint('cls'), show_progress=False
     )
-    owner = inferencer.model
-    if part != 'predict':
-        owner = sys.modules['sr4ir_mm.apis.sr_inferencer']
+    owner = dict(
+        read_image=sys.modules['sr4ir_mm.apis.inferencer'],
+        draw_result=sys.modules['sr4ir_mm.apis.sr_inferencer'],
+        predict=inferencer.model,
+    )[part]
     original = getattr(owner, part)
 
     def fail_on_black(*args):
