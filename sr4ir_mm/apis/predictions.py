@@ -47,7 +47,8 @@ def to_plain(
         found = {key: value[0] for key, value in found.items()}
     if not classes:
         del found['pred_class']
-    return dict(found, pred_scores=sample.pred_score.cpu().numpy())
+    # numpy has no bfloat16
+    return dict(found, pred_scores=sample.pred_score.float().cpu().numpy())
 
 
 def _plain_instances(instances, classes) -> dict:
