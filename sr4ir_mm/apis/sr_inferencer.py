@@ -1,3 +1,5 @@
+import os
+import os.path as osp
 from typing import Any, Callable, Dict, List, Optional, Union
 
 import numpy as np
@@ -81,6 +83,7 @@ class SRInferencer(Inferencer):
         if tile is not None:
             options['model.tile'] = tile
         self.model = init_model(weights, model, device, options)
+        self.weights, self.options = weights, options
         self.cfg = self.model.cfg
         self.precision = precision
         self.pipeline: Dict[bool, Callable] = {
@@ -98,6 +101,14 @@ class SRInferencer(Inferencer):
                 'makes none of LR images: say hr=True (--hr) for HR images.'
             )
         self.model.input_is_lr = not hr
+
+    def _about(self) -> dict:
+        about = dict(weights=self.weights, precision=self.precision)
+        if osp.isfile(self.weights):
+            about['modified'] = os.stat(self.weights).st_mtime
+        return dict(
+            about, options={k: str(v) for k, v in self.options.items()}
+        )
 
     def _pack(self, pixels: np.ndarray, name: str, hr: bool) -> dict:
         scale = 1 if hr else self.model.scale
