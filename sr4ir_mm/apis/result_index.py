@@ -7,7 +7,7 @@ import os.path as osp
 from contextlib import suppress
 from typing import Dict, Iterable, List, Tuple
 
-from sr4ir_mm.utils.files import whole_file
+from sr4ir_mm.utils.files import remove_parts, whole_file
 
 
 class ResultIndex:
@@ -98,6 +98,8 @@ class ResultIndex:
         with whole_file(whole) as part:
             with open(part, 'w', encoding='utf-8') as file:
                 file.writelines(_as_line(rows[name]) for name in names)
+        for name in ('', 'vis', 'sr', 'pred'):
+            remove_parts(osp.join(self.folder, name))
         for path in paths:
             if path != whole:
                 with suppress(FileNotFoundError):

@@ -135,6 +135,7 @@ def test_an_interrupted_folder_goes_on(folder):
     assert 3 <= before < 9
     with index.open('a') as file:
         file.write('{"name": "cut sh')
+    (folder / 'out/sr/.part-7-5.png').write_text('half')  # as a kill leaves it
     second = predict(folder, 'out', resume=True)
     assert len(second.seen) == 8 - before  # the broken one is never packed
     assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
