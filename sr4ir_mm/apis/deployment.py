@@ -225,6 +225,7 @@ def export_onnx(
     require_package('onnx', 'onnx', 'Export to ONNX')
     import onnx
 
+    model = deployable.model
     with torch.no_grad():
         examples = deployable(images)
     if not all(len(example) for example in examples):
@@ -234,7 +235,7 @@ def export_onnx(
             '(--image).'
         )
     with whole_file(path) as part:
-        with warnings.catch_warnings(), torch.no_grad(), _traceable():
+        with warnings.catch_warnings(), torch.no_grad(), _traceable(model):
             # of Python numbers that a trace keeps: `check_onnx` looks at
             # others
             warnings.simplefilter('ignore')
@@ -244,7 +245,6 @@ def export_onnx(
                 module = torch.jit.trace(deployable, images, check_trace=False)
             _export(module, images, part, deployable)
         file = onnx.load(part)
-        model = deployable.model
         facts = dict(
             scale=model.scale,
             classes=getattr(model, 'dataset_meta', {}).get('classes'),
@@ -359,13 +359,16 @@ def _difference(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @contextmanager
-def _traceable() -> Iterator[None]:
-    """What the toolboxes do in Python, in operators that ONNX has."""
+def _traceable(model: SRTaskModel) -> Iterator[None]:
+    """What the toolboxes do in Python, in operators that ONNX has; weights
+    that are made of others are constants."""
     with ExitStack() as stack:
 
         def replace(owner, name, value):
             stack.enter_context(patch.object(owner, name, value, create=True))
 
+        if hasattr(model.sr_net, 'merge_tail'):
+            replace(model.sr_net, 'tail', model.sr_net.merge_tail())
         # its unflatten keeps the example's size
         replace(F, '_in_projection_packed', _project)
         if 'mmcv.ops.nms' in sys.modules:

@@ -93,7 +93,7 @@ def make_examples(
     if not deployable.any_size:
         return [images, torch.zeros_like(images)]  # nothing to be found
     other = torch.cat([images, images.flip(3)])[..., :-3, :-5]
-    return [images, other]
+    return [images, other, images[..., ::2, ::3]]
 
 
 def export(deployable: DeployableSRNet, out: str, image: np.ndarray) -> bool:
