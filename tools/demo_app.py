@@ -97,7 +97,7 @@ def to_words(
     """Shares of the image, scores of boxes, or probabilities."""
     import numpy as np
 
-    from sr4ir_mm.visualization import name_label
+    from sr4ir_mm.utils.labels import name_label
 
     if isinstance(prediction, np.ndarray):
         labels, counts = np.unique(prediction, return_counts=True)

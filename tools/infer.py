@@ -44,6 +44,13 @@ def parse_args() -> argparse.Namespace:
         'at once, e.g. 256',
     )
     parser.add_argument(
+        '--precision',
+        choices=['float32', 'bfloat16', 'float16'],
+        default='float32',
+        help='of the networks, by autocast: less time, slightly other '
+        'predictions (default: float32)',
+    )
+    parser.add_argument(
         '--coordinates',
         choices=['input', 'sr'],
         default='input',
@@ -85,6 +92,7 @@ def infer(args: argparse.Namespace) -> int:
         options.pop('checkpoint'),
         options.pop('device'),
         tile=options.pop('tile'),
+        precision=options.pop('precision'),
         cfg_options=options.pop('cfg_options'),
     )
     num = 0

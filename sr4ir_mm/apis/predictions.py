@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from mmengine.structures import BaseDataElement, PixelData
 
 from sr4ir_mm.models.sr_task_model import SRTaskModel
-from sr4ir_mm.visualization import name_label
+from sr4ir_mm.utils.labels import name_label
 
 Size = Tuple[int, int]  # height, width
 
@@ -47,7 +47,8 @@ def to_plain(
         found = {key: value[0] for key, value in found.items()}
     if not classes:
         del found['pred_class']
-    return dict(found, pred_scores=sample.pred_score.cpu().numpy())
+    # numpy has no bfloat16
+    return dict(found, pred_scores=sample.pred_score.float().cpu().numpy())
 
 
 def _plain_instances(instances, classes) -> dict:
@@ -93,7 +94,7 @@ def rescale_prediction(
             align_corners=model.align_corners,
         )[0]
         if len(logits) > 1:
-            labels = logits.argmax(dim=0, keepdim=True)
+            labels = logits.max(dim=0, keepdim=True).indices
         else:
             labels = (logits > model.decode_head.threshold).to(logits)
         sample.set_data(

@@ -2,24 +2,13 @@
 
 from typing import Callable
 
-import cv2
-import mmcv
-import numpy as np
 from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import VISUALIZERS, DefaultScope
-from mmengine.structures import BaseDataElement
 from mmengine.visualization import Visualizer
 
 from sr4ir_mm.models.sr_task_model import SRTaskModel
-from sr4ir_mm.visualization import (
-    draw_sample,
-    name_labels,
-    name_view,
-    to_uint8,
-)
-
-from .predictions import rescale_prediction
+from sr4ir_mm.utils.labels import name_labels
 
 PACK = dict(
     mmseg='PackSegInputs', mmdet='PackDetInputs', mmpretrain='PackInputs'
@@ -31,9 +20,6 @@ VISUALIZER = dict(
 )
 # Transforms that need files or labels, which are not there.
 LOADERS = ('Load', 'Pack', 'DegradeInPipeline')
-MIN_SIDE = 256  # of drawings
-GAP = 8  # pixels between the pictures of a drawing
-HEADING = 24  # pixels above a picture, at least
 
 
 def build_pipeline(cfg: Config, toolbox: str, hr: bool) -> Callable:
@@ -75,64 +61,3 @@ def use_sliding_windows(model: SRTaskModel, side: int) -> None:
         test_cfg.update(
             mode='slide', crop_size=(side, side), stride=(stride, stride)
         )
-
-
-def draw_result(
-    pen: Visualizer,
-    sample: BaseDataElement,
-    model: SRTaskModel,
-    pred_score_thr: float,
-) -> np.ndarray:
-    """Draw, side by side, the LR image, the SR image, and the SR image with
-    what is predicted, under headings; small images are enlarged, so that words
-    fit in.
-
-    Args:
-        pen (Visualizer): Of :func:`build_pen`.
-        sample (BaseDataElement): Predicted, with ``pred_img`` and ``lr_img``:
-            RGB in [0, 1], (3, h, w).
-        model (SRTaskModel): By which it was.
-        pred_score_thr (float): Score from which on boxes are drawn.
-
-    Returns:
-        np.ndarray: RGB, uint8, (H, W, 3).
-    """
-    zoom = -(-MIN_SIDE // min(sample.ori_shape))
-    if zoom > 1:
-        sample = sample.clone()
-        size = tuple(side * zoom for side in sample.ori_shape)
-        rescale_prediction(sample, size, model)
-    options = {}
-    if model.toolbox == 'mmdet':
-        options.update(pred_score_thr=pred_score_thr)
-    drawn = draw_sample(pen, sample, **options)
-    height, width = drawn.shape[:2]
-    pictures = []
-    for name, image in (
-        ('LR', to_uint8(sample.lr_img)),
-        (name_view(model.view), to_uint8(sample.pred_img)),
-    ):
-        title = f'{name} {image.shape[1]} x {image.shape[0]}'
-        image = mmcv.imresize(image, (width, height), interpolation='nearest')
-        pictures.append(_under_heading(image, title))
-    pictures.append(_under_heading(drawn, 'prediction'))
-    gap = np.full((len(pictures[0]), GAP, 3), 255, np.uint8)
-    lr, sr, drawn = pictures
-    return np.concatenate([lr, gap, sr, gap, drawn], axis=1)
-
-
-def _under_heading(picture: np.ndarray, title: str) -> np.ndarray:
-    height, width = picture.shape[:2]
-    heading = np.full((max(HEADING, height // 24), width, 3), 255, np.uint8)
-    size = len(heading)
-    cv2.putText(
-        heading,
-        title,
-        (size // 6, size - size // 3),
-        cv2.FONT_HERSHEY_SIMPLEX,
-        size / 45,
-        (0, 0, 0),
-        max(1, size // 24),
-        cv2.LINE_AA,
-    )
-    return np.concatenate([heading, picture])

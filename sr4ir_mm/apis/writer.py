@@ -66,9 +66,9 @@ class ResultWriter:
         for video in self._videos.values():
             video.release()
 
-    def write(self, result: dict) -> None:
-        """Write one result of :meth:`SRInferencer.stream`."""
-        stem = self._free_stem(result['name'])
+    def write(self, result: dict, stem: str) -> None:
+        """Write one result of :meth:`SRInferencer.stream`, to files of this
+        name; of a video, one after the other."""
         for key, folder in self.pictures.items():
             if self.video is not None:
                 self._write_frame(folder, result[key])
@@ -80,8 +80,9 @@ class ResultWriter:
             path = osp.join(self.out_dir, 'pred', *folders, stem)
             self._write_prediction(path, result['prediction'])
 
-    def _free_stem(self, name: str) -> str:
-        """Two images may have the same name, in two folders, say."""
+    def free_stem(self, name: str) -> str:
+        """A name for the files of an image, which none has had: two images
+        may have the same name, in two folders, say."""
         file = osp.basename(name)
         stem = osp.splitext(file)[0]
         stem = free = file if len(self._files[stem]) > 1 else stem

@@ -1,9 +1,24 @@
 from typing import Optional
 
+import torch
+from torch.overrides import TorchFunctionMode
+
 from sr4ir_mm.registry import MODELS
 
 from .image_space import Size
 from .sr_task_model import SRTaskModel
+from .views import Views
+
+
+class _FastArgmax(TorchFunctionMode):
+    """By ``max``, which gives the same: on a CPU, ``argmax`` over the classes
+    of an image takes six times as long, as long as a small network."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if function is torch.Tensor.argmax and kwargs.get('dim') == 0:
+            return args[0].max(**kwargs).indices
+        return function(*args, **kwargs)
 
 
 @MODELS.register_module()
@@ -22,6 +37,11 @@ class SRSegmentor(SRTaskModel):
 
     def __init__(self, decode_head: Optional[dict] = None, **kwargs) -> None:
         super().__init__(**kwargs)
+
+    def predict(self, views: Views, view: str) -> list:
+        """See :meth:`SRTaskModel.predict`."""
+        with _FastArgmax():
+            return super().predict(views, view)
 
     def rescale_sample(self, sample, size: Size, batch_shape: Size):
         """See :meth:`SRTaskModel.rescale_sample`. Padding is scaled too."""

@@ -152,6 +152,46 @@ def test_batches_change_nothing(saved, task, make_image):
             )
 
 
+@EACH_TASK
+def test_half_precision(saved, task, make_image):
+    image, path = make_image(), saved(task)
+    results = {
+        precision: SRInferencer(
+            weights=path, precision=precision, show_progress=False
+        )(image, coordinates='sr')
+        for precision in ('float32', 'bfloat16')
+    }
+    (full, half) = (result['sr'][0].astype(int) for result in results.values())
+    assert np.abs(full - half).max() <= 4 and (full != half).any()
+    (full, half) = (r['predictions'][0] for r in results.values())
+    if task == 'seg':
+        assert 0.9 < (full == half).mean()
+    elif task == 'cls':
+        np.testing.assert_allclose(
+            full['pred_scores'], half['pred_scores'], atol=0.05
+        )
+        assert half['pred_scores'].dtype == np.float32
+    else:
+        np.testing.assert_allclose(
+            full['scores'][:3], half['scores'][:3], atol=0.05
+        )
+    with pytest.raises(ValueError, match="precision='half'"):
+        SRInferencer(weights=path, precision='half')
+
+
+def test_labels_are_those_of_argmax(saved, make_image, monkeypatch):
+    """Also of equal logits, and of none."""
+    from mmseg.models import EncoderDecoder
+
+    logits = torch.randn(1, 4, 80, 112).round()
+    logits[0, 2, 0, 0] = float('nan')
+    monkeypatch.setattr(EncoderDecoder, 'inference', lambda *_: logits)
+    result = infer(saved('seg'), make_image(), coordinates='sr')
+    np.testing.assert_array_equal(
+        result['predictions'][0], logits[0].argmax(0)
+    )
+
+
 def test_instance_masks(saved):
     """Mask R-CNN's masks have the size that the boxes are for."""
     pytest.importorskip('mmdet')
@@ -383,7 +423,7 @@ FAILURES = [
 
 IS_BLACK = dict(
     read_image=lambda image: image.max() == 0,
-    draw_result=lambda pen, sample, *_: sample.lr_img.max() == 0,
+    draw_result=lambda lr, *_: lr.max() == 0,
     predict=lambda views, view: views['lr'].amax((1, 2, 3)).min() == 0,
 )
 
@@ -397,9 +437,11 @@ def test_whatever_fails_on_one_image(
     inferencer = SRInferencer(
         weights=write_checkpoint('cls'), show_progress=False
     )
-    owner = inferencer.model
-    if part != 'predict':
-        owner = sys.modules['sr4ir_mm.apis.sr_inferencer']
+    owner = dict(
+        read_image=sys.modules['sr4ir_mm.apis.inferencer'],
+        draw_result=sys.modules['sr4ir_mm.apis.sr_inferencer'],
+        predict=inferencer.model,
+    )[part]
     original = getattr(owner, part)
 
     def fail_on_black(*args):

@@ -25,11 +25,11 @@ from torch.utils.data import Dataset
 from sr4ir_mm.evaluation.metrics import TASK_METRICS, look_through
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
+from sr4ir_mm.utils.labels import name_label
 from sr4ir_mm.visualization import (
     CELL,
     add_legend,
     draw_sample,
-    name_label,
     show_image,
     to_uint8,
 )
