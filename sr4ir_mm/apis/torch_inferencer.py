@@ -8,8 +8,9 @@ from mmengine.structures import BaseDataElement
 
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
+from sr4ir_mm.utils.labels import name_view
 from sr4ir_mm.utils.mistakes import explain
-from sr4ir_mm.visualization import name_view, to_uint8
+from sr4ir_mm.visualization import to_uint8
 
 from .drawing import draw_result
 from .inferencer import Inferencer
@@ -20,47 +21,25 @@ from .toolboxes import build_pipeline, use_sliding_windows
 PRECISIONS = ('float32', 'bfloat16', 'float16')
 
 
-class SRInferencer(Inferencer):
-    """Super-resolve LR images and predict from them: segmentation, detection
-    or classification, as the checkpoint has it.
-
-    Options and results are those of the toolboxes' inferencers
-    (``MMSegInferencer``, ``DetInferencer``, ``ImageClassificationInferencer``)
-    where these agree.
+class TorchInferencer(Inferencer):
+    """By networks in PyTorch.
 
     Args:
-        model (str | Config, optional): The config. Defaults to the one inside
-            the checkpoint (:func:`init_model`). Without ``weights``, it is
-            what these are.
-        weights (str, optional): The checkpoint: path, address, or name of a
-            model of the zoo.
+        weights (str): See :func:`SRInferencer`, as the others.
+        config (str | Config, optional): ``model`` there.
         device (str, optional): Defaults to the GPU, if there is one.
-        tile (int, optional): For images that are too large for the memory: the
-            SR network sees them in pieces of this side, in LR pixels
-            (:func:`super_resolve_in_tiles`), and a segmentor in mmseg's
-            sliding windows, of the same side. Defaults to None.
-        precision (str): Of the networks: ``float32``, or ``bfloat16`` or
-            ``float16`` by autocast, on devices that have it, in less time and
-            with slightly other predictions (docs/en/performance.md).
-            Defaults to ``float32``.
-        show_progress (bool): Whether to show a progress bar.
-            Defaults to True.
-        cfg_options (dict, optional): Override settings of the config.
-
-    Examples:
-        >>> inferencer = SRInferencer('sign-digits-x4')  # of the model zoo
-        >>> inferencer = SRInferencer(weights='work_dirs/voc/epoch_100.pth')
-        >>> result = inferencer('photo.jpg')
-        >>> result['predictions'][0], result['sr'][0]
-        >>> inferencer('FOLDER', out_dir='outputs', batch_size=8)
+        tile (int, optional): See there.
+        precision (str): See there.
+        show_progress (bool): See there.
+        cfg_options (dict, optional): See there.
     """
 
     model: SRTaskModel
 
     def __init__(
         self,
-        model: Union[str, Config, None] = None,
-        weights: Optional[str] = None,
+        weights: str,
+        config: Union[str, Config, None] = None,
         device: Optional[str] = None,
         tile: Optional[int] = None,
         precision: str = 'float32',
@@ -73,14 +52,10 @@ class SRInferencer(Inferencer):
                 f'precision={precision!r}: expected one of '
                 f'{", ".join(PRECISIONS)}.'
             )
-        if weights is None:
-            if not isinstance(model, str) or model.endswith('.py'):
-                raise ValueError('SRInferencer needs weights=CHECKPOINT.')
-            model, weights = None, model
         options = dict(cfg_options or {})
         if tile is not None:
             options['model.tile'] = tile
-        self.model = init_model(weights, model, device, options)
+        self.model = init_model(weights, config, device, options)
         self.cfg = self.model.cfg
         self.precision = precision
         self.pipeline: Dict[bool, Callable] = {
@@ -90,8 +65,8 @@ class SRInferencer(Inferencer):
         if tile is not None and self.model.toolbox == 'mmseg':
             use_sliding_windows(self.model, tile * self.model.scale)
 
-    def _check(self, hr: bool, coordinates: str, show: bool) -> None:
-        super()._check(hr, coordinates, show)
+    def _check(self, hr: bool, *others: Any) -> None:
+        super()._check(hr, *others)
         if self.model.view == 'hr' and not hr:
             raise ValueError(
                 "This model predicts from HR images (model.view='hr'), and "
