@@ -36,7 +36,8 @@ from PIL import Image
 import sr4ir_mm  # noqa: F401
 from sr4ir_mm.datasets.toy_scenes import write_toy_scenes
 from sr4ir_mm.registry import MODELS
-from sr4ir_mm.utils.mistakes import explain, find_unread
+from sr4ir_mm.utils.config_keys import find_unread
+from sr4ir_mm.utils.mistakes import explain
 
 CONFIGS = dict(seg='unet', det='fcos', cls='resnet18')
 SECONDS = 60  # of the processor

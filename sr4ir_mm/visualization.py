@@ -12,7 +12,7 @@ from torch import Tensor
 from sr4ir_mm.models.degradations import to_levels
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
-from sr4ir_mm.utils.labels import name_labels
+from sr4ir_mm.utils.labels import name_labels, name_view
 
 if TYPE_CHECKING:  # a prediction needs no matplotlib
     from matplotlib.axes import Axes
@@ -89,11 +89,6 @@ def draw_panel(
     add_legend(figure, visualizer.dataset_meta or {})
     panel = img_from_canvas(FigureCanvasAgg(figure))
     return panel, osp.splitext(osp.basename(last.get('img_path', 'image')))[0]
-
-
-def name_view(view: str) -> str:
-    """The heading of the picture that is predicted from."""
-    return dict(bilinear=view, shared='SR').get(view, view.upper())
 
 
 def make_pen(kind: type, dataset_meta: dict) -> Visualizer:

@@ -103,9 +103,9 @@ def test_from_anywhere(sr4ir, tmp_path, monkeypatch):
 
 def test_what_is_asked_for_is_imported():
     from sr4ir_mm import SRInferencer, train, wrap
-    from sr4ir_mm.apis import sr_inferencer, training
+    from sr4ir_mm.apis import inferencer, training
 
-    assert SRInferencer is sr_inferencer.SRInferencer
+    assert SRInferencer is inferencer.SRInferencer
     assert train is training.train and callable(wrap)
     assert {'SRInferencer', 'train', 'wrap'} <= set(dir(sr4ir_mm))
     with pytest.raises(AttributeError, match="'sr4ir_mm' has no attr.* 'no'"):

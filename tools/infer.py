@@ -1,5 +1,5 @@
 """Super-resolve LR images and predict from them: ``python tools/infer.py
-INPUTS CHECKPOINT``, or ``--model NAME``."""
+INPUTS CHECKPOINT``, ``INPUTS FILE.onnx``, or ``--model NAME``."""
 
 import argparse
 import os
@@ -66,7 +66,9 @@ def parse_args() -> argparse.Namespace:
         default=0.3,
         help='score from which on boxes are drawn',
     )
-    parser.add_argument('--device', help='default: the GPU, if there is one')
+    parser.add_argument(
+        '--device', help='cpu or cuda; default: the GPU, if there is one'
+    )
     parser.add_argument(
         '--show', action='store_true', help='show drawings in a window'
     )

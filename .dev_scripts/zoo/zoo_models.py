@@ -17,7 +17,7 @@ from mmengine.structures import InstanceData, PixelData
 from mmengine.utils import get_installed_path
 
 from sr4ir_mm import models
-from sr4ir_mm.apis.wrap import WRAPPERS, wrap
+from sr4ir_mm.apis.wrapping import WRAPPERS, wrap
 from sr4ir_mm.engine import PhaseUpdate
 
 Size = Tuple[int, int]

@@ -1,10 +1,6 @@
 from importlib import import_module
 from typing import Any
 
-from .own_data import use_data
-from .schedule import shorten
-from .wrap import wrap
-
 __all__ = [
     'SRInferencer',
     'init_model',
@@ -14,9 +10,14 @@ __all__ = [
     'wrap',
 ]
 
-# Configs import this package for `wrap` and the like alone.
+# Each is imported when it is asked for: what one needs takes long.
 _HOMES = dict(
-    SRInferencer='sr_inferencer', init_model='model', train='training'
+    SRInferencer='inferencer',
+    init_model='model',
+    shorten='schedule',
+    train='training',
+    use_data='own_data',
+    wrap='wrapping',
 )
 
 

@@ -5,7 +5,7 @@ import json
 import sys
 import warnings
 from contextlib import ExitStack, contextmanager
-from typing import Dict, Iterator, List, Optional, Tuple, Union
+from typing import Any, Dict, Iterator, List, Optional, Tuple, Union
 from unittest.mock import patch
 
 import numpy as np
@@ -22,6 +22,7 @@ from sr4ir_mm.registry import require_package
 from sr4ir_mm.utils.files import whole_file
 from sr4ir_mm.utils.safe_load import META
 
+from .onnx_inferencer import FORMAT
 from .predictions import has_several_labels
 
 OPSET = 17
@@ -110,21 +111,60 @@ class DeployableClassifier(Deployable):
 
 
 class DeployableSegmentor(Deployable):
+    """``labels`` are (N, H, W), uint8 (int64 of more than 256 classes), at the
+    size of ``sr``; ``lr_labels`` are (N, h, w), at that of the LR images."""
+
+    outputs = ('sr', 'labels', 'lr_labels')
+
+    def predict(self, inputs: Tensor, images: Tensor) -> Tuple[Tensor, ...]:
+        logits = self._logits(inputs)
+        low = F.interpolate(  # as `rescale_prediction`
+            logits,
+            size=images.shape[-2:],
+            mode='bilinear',
+            align_corners=self.model.align_corners,
+        )
+        return self._label(logits), self._label(low)
+
+    def _logits(self, inputs: Tensor) -> Tensor:
+        """Of a segmentor of one class, probabilities."""
+        shape = inputs.shape[-2:]
+        metas = [dict(img_shape=shape, ori_shape=shape, pad_shape=shape)]
+        logits = self.model.task_model.encode_decode(inputs, metas)
+        return logits.sigmoid() if logits.shape[1] == 1 else logits
+
+    def _label(self, logits: Tensor) -> Tensor:
+        num = logits.shape[1]
+        if num == 1:
+            return (logits[:, 0] > self.model.decode_head.threshold).byte()
+        labels = logits.argmax(dim=1)
+        return labels.byte() if num <= 256 else labels
+
+    def axes(self) -> Dict[str, Dict[int, str]]:
+        axes = super().axes()
+        if axes:
+            for name, picture in (('labels', 'sr'), ('lr_labels', 'images')):
+                batch, height, width = axes[picture].values()
+                axes[name] = {0: batch, 1: height, 2: width}
+        return axes
+
+
+class DeployableSegmentorScores(DeployableSegmentor):
     """``scores`` are the classes' probabilities, (N, classes, H, W), at the
     size of ``sr``."""
 
     outputs = ('sr', 'scores')
 
     def predict(self, inputs: Tensor, images: Tensor) -> Tuple[Tensor, ...]:
-        shape = inputs.shape[-2:]
-        metas = [dict(img_shape=shape, ori_shape=shape, pad_shape=shape)]
-        logits = self.model.task_model.encode_decode(inputs, metas)
-        if self.model.task_model.out_channels == 1:
-            return (logits.sigmoid(),)
-        return (logits.softmax(dim=1),)
+        logits = self._logits(inputs)
+        if logits.shape[1] == 1:
+            return (logits,)
+        # onnxruntime's softmax over channels takes six times as long
+        powers = (logits - logits.amax(dim=1, keepdim=True)).exp()
+        return (powers / powers.sum(dim=1, keepdim=True),)
 
     def axes(self) -> Dict[str, Dict[int, str]]:
-        axes = super().axes()
+        axes = DeployableSRNet.axes(self)
         return dict(axes, scores=axes['sr']) if axes else axes
 
 
@@ -176,7 +216,7 @@ DEPLOYABLES = dict(
 
 
 def make_deployable(
-    model: SRTaskModel, network: str = 'both'
+    model: SRTaskModel, network: str = 'both', scores: bool = False
 ) -> DeployableSRNet:
     """What is exported of a model.
 
@@ -184,6 +224,8 @@ def make_deployable(
         model (SRTaskModel): The model.
         network (str): ``both``, or ``sr_net`` for the SR network alone.
             Defaults to ``both``.
+        scores (bool): Whether a segmentor gives probabilities in place of
+            labels. Defaults to False.
     """
     if model.view == 'hr':
         raise ValueError(
@@ -191,6 +233,8 @@ def make_deployable(
             'nothing to do with LR images.'
         )
     kind = DEPLOYABLES[model.toolbox]
+    if scores and kind is DeployableSegmentor:
+        kind = DeployableSegmentorScores
     if network == 'sr_net':
         if model.sr_net is None:
             raise ValueError('model.sr_net is not set: there is none.')
@@ -225,6 +269,7 @@ def export_onnx(
     require_package('onnx', 'onnx', 'Export to ONNX')
     import onnx
 
+    model = deployable.model
     with torch.no_grad():
         examples = deployable(images)
     if not all(len(example) for example in examples):
@@ -234,7 +279,7 @@ def export_onnx(
             '(--image).'
         )
     with whole_file(path) as part:
-        with warnings.catch_warnings(), torch.no_grad(), _traceable():
+        with warnings.catch_warnings(), torch.no_grad(), _traceable(model):
             # of Python numbers that a trace keeps: `check_onnx` looks at
             # others
             warnings.simplefilter('ignore')
@@ -244,15 +289,36 @@ def export_onnx(
                 module = torch.jit.trace(deployable, images, check_trace=False)
             _export(module, images, part, deployable)
         file = onnx.load(part)
-        model = deployable.model
-        facts = dict(
-            scale=model.scale,
-            classes=getattr(model, 'dataset_meta', {}).get('classes'),
-        )
+        facts = collect_facts(model)
         onnx.helper.set_model_props(
             file, {key: json.dumps(value) for key, value in facts.items()}
         )
         onnx.save(file, part)
+
+
+def collect_facts(model: SRTaskModel) -> Dict[str, Any]:
+    """What :class:`OnnxInferencer` must know of a model, beside its networks.
+
+    Returns:
+        dict: The ``format`` of an ONNX file, see :mod:`.onnx_inferencer`;
+        ``toolbox``, ``scale`` and ``view``; ``classes`` and ``palette``, or
+        None; and by which score (``thr``) or how many (``topk``) an image has
+        several labels, or None if it has one.
+    """
+    meta = getattr(model, 'dataset_meta', {})
+    several = None
+    if has_several_labels(model.task_model):
+        head = model.task_model.head
+        several = dict(thr=head.thr, topk=head.topk)
+    return dict(
+        format=FORMAT,
+        toolbox=model.toolbox,
+        scale=model.scale,
+        view=model.view,
+        classes=meta.get('classes'),
+        palette=meta.get('palette'),
+        several_labels=several,
+    )
 
 
 def _export(
@@ -287,8 +353,9 @@ def check_onnx(
         images (Tensor): RGB, uint8, (N, 3, h, w).
 
     Returns:
-        dict: A number for each output; infinity if its shape differs, or the
-        file does not take such images.
+        dict: A number for each output, of labels the share of those that
+        differ; infinity if its shape differs, or the file does not take such
+        images.
     """
     require_package('onnxruntime', 'onnxruntime', 'Checking an ONNX file')
     import onnxruntime
@@ -355,17 +422,22 @@ def _halve(weight: Tensor) -> Tensor:
 def _difference(one: np.ndarray, other: np.ndarray) -> float:
     if one.shape != other.shape:
         return float('inf')
+    if np.issubdtype(one.dtype, np.integer):
+        return float((one != other).mean()) if one.size else 0.0
     return float(np.abs(one - other).max(initial=0))
 
 
 @contextmanager
-def _traceable() -> Iterator[None]:
-    """What the toolboxes do in Python, in operators that ONNX has."""
+def _traceable(model: SRTaskModel) -> Iterator[None]:
+    """What the toolboxes do in Python, in operators that ONNX has; weights
+    that are made of others are constants."""
     with ExitStack() as stack:
 
         def replace(owner, name, value):
             stack.enter_context(patch.object(owner, name, value, create=True))
 
+        if hasattr(model.sr_net, 'merge_tail'):
+            replace(model.sr_net, 'tail', model.sr_net.merge_tail())
         # its unflatten keeps the example's size
         replace(F, '_in_projection_packed', _project)
         if 'mmcv.ops.nms' in sys.modules:

@@ -5,6 +5,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import repeat, takewhile
 from typing import (
+    TYPE_CHECKING,
     Any,
     Callable,
     Deque,
@@ -15,6 +16,7 @@ from typing import (
     NamedTuple,
     Optional,
     Tuple,
+    Union,
 )
 
 import cv2
@@ -25,9 +27,81 @@ from .result_index import ResultIndex
 from .sources import ImageType, InputsType, Video, find_inputs, read_image
 from .writer import ResultWriter, as_json
 
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
 # What waits between reading, networks, and drawing and writing.
 AHEAD = 4
 THREADS = 4
+
+
+def SRInferencer(
+    model: Union[str, 'Config', None] = None,
+    weights: Optional[str] = None,
+    device: Optional[str] = None,
+    tile: Optional[int] = None,
+    precision: str = 'float32',
+    show_progress: bool = True,
+    cfg_options: Optional[dict] = None,
+) -> 'Inferencer':
+    """Super-resolve LR images and predict from them: segmentation, detection
+    or classification, as the checkpoint has it.
+
+    Options and results are those of the toolboxes' inferencers
+    (``MMSegInferencer``, ``DetInferencer``, ``ImageClassificationInferencer``)
+    where these agree. This is no class, since the file says of which it is:
+    that of an ONNX file imports neither PyTorch nor OpenMMLab.
+
+    Args:
+        model (str | Config, optional): The config. Defaults to the one inside
+            the checkpoint (:func:`init_model`). Without ``weights``, it is
+            what these are.
+        weights (str, optional): The checkpoint: path, address, or name of a
+            model of the zoo; or an ONNX file of ``sr4ir export``, which takes
+            none of the options but ``device`` and ``show_progress``.
+        device (str, optional): Defaults to the GPU, if there is one. Of an
+            ONNX file, see :class:`OnnxInferencer`.
+        tile (int, optional): For images that are too large for the memory: the
+            SR network sees them in pieces of this side, in LR pixels
+            (:func:`super_resolve_in_tiles`), and a segmentor in mmseg's
+            sliding windows, of the same side. Defaults to None.
+        precision (str): Of the networks: ``float32``, or ``bfloat16`` or
+            ``float16`` by autocast, on devices that have it, in less time and
+            with slightly other predictions (docs/en/performance.md).
+            Defaults to ``float32``.
+        show_progress (bool): Whether to show a progress bar.
+            Defaults to True.
+        cfg_options (dict, optional): Override settings of the config.
+
+    Examples:
+        >>> inferencer = SRInferencer('sign-digits-x4')  # of the model zoo
+        >>> inferencer = SRInferencer(weights='work_dirs/voc/epoch_100.pth')
+        >>> result = inferencer('photo.jpg')
+        >>> result['predictions'][0], result['sr'][0]
+        >>> inferencer('FOLDER', out_dir='outputs', batch_size=8)
+    """
+    if weights is None:
+        if not isinstance(model, str) or model.endswith('.py'):
+            raise ValueError('SRInferencer needs weights=CHECKPOINT.')
+        model, weights = None, model
+    options = dict(
+        config=model, tile=tile, precision=precision, cfg_options=cfg_options
+    )
+    if not str(weights).endswith('.onnx'):
+        from .torch_inferencer import TorchInferencer
+
+        return TorchInferencer(
+            weights, device=device, show_progress=show_progress, **options
+        )
+    from .onnx_inferencer import OnnxInferencer
+
+    for name, value in options.items():
+        if value and value != 'float32':
+            raise ValueError(
+                f'{name}={value!r}: the networks of {weights} are as they '
+                'were exported; the checkpoint takes this option.'
+            )
+    return OnnxInferencer(weights, device, show_progress)
 
 
 class Inferencer:
@@ -35,10 +109,12 @@ class Inferencer:
     order. What runs the networks is up to subclasses.
 
     Args:
+        weights (str): File of the networks, or name of a model of the zoo.
         show_progress (bool): Whether to show a progress bar.
     """
 
-    def __init__(self, show_progress: bool) -> None:
+    def __init__(self, weights: str, show_progress: bool) -> None:
+        self.weights = weights
         self.show_progress = show_progress
         self.skipped = {}
 
@@ -138,7 +214,7 @@ class Inferencer:
         Raises:
             ValueError: If there is nothing that can be predicted from.
         """
-        self._check(hr, coordinates, show)
+        self._check(hr, coordinates, show, return_datasamples)
         source = find_inputs(inputs)
         writer = ResultWriter(
             out_dir, source, not no_save_vis, not no_save_sr, not no_save_pred
@@ -213,7 +289,9 @@ class Inferencer:
         columns = (*Progress.get_default_columns(), _Speed())
         return Progress(*columns, disable=not self.show_progress)
 
-    def _check(self, hr: bool, coordinates: str, show: bool) -> None:
+    def _check(
+        self, hr: bool, coordinates: str, show: bool, return_datasamples: bool
+    ) -> None:
         if coordinates not in ('input', 'sr'):
             raise ValueError(
                 f"coordinates={coordinates!r}: expected 'input' or 'sr'."
@@ -283,7 +361,10 @@ class Inferencer:
 
     def _about(self) -> dict:
         """What results depend on, for :class:`ResultIndex`."""
-        raise NotImplementedError
+        about = dict(weights=str(self.weights))
+        if os.path.isfile(self.weights):
+            about['modified'] = os.path.getmtime(self.weights)
+        return about
 
     def _pack(self, pixels: np.ndarray, name: str, hr: bool) -> dict:
         """What the networks take of an image: BGR, uint8, (h, w, 3). Its

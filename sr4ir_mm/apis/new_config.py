@@ -24,13 +24,13 @@ from rich.table import Table
 
 from sr4ir_mm.datasets.census import Census, sentences, take_census
 from sr4ir_mm.datasets.folders import Folder, look_at
-from sr4ir_mm.datasets.images import DataError, read_header
 from sr4ir_mm.datasets.masks import MaskValues, read_masks
 from sr4ir_mm.datasets.splits import complete_splits
 from sr4ir_mm.datasets.transforms import is_pair
 from sr4ir_mm.engine.preflight import SPLITS, build_loader
 from sr4ir_mm.utils.config_files import read_config_file
 from sr4ir_mm.utils.files import find_folder, whole_file
+from sr4ir_mm.utils.images import DataError, read_header
 from sr4ir_mm.utils.mistakes import few
 
 from .data_check import print_each

@@ -8,7 +8,8 @@ import torch.nn.functional as F
 from mmengine.structures import BaseDataElement, PixelData
 
 from sr4ir_mm.models.sr_task_model import SRTaskModel
-from sr4ir_mm.utils.labels import name_label
+
+from .plain import plain_boxes, plain_classes
 
 Size = Tuple[int, int]  # height, width
 
@@ -37,31 +38,22 @@ def to_plain(
     classes = model.dataset_meta.get('classes')
     if 'pred_instances' in sample:
         return _plain_instances(sample.pred_instances.cpu(), classes)
-    labels = sample.pred_label.tolist()
-    found = dict(
-        pred_label=labels,
-        pred_score=sample.pred_score[labels].tolist(),
-        pred_class=[name_label(label, classes) for label in labels],
+    return plain_classes(
+        # numpy has no bfloat16
+        sample.pred_score.float().cpu().numpy(),
+        sample.pred_label.tolist(),
+        has_several_labels(model.task_model),
+        classes,
     )
-    if not has_several_labels(model.task_model):
-        found = {key: value[0] for key, value in found.items()}
-    if not classes:
-        del found['pred_class']
-    # numpy has no bfloat16
-    return dict(found, pred_scores=sample.pred_score.float().cpu().numpy())
 
 
 def _plain_instances(instances, classes) -> dict:
-    labels = instances.labels.tolist()
-    result = dict(
-        bboxes=instances.bboxes.tolist(),
-        scores=instances.scores.tolist(),
-        labels=labels,
+    result = plain_boxes(
+        instances.bboxes.tolist(),
+        instances.scores.tolist(),
+        instances.labels.tolist(),
+        classes,
     )
-    if classes:
-        result['label_names'] = [
-            name_label(label, classes) for label in labels
-        ]
     if 'masks' in instances:
         from mmdet.structures.mask import encode_mask_results
 

@@ -7,19 +7,23 @@ import os.path as osp
 from io import BytesIO
 from pathlib import Path
 from typing import Iterator, List, Optional, Sequence, Union
+from urllib.request import urlopen
 
 import cv2
-import mmcv
 import numpy as np
-from mmengine.fileio import get
-from mmengine.logging import print_log
 from PIL import Image, UnidentifiedImageError
-from torchvision.datasets.folder import IMG_EXTENSIONS
 
-from sr4ir_mm.datasets.images import DataError, lost_values, read_header
+from sr4ir_mm.utils.images import DataError, lost_values, read_header
 
 ImageType = Union[str, Path, np.ndarray]
 InputsType = Union[ImageType, int, Sequence[ImageType]]
+
+# Of the images in a folder; torchvision's.
+IMG_EXTENSIONS = (
+    *('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff'),
+    '.webp',
+)
+_ADDRESSES = ('http://', 'https://')
 
 
 class Video:
@@ -70,10 +74,8 @@ class Video:
         if num == 0:
             raise ValueError(f'{self.name} has no frames.')
         if expected is not None and num < expected:
-            print_log(
-                f'{self.name}: {num} of {expected} frames could be read.',
-                'current',
-                level=logging.WARNING,
+            logging.getLogger('sr4ir_mm').warning(
+                '%s: %d of %d frames could be read.', self.name, num, expected
             )
 
 
@@ -106,7 +108,7 @@ def find_inputs(
             raise ValueError('There are no images: the list is empty.')
         return list(inputs)
     inputs = str(inputs)
-    if inputs.startswith(('http://', 'https://')):
+    if inputs.startswith(_ADDRESSES):
         return [inputs]
     if osp.isdir(inputs):
         return _list_folder(inputs)
@@ -144,7 +146,7 @@ def _list_folder(folder: str) -> List[str]:
 
 
 def read_image(image: ImageType) -> np.ndarray:
-    """Read an image as OpenMMLab does.
+    """Read an image as OpenMMLab does, without its packages.
 
     A photograph is turned as its EXIF says, grey gets three channels, alpha is
     dropped, and of 16 bits the upper 8 are taken, if they hold anything.
@@ -163,11 +165,16 @@ def read_image(image: ImageType) -> np.ndarray:
     """
     if isinstance(image, np.ndarray):
         return _as_bgr(image)
-    _check_regular(str(image))
-    lost = osp.isfile(str(image)) and _lost(str(image))
-    if lost:
-        raise ValueError(lost)
-    content = get(str(image))
+    image = str(image)
+    if image.startswith(_ADDRESSES):
+        with urlopen(image) as answer:
+            content = answer.read()
+    else:
+        _check_regular(image)
+        lost = osp.isfile(image) and _lost(image)
+        if lost:
+            raise ValueError(lost)
+        content = Path(image).read_bytes()
     try:
         # OpenCV fills up a file that was cut short with grey
         with Image.open(BytesIO(content)) as picture:
@@ -176,7 +183,10 @@ def read_image(image: ImageType) -> np.ndarray:
         pass  # there are formats that only OpenCV knows
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f'cannot be read ({error})') from error
-    read = mmcv.imfrombytes(content) if content else None
+    read = None
+    if content:
+        values = np.frombuffer(content, np.uint8)
+        read = cv2.imdecode(values, cv2.IMREAD_COLOR)
     if read is None:
         raise ValueError('is no image')
     return read

@@ -1,12 +1,11 @@
 import json
+import os
 import os.path as osp
 from collections import defaultdict
 from typing import Dict, Iterable, List, Set, Union
 
 import cv2
-import mmcv
 import numpy as np
-from mmengine.utils import mkdir_or_exist
 
 from sr4ir_mm.utils.files import whole_file, write_image
 
@@ -115,11 +114,12 @@ class ResultWriter:
     def _write_frame(self, folder: str, frame: np.ndarray) -> None:
         height, width = frame.shape[:2]
         if width > MAX_VIDEO_WIDTH:
-            frame = mmcv.imrescale(frame, (MAX_VIDEO_WIDTH, height))
-            height, width = frame.shape[:2]
+            height = max(1, round(height * MAX_VIDEO_WIDTH / width))
+            width = MAX_VIDEO_WIDTH
+            frame = cv2.resize(frame, (width, height))
         if folder not in self._videos:
             path = osp.join(self.out_dir, folder, f'{self.video.stem}.mp4')
-            mkdir_or_exist(osp.dirname(path))
+            os.makedirs(osp.dirname(path), exist_ok=True)
             video = cv2.VideoWriter(
                 path,
                 cv2.VideoWriter_fourcc(*'mp4v'),

@@ -13,9 +13,8 @@ from math import isfinite
 from types import ModuleType
 from typing import List, Optional, Sequence
 
+from sr4ir_mm.utils.images import DataError, read_header, require_file
 from sr4ir_mm.utils.mistakes import few
-
-from .images import DataError, read_header, require_file
 
 
 def repair_coco_api(module: ModuleType) -> None:

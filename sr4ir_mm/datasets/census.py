@@ -15,11 +15,11 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import track
 
+from sr4ir_mm.utils.images import DataError, blank_line
 from sr4ir_mm.utils.mistakes import few
 
 from .census_reader import CensusReader
 from .census_store import CensusStore, files_of
-from .images import DataError, blank_line
 
 _CHUNK = 256  # images that a process reads at a time
 _PARALLEL = 512  # from so many images on, in several processes

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from PIL import Image
 
-from .images import (
+from sr4ir_mm.utils.images import (
     DataError,
     check_whole,
     lost_values,
@@ -16,6 +16,7 @@ from .images import (
     read_header,
     require_file,
 )
+
 from .transforms import LoadAnnotationsByValue, VOCBoxesAsCOCO
 
 if TYPE_CHECKING:

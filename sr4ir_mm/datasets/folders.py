@@ -12,9 +12,9 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import yaml
 
+from sr4ir_mm.utils.images import DataError, read_header
 from sr4ir_mm.utils.mistakes import few
 
-from .images import DataError, read_header
 from .transforms import is_pair
 
 IMAGES = '.jpg .jpeg .png .bmp .tif .tiff .ppm .pgm .webp'.split()

@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 from rich.progress import track
 
+from sr4ir_mm.utils.images import DataError
 from sr4ir_mm.utils.mistakes import few
 
 from .folders import Folder, color_names
-from .images import DataError
 from .transforms import read_values
 
 _IDS = ('1', 'L', 'P', 'I', 'I;16', 'I;16B')  # Pillow's modes of one band

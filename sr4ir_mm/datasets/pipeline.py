@@ -6,8 +6,9 @@ from typing import Any, List, Optional
 
 from mmengine.dataset import Compose
 
+from sr4ir_mm.utils.images import DataError, blank_line, check_whole, message
+
 from .census import empty, leaves
-from .images import DataError, blank_line, check_whole, message
 
 
 def name_files(dataset) -> None:

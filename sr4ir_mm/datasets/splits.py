@@ -4,8 +4,9 @@ import random
 from collections import defaultdict
 from typing import Any, Dict, List, Sequence, Tuple
 
+from sr4ir_mm.utils.images import DataError
+
 from .folders import Folder
-from .images import DataError
 
 SHARES = dict(train=0.7, val=0.15, test=0.15)
 _SEED = 0

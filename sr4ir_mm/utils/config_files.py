@@ -16,8 +16,9 @@ from mmengine.config import Config, ConfigDict
 from mmengine.device import get_device
 from mmengine.logging import print_log
 
+from sr4ir_mm.utils.config_keys import find_unread
 from sr4ir_mm.utils.files import find_folder
-from sr4ir_mm.utils.mistakes import explain, find_unread
+from sr4ir_mm.utils.mistakes import explain
 
 
 def read_config_file(path: str) -> Config:

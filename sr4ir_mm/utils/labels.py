@@ -1,4 +1,4 @@
-"""Names and colours of labels."""
+"""Names and colours of labels, and names of views."""
 
 from typing import Optional, Sequence
 
@@ -34,3 +34,8 @@ def name_labels(
         # mmdet takes no lists for colours
         meta['palette'] = [tuple(color) for color in meta['palette']]
     return meta
+
+
+def name_view(view: str) -> str:
+    """The heading of the picture that is predicted from."""
+    return dict(bilinear=view, shared='SR').get(view, view.upper())

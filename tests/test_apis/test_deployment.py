@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tiny import DETECTOR, SEGMENTOR, SWINIR, build_model, make_batch
+from tiny import DETECTOR, SEGMENTOR, SR_NET, SWINIR, build_model, make_batch
 
 from sr4ir_mm.apis import init_model
 from sr4ir_mm.apis.deployment import (
@@ -157,6 +157,45 @@ def test_two_stages_are_refused():
     with pytest.raises(ValueError, match='FCOS has two stages'):
         make_deployable(model)
     make_deployable(model, 'sr_net')
+
+
+# With sides of EDSR's last maps that its rim covers, also twice.
+SIZES = [(1, 1), (1, 7), (2, 1), (2, 2), (2, 9), (3, 3), (4, 3), (5, 8)]
+SIZES += [(17, 30), (31, 12)]
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4, 8])
+def test_edsr_is_exported_as_it_is_computed(scale, tmp_path):
+    """Its last convolutions as one, whose weights are there; at any size."""
+    model = build_model(sr_net=dict(SR_NET, upscale_factor=scale), scale=scale)
+    deployable = make_deployable(model, 'sr_net')
+    path = str(tmp_path / 'sr.onnx')
+    export_onnx(deployable, path, images())
+    for size in SIZES:
+        differences = check_onnx(deployable, path, images(2, size))
+        assert max(differences.values()) < 1e-5, size
+    graph = onnx.load(path).graph
+    constants = {one.name: one for one in graph.initializer}
+    for node in graph.node:
+        if node.op_type == 'Constant':
+            constants[node.output[0]] = node.attribute[0].t
+    weights = [
+        tuple(constants[node.input[1]].dims)
+        for node in graph.node
+        if node.op_type == 'Conv'
+    ]
+    assert [one[2:] for one in weights].count((5, 5)) == 1
+    assert all(one[2:] in [(3, 3), (5, 5)] for one in weights)
+    assert model.sr_net.tail is None  # it may be trained again
+
+
+def test_batch_norm_is_in_the_convolutions(tmp_path):
+    model = build_model()
+    assert any('bn' in name for name, _ in model.named_modules())
+    path = str(tmp_path / 'both.onnx')
+    export_onnx(make_deployable(model), path, images())
+    kinds = {node.op_type for node in onnx.load(path).graph.node}
+    assert 'Conv' in kinds and 'BatchNormalization' not in kinds
 
 
 def test_sr_network_alone(tmp_path):

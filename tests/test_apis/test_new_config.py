@@ -13,8 +13,8 @@ from sr4ir_mm.apis.new_config import (
     init,
     read_toolbox_config,
 )
-from sr4ir_mm.datasets.images import DataError
 from sr4ir_mm.registry import MODELS
+from sr4ir_mm.utils.images import DataError
 
 
 def picture(path, size):

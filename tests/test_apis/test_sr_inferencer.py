@@ -439,7 +439,7 @@ def test_whatever_fails_on_one_image(
     )
     owner = dict(
         read_image=sys.modules['sr4ir_mm.apis.inferencer'],
-        draw_result=sys.modules['sr4ir_mm.apis.sr_inferencer'],
+        draw_result=sys.modules['sr4ir_mm.apis.torch_inferencer'],
         predict=inferencer.model,
     )[part]
     original = getattr(owner, part)

@@ -19,10 +19,10 @@ from sr4ir_mm.datasets.census import (
     counted_filters,
     take_census,
 )
-from sr4ir_mm.datasets.images import DataError
 from sr4ir_mm.datasets.pipeline import unreadable
 from sr4ir_mm.datasets.toy_scenes import CLASSES, write_toy_scenes
 from sr4ir_mm.engine import Runner
+from sr4ir_mm.utils.images import DataError
 
 NAMES = CLASSES[1:]
 

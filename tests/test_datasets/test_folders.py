@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from sr4ir_mm.datasets.folders import look_at, split_of
-from sr4ir_mm.datasets.images import DataError
 from sr4ir_mm.datasets.masks import read_masks
 from sr4ir_mm.datasets.splits import complete_splits
 from sr4ir_mm.datasets.transforms import LoadAnnotationsByValue
+from sr4ir_mm.utils.images import DataError
 
 XML = """<annotation><filename>{0}.jpg</filename><object><name> cat </name>
 <bndbox><xmin>3</xmin><ymin>5</ymin><xmax>12</xmax><ymax>16</ymax></bndbox>

@@ -11,7 +11,7 @@ from mmengine.registry import init_default_scope
 from tiny import build_model, make_batch
 
 from sr4ir_mm.models import FSRCNN, WDSR
-from sr4ir_mm.models.sr_nets.edsr import conv_shuffle_conv
+from sr4ir_mm.models.sr_nets.edsr import conv_shuffle_conv, merge
 from sr4ir_mm.models.sr_task_model import build_sr_net
 from sr4ir_mm.registry import MODELS
 
@@ -337,7 +337,7 @@ def assert_same(theirs, ours, shape):
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4, 8])
-@pytest.mark.parametrize('size', [(7, 9), (3, 3), (2, 5)])
+@pytest.mark.parametrize('size', [(7, 9), (3, 3), (2, 5), (1, 4), (1, 1)])
 def test_merged_convolutions_are_edsrs(scale, size):
     """In the rim, where it sees zeros, and in images that are all rim."""
     pair = of_mmagic(
@@ -356,10 +356,11 @@ def test_merged_convolutions_compile():
     """By PyTorch's own back end, which takes no view for a bias."""
     first, last = nn.Conv2d(2, 8, 3, padding=1), nn.Conv2d(2, 3, 3, padding=1)
     x = torch.rand(1, 2, 4, 5)
-    results = [
-        call(x, first, last, 2)
-        for call in (conv_shuffle_conv, torch.compile(conv_shuffle_conv))
-    ]
+
+    def compute():
+        return conv_shuffle_conv(x, first, *merge(first, last, 2), 2)
+
+    results = [call() for call in (compute, torch.compile(compute))]
     grads = [
         torch.autograd.grad(y.square().sum(), first.weight) for y in results
     ]

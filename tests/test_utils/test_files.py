@@ -42,7 +42,7 @@ def write_result(path, **prediction):
     writer = ResultWriter(
         str(path.parent.parent), [], kind == 'vis', kind == 'sr', True
     )
-    writer.write(dict(RESULT, **prediction))
+    writer.write(dict(RESULT, **prediction), 'a')
 
 
 def dump(path):

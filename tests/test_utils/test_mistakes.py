@@ -11,7 +11,8 @@ from torch.distributed.elastic.multiprocessing.errors import (
     ProcessFailure,
 )
 
-from sr4ir_mm.utils.mistakes import explain, find_unread, one_sentence
+from sr4ir_mm.utils.config_keys import find_unread
+from sr4ir_mm.utils.mistakes import explain, one_sentence
 
 
 def losses(**change):

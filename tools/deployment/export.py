@@ -37,6 +37,12 @@ def parse_args() -> argparse.Namespace:
         help='the SR network with the task network, or alone',
     )
     parser.add_argument(
+        '--scores',
+        action='store_true',
+        help='of a segmentor, the probability of each class in place of the '
+        'label of each pixel; sr4ir infer takes labels',
+    )
+    parser.add_argument(
         '--size',
         type=int,
         nargs=2,
@@ -93,7 +99,7 @@ def make_examples(
     if not deployable.any_size:
         return [images, torch.zeros_like(images)]  # nothing to be found
     other = torch.cat([images, images.flip(3)])[..., :-3, :-5]
-    return [images, other]
+    return [images, other, images[..., ::2, ::3]]
 
 
 def export(deployable: DeployableSRNet, out: str, image: np.ndarray) -> bool:
@@ -135,7 +141,7 @@ def run(args: argparse.Namespace) -> None:
         save_weights(model, args.out, args.network)
         return
     image = load_image(args)
-    deployable = make_deployable(model, args.network)
+    deployable = make_deployable(model, args.network, args.scores)
     with whole_file(args.out) as part:
         same = export(deployable, part, image)
         if not same and deployable.any_size:

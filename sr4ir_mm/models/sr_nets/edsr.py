@@ -1,4 +1,4 @@
-from typing import Tuple
+from typing import Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -9,6 +9,8 @@ from sr4ir_mm.registry import MODELS
 
 with networks_alone():
     from mmagic.models.editors import edsr
+
+Weights = Tuple[Tensor, Tensor]  # of a convolution, and its bias
 
 
 @MODELS.register_module()
@@ -25,6 +27,9 @@ class EDSRNet(edsr.EDSRNet):
         **kwargs: Those of mmagic's ``EDSRNet``.
     """
 
+    # of `merge_tail`, while weights stay as they are
+    tail: Optional[Tuple[Weights, Weights]] = None
+
     def forward(self, lr: Tensor) -> Tensor:
         """
         Args:
@@ -39,51 +44,74 @@ class EDSRNet(edsr.EDSRNet):
         *stages, last = self.upsample
         for stage in stages:
             x = stage(x)
-        if torch.jit.is_tracing():  # a graph shows the network as defined
+        if torch.jit.is_tracing() and self.tail is None:
+            # FLOPs are counted of the network as it is defined
             sr = self.conv_last(last(x))
         else:
+            tail = self.tail or self.merge_tail()
             sr = conv_shuffle_conv(
-                x, last.upsample_conv, self.conv_last, last.scale_factor
+                x, last.upsample_conv, *tail, last.scale_factor
             )
         return sr * std + mean
 
+    def merge_tail(self) -> Tuple[Weights, Weights]:
+        """:func:`merge` of the last two convolutions."""
+        last = self.upsample[-1]
+        return merge(last.upsample_conv, self.conv_last, last.scale_factor)
 
-def conv_shuffle_conv(x: Tensor, first, last, factor: int) -> Tensor:
+
+def merge(first, last, factor: int) -> Tuple[Weights, Weights]:
+    """One convolution for two that have a pixel shuffle between them.
+
+    Args:
+        first, last (nn.Conv2d): 3x3, padded by 1 with zeros.
+        factor (int): Of the pixel shuffle.
+
+    Returns:
+        tuple: Weights of what does the same as ``last`` before the shuffle,
+        3x3, and of ``first`` and this one as one, 5x5.
+    """
+    # Half precision is for the images, not for the making of weights.
+    with torch.autocast(last.weight.device.type, enabled=False):
+        unshuffled = _before_shuffle(last.weight, last.bias, factor)
+        return unshuffled, _merge(first.weight, first.bias, *unshuffled)
+
+
+def conv_shuffle_conv(
+    x: Tensor, first, unshuffled: Weights, merged: Weights, factor: int
+) -> Tensor:
     """A convolution, a pixel shuffle by ``factor``, another convolution.
 
     Args:
-        x (Tensor): Features, (N, C, h, w).
-        first, last (nn.Conv2d): 3x3, padded by 1 with zeros.
+        x (Tensor): Features, (N, C, h, w), of any size.
+        first (nn.Conv2d): 3x3, padded by 1 with zeros.
+        unshuffled, merged (tuple[Tensor, Tensor]): Of :func:`merge`.
         factor (int): Of the pixel shuffle.
 
     Returns:
         Tensor: (N, out, h * factor, w * factor).
     """
-    # Half precision is for the images, not for the making of weights.
-    with torch.autocast(x.device.type, enabled=False):
-        shuffled_last = _before_shuffle(last.weight, last.bias, factor)
-        merged = _merge(first.weight, first.bias, *shuffled_last)
 
     def both(x: Tensor) -> Tensor:
         x = F.conv2d(x, first.weight, first.bias, padding=1)
-        return F.conv2d(x, *shuffled_last, padding=1)
+        return F.conv2d(x, *unshuffled, padding=1)
 
-    if min(x.shape[2:]) < 3:
-        return F.pixel_shuffle(both(x), factor)
     # `last` sees zeros outside of the image, the merged convolution what
     # `first` would make of what is outside. So the rim is computed in two
-    # steps, of the first and the last rows (columns) put together.
-    rows = both(torch.cat([x[:, :, :3], x[:, :, -3:]], dim=2))
-    cols = both(torch.cat([x[..., :3], x[..., -3:]], dim=3))[:, :, 1:-1]
-    inner = F.conv2d(x, *merged, padding=1)
-    inner = torch.cat([cols[..., :1], inner, cols[..., -1:]], dim=3)
-    out = torch.cat([rows[:, :, :1], inner, rows[:, :, -1:]], dim=2)
+    # steps, of the three rows (columns) that it depends on. A trace is of
+    # images of any size: a row that is the only one is the first, no last.
+    num = x.shape[0]
+    rows = both(torch.cat([x[:, :, :3], x[:, :, -3:]]))
+    top, low = rows[:num, :, :1], rows[num:, :, 1:][:, :, -1:]
+    cols = both(torch.cat([x[..., :3], x[..., -3:]]))[:, :, 1:-1]
+    left, right = cols[:num, ..., :1], cols[num:, ..., 1:][..., -1:]
+    inner = F.conv2d(x, *merged, padding=2)[:, :, 1:-1, 1:-1]
+    inner = torch.cat([left, inner, right], dim=3)
+    out = torch.cat([top, inner, low], dim=2)
     return F.pixel_shuffle(out, factor)
 
 
-def _before_shuffle(
-    weight: Tensor, bias: Tensor, factor: int
-) -> Tuple[Tensor, Tensor]:
+def _before_shuffle(weight: Tensor, bias: Tensor, factor: int) -> Weights:
     """What does to the pixels before a shuffle as much as a 3x3 convolution
     does to those after it: also 3x3, with ``factor ** 2`` times as many
     channels on both sides."""
@@ -113,7 +141,7 @@ def _before_shuffle(
 
 def _merge(
     first: Tensor, first_bias: Tensor, last: Tensor, last_bias: Tensor
-) -> Tuple[Tensor, Tensor]:
+) -> Weights:
     """Two 3x3 convolutions as one of 5x5."""
     return (
         F.conv_transpose2d(last, first),

@@ -1,5 +1,3 @@
-import os
-import os.path as osp
 from typing import Any, Callable, Dict, List, Optional, Union
 
 import numpy as np
@@ -10,8 +8,9 @@ from mmengine.structures import BaseDataElement
 
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
+from sr4ir_mm.utils.labels import name_view
 from sr4ir_mm.utils.mistakes import explain
-from sr4ir_mm.visualization import name_view, to_uint8
+from sr4ir_mm.visualization import to_uint8
 
 from .drawing import draw_result
 from .inferencer import Inferencer
@@ -22,68 +21,42 @@ from .toolboxes import build_pipeline, use_sliding_windows
 PRECISIONS = ('float32', 'bfloat16', 'float16')
 
 
-class SRInferencer(Inferencer):
-    """Super-resolve LR images and predict from them: segmentation, detection
-    or classification, as the checkpoint has it.
-
-    Options and results are those of the toolboxes' inferencers
-    (``MMSegInferencer``, ``DetInferencer``, ``ImageClassificationInferencer``)
-    where these agree.
+class TorchInferencer(Inferencer):
+    """By networks in PyTorch.
 
     Args:
-        model (str | Config, optional): The config. Defaults to the one inside
-            the checkpoint (:func:`init_model`). Without ``weights``, it is
-            what these are.
-        weights (str, optional): The checkpoint: path, address, or name of a
-            model of the zoo.
+        weights (str): See :func:`SRInferencer`, as the others.
+        config (str | Config, optional): ``model`` there.
         device (str, optional): Defaults to the GPU, if there is one.
-        tile (int, optional): For images that are too large for the memory: the
-            SR network sees them in pieces of this side, in LR pixels
-            (:func:`super_resolve_in_tiles`), and a segmentor in mmseg's
-            sliding windows, of the same side. Defaults to None.
-        precision (str): Of the networks: ``float32``, or ``bfloat16`` or
-            ``float16`` by autocast, on devices that have it, in less time and
-            with slightly other predictions (docs/en/performance.md).
-            Defaults to ``float32``.
-        show_progress (bool): Whether to show a progress bar.
-            Defaults to True.
-        cfg_options (dict, optional): Override settings of the config.
-
-    Examples:
-        >>> inferencer = SRInferencer('sign-digits-x4')  # of the model zoo
-        >>> inferencer = SRInferencer(weights='work_dirs/voc/epoch_100.pth')
-        >>> result = inferencer('photo.jpg')
-        >>> result['predictions'][0], result['sr'][0]
-        >>> inferencer('FOLDER', out_dir='outputs', batch_size=8)
+        tile (int, optional): See there.
+        precision (str): See there.
+        show_progress (bool): See there.
+        cfg_options (dict, optional): See there.
     """
 
     model: SRTaskModel
 
     def __init__(
         self,
-        model: Union[str, Config, None] = None,
-        weights: Optional[str] = None,
+        weights: str,
+        config: Union[str, Config, None] = None,
         device: Optional[str] = None,
         tile: Optional[int] = None,
         precision: str = 'float32',
         show_progress: bool = True,
         cfg_options: Optional[dict] = None,
     ) -> None:
-        super().__init__(show_progress)
+        super().__init__(weights, show_progress)
         if precision not in PRECISIONS:
             raise ValueError(
                 f'precision={precision!r}: expected one of '
                 f'{", ".join(PRECISIONS)}.'
             )
-        if weights is None:
-            if not isinstance(model, str) or model.endswith('.py'):
-                raise ValueError('SRInferencer needs weights=CHECKPOINT.')
-            model, weights = None, model
         options = dict(cfg_options or {})
         if tile is not None:
             options['model.tile'] = tile
-        self.model = init_model(weights, model, device, options)
-        self.weights, self.options = weights, options
+        self.model = init_model(weights, config, device, options)
+        self.options = options
         self.cfg = self.model.cfg
         self.precision = precision
         self.pipeline: Dict[bool, Callable] = {
@@ -93,8 +66,8 @@ class SRInferencer(Inferencer):
         if tile is not None and self.model.toolbox == 'mmseg':
             use_sliding_windows(self.model, tile * self.model.scale)
 
-    def _check(self, hr: bool, coordinates: str, show: bool) -> None:
-        super()._check(hr, coordinates, show)
+    def _check(self, hr: bool, *others: Any) -> None:
+        super()._check(hr, *others)
         if self.model.view == 'hr' and not hr:
             raise ValueError(
                 "This model predicts from HR images (model.view='hr'), and "
@@ -103,11 +76,9 @@ class SRInferencer(Inferencer):
         self.model.input_is_lr = not hr
 
     def _about(self) -> dict:
-        about = dict(weights=self.weights, precision=self.precision)
-        if osp.isfile(self.weights):
-            about['modified'] = os.stat(self.weights).st_mtime
+        options = {key: str(value) for key, value in self.options.items()}
         return dict(
-            about, options={k: str(v) for k, v in self.options.items()}
+            super()._about(), precision=self.precision, options=options
         )
 
     def _pack(self, pixels: np.ndarray, name: str, hr: bool) -> dict:
