@@ -490,53 +490,14 @@ def _list_boxes(found: Found, split: str, lists: str) -> dict:
 
 
 def _list_masks(found: Found, split: str, lists: str) -> dict:
-    """mmseg finds images and masks by folder, name and suffix."""
-    folder, places = found.folder, Counter()
-    lines = {}
-    for image, mask in folder.splits[split]:
-        place, name = _place(image, mask)
-        places[place] += 1
-        lines.setdefault(place, []).append(name)
-    place, number = places.most_common(1)[0]
-    total = sum(places.values())
-    if number < total:
-        folder.notes.append(
-            f'{total - number} of {total} images for {split} lie in other '
-            'folders or end otherwise, and are left out'
-        )
-    path = osp.join(lists, f'{split}.txt')
-    _write_lines(path, lines[place])
-    images, masks, suffix, mask_suffix = place
+    path, root = osp.join(lists, f'{split}.txt'), found.folder.root
+    samples = found.folder.splits[split]
+    _write_lines(path, [f'{image}\t{mask}' for image, mask in samples])
     return dict(
-        type='BaseSegDataset',
-        data_prefix=dict(
-            img_path=folder.path(images), seg_map_path=folder.path(masks)
-        ),
-        img_suffix=suffix,
-        seg_map_suffix=mask_suffix,
+        type='sr4ir_mm.ListedMasks',
+        data_prefix=dict(img_path=root, seg_map_path=root),
         ann_file=path,
     )
-
-
-def _place(image: str, mask: str) -> Tuple[tuple, str]:
-    """Folders and suffixes of an image and its mask, and the name between,
-    which they share."""
-    parts, others = image.split('/'), mask.split('/')
-    shared = 0  # folders, from the name upwards
-    for a, b in zip(parts[-2::-1], others[-2::-1]):
-        if a != b:
-            break
-        shared += 1
-    names = [osp.splitext(path)[0] for path in (parts[-1], others[-1])]
-    stem = osp.commonprefix(names)
-    inner = parts[len(parts) - 1 - shared : -1]
-    place = (
-        '/'.join(parts[: len(parts) - 1 - shared]),
-        '/'.join(others[: len(others) - 1 - shared]),
-        parts[-1][len(stem) :],
-        others[-1][len(stem) :],
-    )
-    return place, '/'.join([*inner, stem])
 
 
 def _write_lines(path: str, lines: Sequence[str]) -> None:

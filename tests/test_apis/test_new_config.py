@@ -14,7 +14,8 @@ from sr4ir_mm.apis.new_config import (
     read_toolbox_config,
 )
 from sr4ir_mm.datasets.images import DataError
-from sr4ir_mm.registry import MODELS
+from sr4ir_mm.engine.preflight import build_loader
+from sr4ir_mm.registry import DATASETS, MODELS
 
 
 def picture(path, size):
@@ -52,6 +53,35 @@ def test_a_config_that_builds(tmp_path, monkeypatch, capsys):
     ) == 6
     model = MODELS.build(cfg.model)
     assert model.scale == 4
+
+
+def test_masks_in_several_places(tmp_path, monkeypatch):
+    """Of two sites, half of the images were left out."""
+    monkeypatch.chdir(tmp_path)
+    for site in ('a', 'b'):
+        masks(tmp_path / 'sites' / site)
+        picture(tmp_path / 'sites' / site / 'images' / '8.png', (96, 96))
+        mask = tmp_path / 'sites' / site / 'masks' / '0.png'
+        (mask.parent / '8.png').write_bytes(mask.read_bytes())
+    assert init('sites') == 0
+    cfg = Config.fromfile('sites_x4.py')
+    assert 'each of 12 is' in (tmp_path / 'sites_x4.py').read_text()
+    seen = set()
+    for name, number in dict(train=12, val=3, test=3).items():
+        dataset = build_loader(cfg[f'{name}_dataloader'], seed=0).dataset
+        assert len(dataset) == number
+        assert dataset[0]['data_samples'].gt_sem_seg.shape == (96, 96)
+        seen |= {sample['data_samples'].img_path for sample in dataset}
+    assert len(seen) == 18
+
+
+def test_a_line_that_is_no_image_and_mask(tmp_path):
+    (tmp_path / 'list.txt').write_text('a.png\tmask.png\nb.png mask.png\n')
+    cfg = dict(
+        type='sr4ir_mm.ListedMasks', ann_file=str(tmp_path / 'list.txt')
+    )
+    with pytest.raises(DataError, match="list.txt, line 2: 'b.png mask.png'"):
+        DATASETS.build(cfg)
 
 
 def test_scales(tmp_path, monkeypatch):
