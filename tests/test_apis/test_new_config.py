@@ -1,7 +1,10 @@
 """A config for a folder: it is read, and trains."""
 
+import re
+
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from PIL import Image
 
@@ -15,6 +18,7 @@ from sr4ir_mm.apis.new_config import (
 )
 from sr4ir_mm.datasets.images import DataError
 from sr4ir_mm.engine.preflight import build_loader
+from sr4ir_mm.evaluation import SRSSIM
 from sr4ir_mm.registry import DATASETS, MODELS
 
 
@@ -93,6 +97,25 @@ def test_scales(tmp_path, monkeypatch):
     assert 'the smallest' in small.reasons[0]
     with pytest.raises(DataError, match='scale 5: there are'):
         choose(find(str(tmp_path / 'small')), 5)
+
+
+def test_images_that_the_metrics_cannot_score(tmp_path):
+    masks(tmp_path, 8, (27, 40))
+    choose(find(str(tmp_path)))
+    for name in ('0', '5'):
+        picture(tmp_path / 'images' / f'{name}.jpg', (26, 40))
+    found = find(str(tmp_path))
+    assert sum(map(len, found.folder.splits.values())) == 6
+    note = r'left out: 2 images smaller than 27x27 .*0.jpg has 26x40'
+    assert re.match(note, found.folder.notes[0])
+    masks(tmp_path / 'tiny', 8, (4, 4))
+    with pytest.raises(DataError, match='all images are smaller .* 4x4'):
+        find(str(tmp_path / 'tiny'))
+    hr, lr = torch.rand(2, 3, 27, 40)
+    sample = dict(gt_img=hr, pred_img=lr)
+    SRSSIM().process({}, [sample])
+    with pytest.raises(ValueError, match='pixels has less than'):
+        SRSSIM().process({}, [{k: v[:, 1:] for k, v in sample.items()}])
 
 
 def test_pairs_have_their_scale(tmp_path):
