@@ -40,6 +40,8 @@ def test_command(command, desk, run_script):
     words = [desk if word == 'CHECKPOINT' else word for word in words[2:]]
     code, text = run_script('infer', *words)
     assert code == 0, text
+    if 'photos' in words:  # what was predicted is on the screen
+        assert re.search(r'^0.jpg: \w+ \([\d.]+\)$', text, re.M), text
     assert list(Path('outputs').rglob('*.*'))
 
 
