@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 
-from sr4ir_mm.visualization import name_label
+from sr4ir_mm.utils.labels import name_label
 
 _MOST_IMAGES = 10  # with a line each
 _MOST_CLASSES = 5  # in a line
