@@ -3,6 +3,7 @@
 import re
 import time
 import warnings
+from math import ceil
 from typing import Iterator, Optional, TextIO
 
 import torch
@@ -182,7 +183,10 @@ def summary(runner: Runner) -> str:
         results=runner.work_dir,
         data=', '.join(_data(runner)),
         networks=', '.join(_networks(runner)),
-        recipe='\n'.join(map(describe, runner._inner_model.phases)),
+        recipe='\n'.join(
+            describe(phase, runner.max_iters)
+            for phase in runner._inner_model.phases
+        ),
         length=_length(runner),
         device=_device(),
     )
@@ -209,22 +213,28 @@ def _networks(runner: Runner) -> Iterator[str]:
         )
 
 
-def describe(phase: Phase) -> str:
-    """A phase in words."""
+def describe(phase: Phase, length: int) -> str:
+    """A phase in words.
+
+    Args:
+        phase (Phase): The phase.
+        length (int): Iterations of the training.
+    """
     losses = []
     for loss in phase.losses:
         views = getattr(loss, 'views', None)
         of = f' of {", ".join(views)}' if isinstance(views, dict) else ''
-        losses.append(f'{type(loss).__name__}{of}{_when(loss.span)}')
+        losses.append(f'{type(loss).__name__}{of}{_when(loss.span, length)}')
     return (
         f'{phase.name}: trains {" and ".join(phase.trains)}'
-        f'{_when(phase.span)} by {"; ".join(losses)}'
+        f'{_when(phase.span, length)} by {"; ".join(losses)}'
     )
 
 
-def _when(span: Span) -> str:
-    begin = f' from {span.begin:.0%}' if span.begin > 0 else ''
-    return begin + (f' to {span.end:.0%}' if span.end < 1 else '')
+def _when(span: Span, length: int) -> str:
+    first, last = (ceil(length * at) for at in (span.begin, span.end))
+    begin = f' from iteration {first + 1}' if first else ''
+    return begin + (f' to iteration {last}' if last < length else '')
 
 
 def _length(runner: Runner) -> str:
