@@ -23,6 +23,8 @@ from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
 
+from .quiet import keep_short
+
 # Top-level keys that are read, but are no arguments of the runner.
 _READ = (
     'auto_scale_lr custom_imports env_cfg default_scope runner_type '
@@ -53,13 +55,14 @@ def one_sentence(
     cfg: Optional[Config] = None, debug: bool = False, status: int = 1
 ) -> Iterator[None]:
     """Inside, an error ends the script with one sentence on the screen; its
-    traceback is in the log file, if there is one.
+    traceback is in the log file, if there is one. The screen is kept short.
 
     Args:
         cfg (Config, optional): What the script runs.
         debug (bool): Whether to show the traceback instead.
         status (int): What the script exits with. Defaults to 1.
     """
+    keep_short(MMLogger.get_current_instance())
     try:
         yield
     except Exception as error:
