@@ -5,8 +5,7 @@ from mmengine.fileio import list_from_file
 from mmseg.datasets import BaseSegDataset
 
 from sr4ir_mm.registry import DATASETS
-
-from .images import DataError
+from sr4ir_mm.utils.images import DataError
 
 
 @DATASETS.register_module()
