@@ -309,7 +309,9 @@ class Views:
                 f'{type(self.model.sr_net).__name__} shares no layers: take '
                 'sr4ir_mm.FSRCNN or sr4ir_mm.WDSR.'
             )
-        return self.model.sr_net.extract_shared(self['lr'])
+        network = self.model.sr_net
+        with self.model.lender.lend(network, self['lr']) as lr:
+            return network.extract_shared(lr)
 
     def _make_cqmix(self) -> Tensor:
         return self.model.cqmix(self['sr'], self['hr'])

@@ -1,4 +1,4 @@
-from typing import Tuple
+from typing import Dict, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -6,6 +6,9 @@ from torch import Tensor
 
 from sr4ir_mm.compat import networks_alone
 from sr4ir_mm.registry import MODELS
+
+from ..pretrained import prefixes_off
+from .edsr_files import edsr_options, edsr_weights
 
 with networks_alone():
     from mmagic.models.editors import edsr
@@ -46,6 +49,14 @@ class EDSRNet(edsr.EDSRNet):
                 x, last.upsample_conv, self.conv_last, last.scale_factor
             )
         return sr * std + mean
+
+    def read_weights(self, weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """EDSR's weights as they are here, whoever wrote them; others as they
+        are."""
+        for candidate in prefixes_off(weights):
+            if edsr_options(candidate) is not None:
+                return edsr_weights(candidate)
+        return weights
 
 
 def conv_shuffle_conv(x: Tensor, first, last, factor: int) -> Tensor:
