@@ -1,7 +1,6 @@
 import inspect
 import math
 import sys
-from contextlib import nullcontext
 from difflib import get_close_matches
 from functools import reduce
 from typing import Any, Dict, Optional, Tuple
@@ -91,17 +90,22 @@ class Spandrel(nn.Module):
         right, low = self.sizes.get_padding(width, height)
         if right or low:
             lr = F.pad(lr, (0, right, 0, low), mode='replicate')
-        with self._exact(lr.device.type):
+        if self._computes_in(lr.device.type):
             sr = self.call(self.network, lr)
+        else:
+            with torch.autocast(lr.device.type, enabled=False):
+                sr = self.call(self.network, lr)
         return sr[..., : height * self.scale, : width * self.scale]
 
-    def _exact(self, device: str):
-        """Without autocast, if it is to a type that the network cannot."""
-        ask = 'gpu' if device == 'cuda' else 'cpu'
-        dtype = getattr(torch, f'get_autocast_{ask}_dtype')()
-        if self.supports.get(dtype, True):
-            return nullcontext()
-        return torch.autocast(device, enabled=False)
+    def _computes_in(self, device: str) -> bool:
+        """Whether it can in what autocast would make of its numbers."""
+        if hasattr(torch, 'get_autocast_dtype'):
+            dtype = torch.get_autocast_dtype(device)
+        elif device == 'cuda':  # until PyTorch 2.3
+            dtype = torch.get_autocast_gpu_dtype()
+        else:
+            dtype = torch.get_autocast_cpu_dtype()
+        return self.supports.get(dtype, True)
 
     def read_weights(self, weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
         """Weights of this architecture by the names that they have here, if
@@ -138,7 +142,7 @@ def by_name(cfg: dict) -> dict:
     if not file:
         raise ValueError(
             'model.sr_net has neither `arch`, the name of a network of '
-            "spandrel, nor a file that tells it: init_cfg=dict(type="
+            'spandrel, nor a file that tells it: init_cfg=dict(type='
             "'Pretrained', checkpoint=...)."
         )
     found, _ = read_network(file)

@@ -1,0 +1,3 @@
+_base_ = './compact_x4.py'
+
+sr_net = dict(num_feat=24, num_conv=8)
