@@ -201,7 +201,7 @@ def _sr_options(sr_net) -> tuple:
 def _has_weights(sr_net: dict) -> bool:
     """Whether it, or a part of it, starts from pre-trained weights."""
     parts = [part for part in sr_net.values() if isinstance(part, dict)]
-    return bool(sr_net.get('init_cfg')) or any(map(_has_weights, parts))
+    return bool(sr_net.get('checkpoint')) or any(map(_has_weights, parts))
 
 
 def _recipe_options(recipe) -> dict:

@@ -267,7 +267,8 @@ class Views:
         scale = self.model.scale
         if lr is self['lr'] and shares_layers(network) and not is_anchor:
             # once for both views: BatchNorm counts every pass
-            sr = network.reconstruct(self['shared'], lr)
+            with self.model.lender.lend(network, lr) as lent:
+                sr = network.reconstruct(self['shared'], lent)
         else:
             is_told = getattr(network, 'is_told_degradation', False)
             told = self._told if is_told else {}

@@ -439,7 +439,7 @@ def test_shipped_networks(name, scale):
     cfg = wrap(Config(ConfigDict(SMALL)), sr_net=f'{name}_x{scale}')
     assert cfg.model.scale == scale
     assert cfg.model.phases[0].name == 'pixels'
-    network = build_sr_net(cfg.model.sr_net).eval()
+    network = load(cfg.model.sr_net).sr_net.eval()
     with torch.no_grad():
         sr = network(torch.rand(1, 3, 8, 9))
     assert sr.shape == (1, 3, 8 * scale, 9 * scale)
