@@ -65,6 +65,7 @@ extras = {
     'mim': requirements('mminstall'),
     'demo': requirements('demo'),
     'deploy': requirements('deploy'),
+    'spandrel': requirements('spandrel'),
     'timm': requirements('timm'),
     'yolo': requirements('yolo'),
     'analysis': requirements('analysis'),

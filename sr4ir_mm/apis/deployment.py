@@ -356,20 +356,28 @@ def check_onnx(
         dict: A number for each output, of labels the share of those that
         differ; infinity if its shape differs, or the file does not take such
         images.
+
+    Raises:
+        NotImplementedError: If onnxruntime refuses the file.
     """
     require_package('onnxruntime', 'onnxruntime', 'Checking an ONNX file')
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is in the result
-    session = onnxruntime.InferenceSession(
-        path, options, providers=['CPUExecutionProvider']
-    )
+    try:
+        session = onnxruntime.InferenceSession(
+            path, options, providers=['CPUExecutionProvider']
+        )
+    except Exception as error:  # onnxruntime's have no common base
+        raise NotImplementedError(
+            f'onnxruntime refuses what PyTorch exports of this model: {error}'
+        ) from error
     with torch.no_grad():
         expected = [one.numpy() for one in deployable(images)]
     try:
         found = session.run(None, {'images': images.numpy()})
-    except Exception:  # onnxruntime's have no common base
+    except Exception:
         found = [np.empty(0)] * len(expected)
     return {
         name: _difference(one, other)

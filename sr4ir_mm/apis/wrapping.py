@@ -33,6 +33,8 @@ RESIZING = (
     'CopyPaste',
     'Pad',
 )
+# How files of weights end.
+WEIGHTS = ('.pth', '.pt', '.ckpt', '.safetensors')
 # Keys of mmdet's filter_cfg that leave out what is small when enlarged.
 SIZE_FILTERS = ('min_size', 'bbox_min_size')
 
@@ -71,9 +73,10 @@ def wrap(
             config, ``_base_``.
         sr_net (str | dict, optional): A file with ``sr_net``, ``scale`` and
             perhaps ``sr_optim_wrapper``, by its path or its name in
-            ``configs/_base_/sr_nets``; or a network's config, which needs
-            ``scale`` beside it. None for recipes without one.
-            Defaults to ``edsr_x4``.
+            ``configs/_base_/sr_nets``; or a network's weights, ``*.pth`` or
+            ``*.safetensors``, which tell it and the scale
+            (:class:`Spandrel`); or a network's config, which needs ``scale``
+            beside it. None for recipes without one. Defaults to ``edsr_x4``.
         recipe (str | Sequence[dict]): A file with ``phases`` or ``recipe``, by
             its path or its name in ``configs/_base_/recipes``; or the phases.
             Defaults to ``one_batch``, the best known (docs/en/results.md).
@@ -183,6 +186,11 @@ def _sr_options(sr_net) -> tuple:
     )
     if sr_net is None or isinstance(sr_net, dict):
         return dict(sr_net=sr_net), wrapper
+    if sr_net.endswith(WEIGHTS):
+        from sr4ir_mm.models.sr_nets.spandrel import read_network
+
+        sr_net, scale = read_network(sr_net)
+        return dict(sr_net=sr_net, scale=scale), wrapper
     found = _read(sr_net, 'sr_nets')
     return (
         dict(sr_net=found.sr_net, scale=found.scale),
@@ -193,7 +201,7 @@ def _sr_options(sr_net) -> tuple:
 def _has_weights(sr_net: dict) -> bool:
     """Whether it, or a part of it, starts from pre-trained weights."""
     parts = [part for part in sr_net.values() if isinstance(part, dict)]
-    return bool(sr_net.get('init_cfg')) or any(map(_has_weights, parts))
+    return bool(sr_net.get('checkpoint')) or any(map(_has_weights, parts))
 
 
 def _recipe_options(recipe) -> dict:

@@ -22,6 +22,7 @@ from torch.utils.data import DataLoader
 from sr4ir_mm.datasets.census import Census
 from sr4ir_mm.evaluation.metrics import look_through
 from sr4ir_mm.models.pretrained import not_finite, stays_finite
+from sr4ir_mm.models.sr_nets import by_name
 from sr4ir_mm.registry import RUNNERS
 from sr4ir_mm.utils.quiet import keep_short
 from sr4ir_mm.utils.safe_load import UnreadableFileError
@@ -102,6 +103,15 @@ class Runner(mmengine.runner.Runner):
         while hasattr(model, 'module'):
             model = model.module
         return model
+
+    def build_model(self, model) -> nn.Module:
+        """See mmengine; an SR network that its file tells is named in the
+        config, which goes into checkpoints: those do without the file."""
+        if isinstance(model, dict) and model.get('sr_net'):
+            model = dict(model, sr_net=by_name(model['sr_net']))
+            if 'model' in self.cfg:
+                self.cfg.model.sr_net = model['sr_net']
+        return super().build_model(model)
 
     def setup_env(self, env_cfg: dict) -> None:
         """See mmengine; two runners that one process builds in the same

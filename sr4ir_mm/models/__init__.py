@@ -26,7 +26,7 @@ from .losses import (
 )
 from .sr_classifier import SRClassifier
 from .sr_detector import SRDetector
-from .sr_nets import FSRCNN, LIIF, SRMD, WDSR
+from .sr_nets import FSRCNN, LIIF, SRMD, WDSR, Spandrel
 from .sr_segmentor import SRSegmentor
 from .sr_task_model import SRTaskModel
 from .torchvision_mobilenet_v3 import TorchvisionMobileNetV3
@@ -54,6 +54,7 @@ __all__ = [
     'SRDetector',
     'SRSegmentor',
     'SRTaskModel',
+    'Spandrel',
     'TDPLoss',
     'TaskLoss',
     'TorchvisionMobileNetV3',

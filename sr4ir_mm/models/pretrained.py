@@ -19,9 +19,11 @@ from sr4ir_mm.utils.mistakes import few
 _load_state_dict = mmengine_checkpoint.load_state_dict
 
 # What the field wraps weights in, and what it puts before their names.
-_WRAPS = ('state_dict', 'params_ema', 'params', 'model', 'weights')
+_WRAPS = ('state_dict', 'params_ema', 'params-ema', 'params', 'model')
+_WRAPS += ('weights', 'model_state_dict', 'net')
 _PREFIXES = ('module.', 'model.', 'generator_ema.', 'generator.', 'sr_net.')
-_PREFIXES += ('task_model.', 'backbone.', 'net_g.', 'features.')
+_PREFIXES += ('task_model.', 'backbone.', 'net_g.', 'netG.', 'features.')
+_PREFIXES += ('network.',)
 _DEPTH = 3  # prefixes one behind the other
 FEW = 0.1  # of a network's tensors are next to nothing
 _UNCOUNTED = 'num_batches_tracked'  # which old BatchNorms lack
@@ -49,7 +51,14 @@ def without_prefix(
     def fit(candidate: Dict[str, Tensor]) -> int:
         return sum(own.get(k) == v.shape for k, v in candidate.items())
 
-    best, level = weights, [weights]
+    return max(prefixes_off(weights), key=fit)
+
+
+def prefixes_off(weights: Dict[str, Tensor]) -> Iterator[Dict[str, Tensor]]:
+    """Some weights as they are, and what is below the prefixes of the field,
+    those with the fewest taken off first."""
+    yield weights
+    level = [weights]
     for _ in range(_DEPTH):
         level = [
             _below(prefix, candidate)
@@ -57,8 +66,7 @@ def without_prefix(
             for prefix in _PREFIXES
             if any(name.startswith(prefix) for name in candidate)
         ]
-        best = max([best, *level], key=fit)
-    return best
+        yield from level
 
 
 def load_fitting(
@@ -87,11 +95,13 @@ def load_fitting(
         raise ValueError(
             f'{source} holds a {type(file).__name__}, not weights by name.'
         )
-    given = unwrap(file)
-    if prefix is None:
-        weights = without_prefix(given, network)
-    else:
+    given = weights = unwrap(file)
+    if prefix is not None:
         weights = _below(f'{prefix.rstrip(".")}.', given)
+    if hasattr(network, 'read_weights'):  # it has other names elsewhere
+        weights = network.read_weights(weights)
+    if prefix is None:
+        weights = without_prefix(weights, network)
     _load(network, weights, source, whole, list(weights or given))
 
 

@@ -267,7 +267,8 @@ class Views:
         scale = self.model.scale
         if lr is self['lr'] and shares_layers(network) and not is_anchor:
             # once for both views: BatchNorm counts every pass
-            sr = network.reconstruct(self['shared'], lr)
+            with self.model.lender.lend(network, lr) as lent:
+                sr = network.reconstruct(self['shared'], lent)
         else:
             is_told = getattr(network, 'is_told_degradation', False)
             told = self._told if is_told else {}
@@ -309,7 +310,9 @@ class Views:
                 f'{type(self.model.sr_net).__name__} shares no layers: take '
                 'sr4ir_mm.FSRCNN or sr4ir_mm.WDSR.'
             )
-        return self.model.sr_net.extract_shared(self['lr'])
+        network = self.model.sr_net
+        with self.model.lender.lend(network, self['lr']) as lr:
+            return network.extract_shared(lr)
 
     def _make_cqmix(self) -> Tensor:
         return self.model.cqmix(self['sr'], self['hr'])

@@ -108,6 +108,25 @@ def test_in_inference_mode():
         assert torch.equal(views['lr'], lr)
 
 
+def test_layers_that_a_task_model_shares(monkeypatch):
+    sr_net = dict(type='sr4ir_mm.FSRCNN', mid_channels=4)
+    model = build_model(sr_net=sr_net)
+    for name, place in (('extract_shared', 0), ('reconstruct', 1)):
+        method = getattr(model.sr_net, name)
+
+        def spoil(*args, method=method, place=place):
+            args[place].mul_(2)
+            return method(*args)
+
+        monkeypatch.setattr(model.sr_net, name, spoil)
+    views = model.make_views(make_batch())
+    lr = views['lr'].clone()
+    for _ in range(2):
+        views.refresh()
+        views['shared'], views['sr']
+        assert torch.equal(views['lr'], lr)
+
+
 def test_real_lr_images_and_pieces_of_a_batch():
     model = spoil(build_model())
     views = model.make_views(make_batch(num=4))

@@ -194,7 +194,7 @@ def trial_config(
     }
     if learns_pixels:
         cfg.val_evaluator = []
-        if not model.sr_net.get('init_cfg'):
+        if not (model.sr_net.get('init_cfg') or {}).get('checkpoint'):
             cfg.optim_wrapper.sr_net.optimizer.lr = S_RATE
     cfg.val_evaluator = [
         metric

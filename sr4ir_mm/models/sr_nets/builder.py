@@ -13,6 +13,7 @@ from sr4ir_mm.compat import networks_alone
 from sr4ir_mm.registry import MODELS, require_package
 
 from ..lending import Lender
+from .spandrel import by_name
 
 # Of other numbers, some networks broadcast.
 _CHANNELS = ('in_channels', 'out_channels', 'in_chans', 'num_in_ch')
@@ -43,7 +44,7 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
     """
     if cfg is None:
         return None
-    cfg = copy.deepcopy(cfg)  # LIIF writes into it
+    cfg = copy.deepcopy(by_name(cfg))  # LIIF writes into it
     for key in _CHANNELS:
         if cfg.get(key, 3) != 3:
             raise ValueError(

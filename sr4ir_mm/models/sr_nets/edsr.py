@@ -1,4 +1,4 @@
-from typing import Optional, Tuple
+from typing import Dict, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -6,6 +6,9 @@ from torch import Tensor
 
 from sr4ir_mm.compat import networks_alone
 from sr4ir_mm.registry import MODELS
+
+from ..pretrained import prefixes_off
+from .edsr_files import edsr_options, edsr_weights
 
 with networks_alone():
     from mmagic.models.editors import edsr
@@ -58,6 +61,14 @@ class EDSRNet(edsr.EDSRNet):
         """:func:`merge` of the last two convolutions."""
         last = self.upsample[-1]
         return merge(last.upsample_conv, self.conv_last, last.scale_factor)
+
+    def read_weights(self, weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """EDSR's weights as they are here, whoever wrote them; others as they
+        are."""
+        for candidate in prefixes_off(weights):
+            if edsr_options(candidate) is not None:
+                return edsr_weights(candidate)
+        return weights
 
 
 def merge(first, last, factor: int) -> Tuple[Weights, Weights]:

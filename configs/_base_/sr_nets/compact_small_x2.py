@@ -1,0 +1,4 @@
+_base_ = './compact_small_x4.py'
+
+scale = 2
+sr_net = dict(upscale=scale)

@@ -1,0 +1,4 @@
+_base_ = './span_x4.py'
+
+scale = 8
+sr_net = dict(upscale=scale)
