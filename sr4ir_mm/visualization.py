@@ -1,14 +1,10 @@
 import copy
 import os.path as osp
-from typing import Tuple
+from typing import TYPE_CHECKING, Tuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-from matplotlib.patches import Patch
 from mmengine.visualization import Visualizer
 from mmengine.visualization.utils import img_from_canvas
 from torch import Tensor
@@ -17,6 +13,10 @@ from sr4ir_mm.models.degradations import to_levels
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.utils.labels import name_labels, name_view
+
+if TYPE_CHECKING:  # a prediction needs no matplotlib
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 CELL = 3.0  # inches
 
@@ -43,6 +43,8 @@ def draw_panel(
         tuple[np.ndarray, str]: The panel, RGB uint8 (H, W, 3), and the name of
         the image.
     """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
     from skimage.metrics import peak_signal_noise_ratio
 
     shared = model.view == 'shared'
@@ -147,13 +149,15 @@ def _num_labels(sample) -> int:
     return max((int(one.max()) + 1 for one in labels if len(one)), default=0)
 
 
-def show_image(axes: Axes, image: np.ndarray, title: str) -> None:
+def show_image(axes: 'Axes', image: np.ndarray, title: str) -> None:
     axes.imshow(image, interpolation='nearest')
     axes.set_title(title, fontsize=10)
     axes.axis('off')
 
 
-def add_legend(figure: Figure, dataset_meta: dict) -> None:
+def add_legend(figure: 'Figure', dataset_meta: dict) -> None:
+    from matplotlib.patches import Patch
+
     classes, palette = dataset_meta.get('classes'), dataset_meta.get('palette')
     if classes and palette:
         figure.legend(

@@ -2,7 +2,9 @@
 INPUTS CHECKPOINT``, ``INPUTS FILE.onnx``, or ``--model NAME``."""
 
 import argparse
+import os
 import sys
+from typing import Tuple
 
 from sr4ir_mm.cli import (
     add_cfg_options,
@@ -70,6 +72,18 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--show', action='store_true', help='show drawings in a window'
     )
+    parser.add_argument(
+        '--resume',
+        action='store_true',
+        help='leave out images that have a row in OUT_DIR/results.jsonl',
+    )
+    parser.add_argument(
+        '--launcher',
+        choices=['none', 'pytorch', 'slurm'],
+        default='none',
+        help='of dist_infer.sh and slurm_infer.sh: each process takes its '
+        'share of the images',
+    )
     parser.add_argument('--no-save-vis', action='store_true')
     parser.add_argument('--no-save-sr', action='store_true')
     parser.add_argument('--no-save-pred', action='store_true')
@@ -81,7 +95,23 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
+def join(launcher: str) -> Tuple[int, int]:
+    """Which process this is, and of how many; it takes a GPU of its own."""
+    names = dict(
+        pytorch=('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+        slurm=('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    )
+    if launcher == 'none':
+        return 0, 1
+    rank, world, local = (int(os.environ[name]) for name in names[launcher])
+    gpus = os.environ.get('CUDA_VISIBLE_DEVICES')
+    gpus = gpus.split(',') if gpus else list(map(str, range(local + 1)))
+    os.environ['CUDA_VISIBLE_DEVICES'] = gpus[local % len(gpus)]
+    return rank, world
+
+
 def infer(args: argparse.Namespace) -> int:
+    share = join(args.launcher)  # before anything looks for GPUs
     from sr4ir_mm.apis.sources import find_inputs
 
     # what is not there is known before a model is loaded
@@ -89,12 +119,15 @@ def infer(args: argparse.Namespace) -> int:
     from sr4ir_mm.apis import SRInferencer
 
     options = vars(args)
+    options.update(share=share)
+    del options['launcher']
     inferencer = SRInferencer(
         options.pop('config'),
         options.pop('checkpoint'),
         options.pop('device'),
         tile=options.pop('tile'),
         precision=options.pop('precision'),
+        show_progress=share[0] == 0,
         cfg_options=options.pop('cfg_options'),
     )
     num = 0

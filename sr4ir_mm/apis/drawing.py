@@ -20,6 +20,7 @@ GAP = 8  # pixels between pictures
 HEADING = 24  # pixels above a picture, at least
 OPACITY = 0.5  # of what is drawn over a picture
 MAX_CLASSES = 5  # of a classifier
+PAD = 2  # pixels around words
 SMALL = 0.005  # of a picture: a region without a name
 
 Color = Tuple[int, int, int]
@@ -160,7 +161,7 @@ def draw_boxes(
         )
         cv2.rectangle(drawn, (left, top), (right, bottom), color, width)
         name = name_label(label, meta.get('classes'))
-        words = f'{name} {found["scores"][i]:.2f}'
+        words = f'{name}: {found["scores"][i]:.2f}'
         texts.append(Text(left, top, words, color))
     return _write(drawn, texts)
 
@@ -180,7 +181,7 @@ def draw_classes(image: np.ndarray, found: dict) -> np.ndarray:
     best = sorted(zip(scores, names), key=lambda pair: -pair[0])[:MAX_CLASSES]
     side = 2 * _text_size(image)
     texts = [
-        Text(side // 4, side // 4 + i * side, f'{name} {score:.2f}', (0,) * 3)
+        Text(side // 4, side // 4 + i * side, f'{name}: {score:.2f}', (0,) * 3)
         for i, (score, name) in enumerate(best)
     ]
     return _write(image, texts)
@@ -207,7 +208,7 @@ def _under_heading(picture: np.ndarray, title: str) -> np.ndarray:
 
 
 def _text_size(image: np.ndarray) -> int:
-    return max(12, min(image.shape[:2]) // 32)
+    return max(14, min(image.shape[:2]) // 32)
 
 
 def _write(
@@ -220,12 +221,16 @@ def _write(
     for text in texts:
         box = pen.textbbox(text[:2], text.words, font, text.anchor)
         right, down = (
-            min(0, side - high) - min(0, low)
+            min(0, side - high - PAD) - min(0, low - PAD)
             for side, low, high in zip(picture.size, box[:2], box[2:])
         )
         at = text.x + right, text.y + down
-        box = pen.textbbox(at, text.words, font, text.anchor)
-        pen.rectangle(box, fill=text.back)
+        left, top, right, bottom = pen.textbbox(
+            at, text.words, font, text.anchor
+        )
+        pen.rectangle(
+            (left - PAD, top - PAD, right + PAD, bottom + PAD), fill=text.back
+        )
         bright = np.dot(text.back, (0.299, 0.587, 0.114)) > 128
         fill = (0, 0, 0) if bright else (255, 255, 255)
         pen.text(at, text.words, fill, font, text.anchor)

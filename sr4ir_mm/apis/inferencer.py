@@ -9,9 +9,11 @@ from typing import (
     Any,
     Callable,
     Deque,
+    Dict,
     Iterable,
     Iterator,
     List,
+    NamedTuple,
     Optional,
     Tuple,
     Union,
@@ -21,8 +23,9 @@ import cv2
 import numpy as np
 from rich.progress import Progress, ProgressColumn, Task
 
+from .result_index import ResultIndex
 from .sources import ImageType, InputsType, Video, find_inputs, read_image
-from .writer import ResultWriter
+from .writer import ResultWriter, as_json
 
 if TYPE_CHECKING:
     from mmengine.config import Config
@@ -98,7 +101,7 @@ def SRInferencer(
                 f'{name}={value!r}: the networks of {weights} are as they '
                 'were exported; the checkpoint takes this option.'
             )
-    return OnnxInferencer(weights, device, show_progress)
+    return OnnxInferencer(str(weights), device, show_progress)
 
 
 class Inferencer:
@@ -106,10 +109,12 @@ class Inferencer:
     order. What runs the networks is up to subclasses.
 
     Args:
+        weights (str): What the networks come from.
         show_progress (bool): Whether to show a progress bar.
     """
 
-    def __init__(self, show_progress: bool) -> None:
+    def __init__(self, weights: str, show_progress: bool) -> None:
+        self.weights = weights
         self.show_progress = show_progress
         self.skipped = {}
 
@@ -161,6 +166,8 @@ class Inferencer:
         batch_size: int = 1,
         return_datasamples: bool = False,
         out_dir: str = '',
+        resume: bool = False,
+        share: Tuple[int, int] = (0, 1),
         no_save_vis: bool = False,
         no_save_sr: bool = False,
         no_save_pred: bool = False,
@@ -180,6 +187,11 @@ class Inferencer:
             return_datasamples (bool): See :meth:`__call__`.
             out_dir (str): Folder for ``vis``, ``sr`` and ``pred``, see
                 :class:`ResultWriter`. Defaults to '': nothing is written.
+            resume (bool): Whether to go on with what is in ``out_dir``: an
+                image with a row in :class:`ResultIndex` is not predicted from
+                again, nor yielded. Defaults to False.
+            share (tuple[int, int]): Which process this is, from 0 on, of how
+                many that share the images. Defaults to (0, 1): all of them.
             no_save_vis (bool): Not to write the first of these.
             no_save_sr (bool): Not to write the second.
             no_save_pred (bool): Not to write the third.
@@ -210,44 +222,63 @@ class Inferencer:
         draws = return_vis or show or 'visualization' in writer.pictures
         score_thr = pred_score_thr if draws else None
 
-        def finish(name: str, found: Any) -> Any:
-            stem, found = found
+        self.skipped, num = {}, 0
+        video = source if isinstance(source, Video) else None
+        # A webcam's frames would grow old, and those of a video have an order.
+        ahead = 0 if video and video.live else AHEAD
+        threads = 1 if video else THREADS
+        if video and share != (0, 1):
+            raise ValueError(
+                f'{video.name} is one video, which processes cannot share.'
+            )
+        if video and ahead:
+            source = _read_ahead(video, ahead)
+        index = None
+        if out_dir and video is None:
+            about = dict(self._about(), hr=hr, coordinates=coordinates)
+            index = ResultIndex(out_dir, about, share, resume)
+
+        def finish(image: _Image, found: Any) -> Any:
             if isinstance(found, Exception):
                 return found
             try:
                 result = self._finish(found, coordinates, score_thr)
             except Exception as error:  # the other images count
                 return error
-            writer.write(result, stem)
+            files = writer.write(result, image.stem)
+            row = dict(files=files)
+            if isinstance(result['prediction'], dict):
+                row['prediction'] = as_json(result['prediction'])
             if return_datasamples:
                 result['prediction'] = found
-            return dict(result, name=name)
+            return row, dict(result, name=image.name)
 
-        self.skipped, num = {}, 0
-        video = source if isinstance(source, Video) else None
-        total = len(source) if video is None else video.num_frames
-        # A webcam's frames would grow old, and those of a video have an order.
-        ahead = 0 if video and video.live else AHEAD
-        threads = 1 if video else THREADS
+        images = _todo(source, writer, index.rows if index else {}, share)
         with writer, self._progress() as progress:
+            if video is None:
+                images = list(images)
+            total = len(images) if video is None else video.num_frames
             task = progress.add_task('Inference', total=total)
-            found = (
-                (name, (writer.free_stem(name), item))
-                for name, item in self._predict_all(
-                    source, batch_size, hr, ahead
-                )
-            )
-            for name, result in in_threads(finish, found, threads, ahead):
+            found = self._predict_all(images, batch_size, hr, ahead)
+            for image, result in in_threads(finish, found, threads, ahead):
                 progress.advance(task)
                 if isinstance(result, Exception):
-                    self._skip(name, result)
+                    self._skip(image.name, result)
+                    row = dict(skipped=self.skipped[image.name])
+                else:
+                    row, result = result
+                if index:
+                    index.add(image.name, **row)
+                if 'skipped' in row:
                     continue
                 if show:
                     wait = wait_time or (0.001 if video else 0)
-                    _show(result['visualization'], name, wait)
+                    _show(result['visualization'], image.name, wait)
                 num += 1
                 yield result
-        if num == 0:
+        if index:
+            index.finish(map(_name, range(len(source)), source))
+        if num == 0 and self.skipped:
             name, reason = next(iter(self.skipped.items()))
             raise ValueError(
                 f'None of {len(self.skipped)} image(s) could be predicted '
@@ -278,47 +309,47 @@ class Inferencer:
 
     def _predict_all(
         self,
-        source: Union[Video, List[ImageType]],
+        images: Iterable[Tuple['_Image', ImageType]],
         batch_size: int,
         hr: bool,
         ahead: int,
-    ) -> Iterator[Tuple[str, Any]]:
-        """Names, and what :meth:`_predict` has found or the error."""
+    ) -> Iterator[Tuple['_Image', Any]]:
+        """What :meth:`_predict` has found in each, or the error."""
 
-        def read(name: str, image: ImageType) -> Any:
+        def read(image: _Image, given: ImageType) -> Any:
             try:
-                return self._pack(read_image(image), name, hr)
+                return self._pack(read_image(given), image.name, hr)
             except Exception as error:  # the other images count
                 return error
 
-        if isinstance(source, Video) and ahead:
-            source = _read_ahead(source, ahead)
-        items = in_threads(
-            read, _named(source), THREADS if ahead else 1, ahead + batch_size
-        )
-        batch: List[Tuple[str, dict]] = []
-        for name, item in items:
+        threads = THREADS if ahead else 1
+        batch: List[Tuple[_Image, dict]] = []
+        for image, item in in_threads(
+            read, images, threads, ahead and ahead + batch_size
+        ):
             if isinstance(item, Exception):
-                yield name, item
+                yield image, item
                 continue
             if batch and item['inputs'].shape != batch[0][1]['inputs'].shape:
                 yield from self._process(batch)
                 batch = []
-            batch.append((name, item))
+            batch.append((image, item))
             if len(batch) == batch_size:
                 yield from self._process(batch)
                 batch = []
         if batch:
             yield from self._process(batch)
 
-    def _process(self, batch: List[Tuple[str, dict]]) -> List[Tuple[str, Any]]:
+    def _process(
+        self, batch: List[Tuple['_Image', dict]]
+    ) -> List[Tuple['_Image', Any]]:
         """A batch, image by image where anything fails."""
-        names, items = zip(*batch)
+        images, items = zip(*batch)
         try:
-            return [*zip(names, self._predict(list(items)))]
+            return [*zip(images, self._predict(list(items)))]
         except Exception as error:  # whatever a network does
             if len(batch) == 1:
-                return [(names[0], error)]
+                return [(images[0], error)]
         # outside of `except`, which keeps alive what took the memory
         return [pair for one in batch for pair in self._process([one])]
 
@@ -327,6 +358,13 @@ class Inferencer:
         logging.getLogger('sr4ir_mm').warning('Skipped %s: %s', name, reason)
 
     # ------------------------------------------- what runs the networks
+
+    def _about(self) -> dict:
+        """What results depend on, for :class:`ResultIndex`."""
+        about = dict(weights=self.weights)
+        if os.path.isfile(self.weights):
+            about['modified'] = os.stat(self.weights).st_mtime
+        return about
 
     def _pack(self, pixels: np.ndarray, name: str, hr: bool) -> dict:
         """What the networks take of an image: BGR, uint8, (h, w, 3). Its
@@ -348,6 +386,17 @@ class Inferencer:
         return str(error) or type(error).__name__
 
 
+class _Image(NamedTuple):
+    """
+    Args:
+        name (str): What it is called.
+        stem (str): What its files are called.
+    """
+
+    name: str
+    stem: str
+
+
 class _Speed(ProgressColumn):
     def render(self, task: Task) -> str:
         return f'{task.finished_speed or task.speed or 0:.1f}/s'
@@ -355,34 +404,34 @@ class _Speed(ProgressColumn):
 
 def in_threads(
     function: Callable,
-    items: Iterable[Tuple[str, Any]],
+    items: Iterable[Tuple[Any, Any]],
     threads: int,
     ahead: int,
-) -> Iterator[Tuple[str, Any]]:
-    """Call a function on items that have names, some of them at a time.
+) -> Iterator[Tuple[Any, Any]]:
+    """Call a function on items that have keys, some of them at a time.
 
     Args:
-        function (Callable): Of a name and an item.
+        function (Callable): Of a key and an item.
         items (Iterable): Pairs of these; they are made in this thread.
         threads (int): How many calls at a time.
         ahead (int): How many items are taken before the result of the first
             is given.
 
     Yields:
-        tuple: The name, and what the function gives, in the order of the
+        tuple: The key, and what the function gives, in the order of the
         items.
     """
-    waiting: Deque[Tuple[str, Future]] = deque()
+    waiting: Deque[Tuple[Any, Future]] = deque()
     with ThreadPoolExecutor(threads) as pool:
         try:
-            for name, item in items:
-                waiting.append((name, pool.submit(function, name, item)))
+            for key, item in items:
+                waiting.append((key, pool.submit(function, key, item)))
                 if len(waiting) > ahead:
-                    name, first = waiting.popleft()
-                    yield name, first.result()
+                    key, first = waiting.popleft()
+                    yield key, first.result()
             while waiting:
-                name, first = waiting.popleft()
-                yield name, first.result()
+                key, first = waiting.popleft()
+                yield key, first.result()
         finally:
             for _, future in waiting:
                 future.cancel()
@@ -392,17 +441,32 @@ def _read_ahead(video: Video, ahead: int) -> Iterator[np.ndarray]:
     """Its frames, decoded in a thread of their own."""
     frames, end = iter(video), object()
     read = in_threads(
-        lambda *_: next(frames, end), repeat(('', None)), 1, ahead
+        lambda *_: next(frames, end), repeat((None, None)), 1, ahead
     )
     return takewhile(lambda frame: frame is not end, (f for _, f in read))
 
 
-def _named(
+def _todo(
     images: Iterable[ImageType],
-) -> Iterator[Tuple[str, ImageType]]:
+    writer: ResultWriter,
+    done: Dict[str, dict],
+    share: Tuple[int, int],
+) -> Iterator[Tuple[_Image, ImageType]]:
+    """The images of this process that have no row. Files get the names that
+    they have if one process does it all."""
+    rank, world = share
+    for row in done.values():
+        writer.take(row.get('files', {}).values())
     for index, image in enumerate(images):
-        is_array = isinstance(image, np.ndarray)
-        yield f'{index:08d}' if is_array else str(image), image
+        name = _name(index, image)
+        if name not in done:
+            stem = writer.free_stem(name)
+            if index % world == rank:
+                yield _Image(name, stem), image
+
+
+def _name(index: int, image: ImageType) -> str:
+    return f'{index:08d}' if isinstance(image, np.ndarray) else str(image)
 
 
 def _show(picture: np.ndarray, name: str, seconds: float) -> None:

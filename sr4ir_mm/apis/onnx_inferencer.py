@@ -47,8 +47,7 @@ class OnnxInferencer(Inferencer):
         device: Optional[str] = None,
         show_progress: bool = True,
     ) -> None:
-        super().__init__(show_progress)
-        self.weights = weights
+        super().__init__(weights, show_progress)
         self.session = _open(weights, device)
         self.outputs = [one.name for one in self.session.get_outputs()]
         self.facts = self._read_facts()

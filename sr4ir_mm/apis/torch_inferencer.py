@@ -46,7 +46,7 @@ class TorchInferencer(Inferencer):
         show_progress: bool = True,
         cfg_options: Optional[dict] = None,
     ) -> None:
-        super().__init__(show_progress)
+        super().__init__(weights, show_progress)
         if precision not in PRECISIONS:
             raise ValueError(
                 f'precision={precision!r}: expected one of '
@@ -56,6 +56,7 @@ class TorchInferencer(Inferencer):
         if tile is not None:
             options['model.tile'] = tile
         self.model = init_model(weights, config, device, options)
+        self.options = options
         self.cfg = self.model.cfg
         self.precision = precision
         self.pipeline: Dict[bool, Callable] = {
@@ -73,6 +74,13 @@ class TorchInferencer(Inferencer):
                 'makes none of LR images: say hr=True (--hr) for HR images.'
             )
         self.model.input_is_lr = not hr
+
+    def _about(self) -> dict:
+        return dict(
+            super()._about(),
+            precision=self.precision,
+            options={k: str(v) for k, v in self.options.items()},
+        )
 
     def _pack(self, pixels: np.ndarray, name: str, hr: bool) -> dict:
         scale = 1 if hr else self.model.scale

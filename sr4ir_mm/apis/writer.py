@@ -2,7 +2,7 @@ import json
 import os
 import os.path as osp
 from collections import defaultdict
-from typing import Dict, List, Set, Union
+from typing import Dict, Iterable, List, Set, Union
 
 import cv2
 import numpy as np
@@ -65,19 +65,38 @@ class ResultWriter:
         for video in self._videos.values():
             video.release()
 
-    def write(self, result: dict, stem: str) -> None:
+    def write(self, result: dict, stem: str) -> Dict[str, str]:
         """Write one result of :meth:`SRInferencer.stream`, to files of this
-        name; of a video, one after the other."""
+        name; of a video, one after the other.
+
+        Returns:
+            dict: Files by the folder that they are in, as seen from the
+            outermost.
+        """
+        files = {}
         for key, folder in self.pictures.items():
             if self.video is not None:
                 self._write_frame(folder, result[key])
             else:
-                path = osp.join(self.out_dir, folder, f'{stem}.png')
+                files[folder] = f'{folder}/{stem}.png'
+                path = osp.join(self.out_dir, files[folder])
                 write_image(result[key][..., ::-1], path)
         if self.pred:
             folders = [] if self.video is None else [self.video.stem]
-            path = osp.join(self.out_dir, 'pred', *folders, stem)
+            kind = (
+                'png'
+                if isinstance(result['prediction'], np.ndarray)
+                else 'json'
+            )
+            files['pred'] = '/'.join(['pred', *folders, f'{stem}.{kind}'])
+            path = osp.join(self.out_dir, files['pred'])
             self._write_prediction(path, result['prediction'])
+        return files
+
+    def take(self, files: Iterable[str]) -> None:
+        """Leave these files, of images that need none any more, as they
+        are."""
+        self._taken.update(osp.splitext(osp.basename(f))[0] for f in files)
 
     def free_stem(self, name: str) -> str:
         """A name for the files of an image, which none has had: two images
@@ -117,12 +136,18 @@ class ResultWriter:
 
     def _write_prediction(self, path: str, prediction) -> None:
         if isinstance(prediction, np.ndarray):
-            write_image(prediction, f'{path}.png')
+            write_image(prediction, path)
             return
-        prediction = {
-            key: value.tolist() if isinstance(value, np.ndarray) else value
-            for key, value in prediction.items()
-        }
-        with whole_file(f'{path}.json') as part:
+        with whole_file(path) as part:
             with open(part, 'w', encoding='utf-8') as file:
-                json.dump(prediction, file, indent=1, ensure_ascii=False)
+                json.dump(
+                    as_json(prediction), file, indent=1, ensure_ascii=False
+                )
+
+
+def as_json(prediction: dict) -> dict:
+    """Of a detector or a classifier: arrays as lists."""
+    return {
+        key: value.tolist() if isinstance(value, np.ndarray) else value
+        for key, value in prediction.items()
+    }

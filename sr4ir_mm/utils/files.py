@@ -1,9 +1,10 @@
 """Files that are there as a whole or not at all, and those that come with
 the package."""
 
+import glob
 import os
 import os.path as osp
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, Optional
 
@@ -51,6 +52,14 @@ def whole_file(path: str) -> Iterator[str]:
     finally:
         if osp.exists(part):
             os.remove(part)
+
+
+def remove_parts(folder: str) -> None:
+    """Take away what :func:`whole_file` had begun when its process was
+    killed, from a folder that nobody writes to any more."""
+    for path in glob.glob(osp.join(glob.escape(folder), '.part-*')):
+        with suppress(FileNotFoundError):
+            os.remove(path)
 
 
 def write_image(image: 'np.ndarray', path: str) -> None:

@@ -1,11 +1,15 @@
 """What runs beside the networks."""
 
+import json
 import threading
 import time
 
+import cv2
+import numpy as np
 import pytest
+from fake_data import write_image
 
-from sr4ir_mm.apis.inferencer import in_threads
+from sr4ir_mm.apis.inferencer import Inferencer, in_threads
 
 
 def named(items):
@@ -52,3 +56,144 @@ def test_errors_arrive():
 
     with pytest.raises(OSError, match='disk full at 0'):
         [*in_threads(fail, named(range(9)), 2, ahead=4)]
+
+
+class Brightness(Inferencer):
+    """Predicts how bright an image is, as a class."""
+
+    def __init__(self, weights='a.pth'):
+        super().__init__(show_progress=False)
+        self.weights, self.seen = weights, []
+
+    def _about(self):
+        return dict(weights=self.weights)
+
+    def _pack(self, pixels, name, hr):
+        self.seen.append(name)
+        return dict(inputs=pixels)
+
+    def _predict(self, items):
+        return [item['inputs'] for item in items]
+
+    def _finish(self, found, coordinates, score_thr):
+        label = int(found.mean())
+        prediction = dict(pred_label=label, pred_score=1.0)
+        return dict(
+            prediction=prediction, lr=found, sr=found, visualization=found
+        )
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Nine images, of which one is none, and two are called alike."""
+    for i in range(7):
+        write_image(tmp_path / f'in/{i}.png')
+    write_image(tmp_path / 'in/deep/0.png')
+    (tmp_path / 'in/7.png').write_text('no image')
+    return tmp_path
+
+
+def predict(folder, out, inferencer=None, stop_after=None, **kwargs):
+    inferencer = inferencer or Brightness()
+    results = inferencer.stream(
+        str(folder / 'in/**/*.png'), out_dir=str(folder / out), **kwargs
+    )
+    for number, _ in enumerate(results, start=1):
+        if number == stop_after:
+            results.close()
+    return inferencer
+
+
+def files_of(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob('*.*')
+    }
+
+
+def test_index(folder):
+    predict(folder, 'out')
+    lines = (folder / 'out/results.jsonl').read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert [row['name'][len(str(folder)) + 4 :] for row in rows] == [
+        *(f'{i}.png' for i in range(8)),
+        'deep/0.png',
+    ]
+    assert rows[7]['skipped'] == 'is no image' and 'files' not in rows[7]
+    assert rows[8]['files'] == dict(
+        vis='vis/0_2.png', sr='sr/0_2.png', pred='pred/0_2.json'
+    )
+    assert rows[8]['prediction']['pred_score'] == 1
+    assert (folder / 'out/sr/0_2.png').is_file()
+
+
+def test_an_interrupted_folder_goes_on(folder):
+    predict(folder, 'undisturbed')
+    predict(folder, 'out', stop_after=3)
+    index = folder / 'out/results.jsonl'
+    before = len(index.read_text().splitlines())
+    assert 3 <= before < 9
+    with index.open('a') as file:
+        file.write('{"name": "cut sh')
+    (folder / 'out/sr/.part-7-5.png').write_text('half')  # as a kill leaves it
+    second = predict(folder, 'out', resume=True)
+    assert len(second.seen) == 8 - before  # the broken one is never packed
+    assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
+    third = predict(folder, 'out', resume=True)
+    assert not third.seen
+    assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
+    assert len(predict(folder, 'out').seen) == 8  # anew
+
+
+def test_processes_share_a_folder(folder):
+    predict(folder, 'undisturbed')
+    predict(folder, 'out', share=(1, 2), resume=True)
+    assert (folder / 'out/results.1-of-2.jsonl').is_file()
+    predict(folder, 'out', share=(0, 2), resume=True)
+    assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
+    with pytest.raises(ValueError, match='say --resume'):
+        predict(folder, 'other', share=(0, 2))
+
+
+def test_another_number_of_processes_goes_on(folder):
+    predict(folder, 'undisturbed')
+    predict(folder, 'out', stop_after=1, share=(1, 2), resume=True)
+    predict(folder, 'out', resume=True)
+    assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
+
+
+def test_results_of_another_model_are_not_gone_on_with(folder):
+    predict(folder, 'out', stop_after=3)
+    with pytest.raises(
+        ValueError, match=r"weights='a.pth'.*another --out-dir"
+    ):
+        predict(folder, 'out', Brightness('b.pth'), resume=True)
+    with pytest.raises(ValueError, match='hr=False, and --resume .* True'):
+        predict(folder, 'out', hr=True, resume=True)
+
+
+def test_names_that_were_given_stay(folder):
+    """A new image that comes first takes nobody's files."""
+    predict(folder, 'out')
+    white = np.full((8, 8, 3), 255, np.uint8)
+    (folder / 'in/a').mkdir()
+    cv2.imwrite(str(folder / 'in/a/deep.png'), white)
+    (folder / 'in/00').mkdir()
+    cv2.imwrite(str(folder / 'in/00/0.png'), white)
+    before = files_of(folder / 'out/sr')
+    predict(folder, 'out', resume=True)
+    after = files_of(folder / 'out/sr')
+    assert before.items() <= after.items()
+    assert set(after) - set(before) == {'0_3.png', 'deep.png'}
+
+
+def test_a_full_disk_ends_it(folder, monkeypatch):
+    from sr4ir_mm.apis import writer
+
+    def full(*args):
+        raise OSError('No space left on device')
+
+    monkeypatch.setattr(writer, 'write_image', full)
+    with pytest.raises(OSError, match='No space'):
+        predict(folder, 'out')
+    assert not (folder / 'out/results.jsonl').read_text()

@@ -261,7 +261,7 @@ def test_files_are_written(saved, task, tmp_path, make_image):
     written = {str(p.relative_to(out)) for p in out.rglob('*.*')}
     assert written == {
         f'{d}/{s}.png' for d in ('sr', 'vis') for s in stems
-    } | {f'pred/{s}{kind}' for s in stems}
+    } | {f'pred/{s}{kind}' for s in stems} | {'results.json', 'results.jsonl'}
     assert Image.open(out / 'sr' / 'a.bmp.png').size == (112, 80)
     if task == 'seg':
         mask = np.asarray(Image.open(out / 'pred' / 'b.png'))
