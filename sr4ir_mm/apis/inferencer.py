@@ -109,7 +109,7 @@ class Inferencer:
     order. What runs the networks is up to subclasses.
 
     Args:
-        weights (str): What the networks come from.
+        weights (str): File of the networks, or name of a model of the zoo.
         show_progress (bool): Whether to show a progress bar.
     """
 
@@ -361,9 +361,9 @@ class Inferencer:
 
     def _about(self) -> dict:
         """What results depend on, for :class:`ResultIndex`."""
-        about = dict(weights=self.weights)
+        about = dict(weights=str(self.weights))
         if os.path.isfile(self.weights):
-            about['modified'] = os.stat(self.weights).st_mtime
+            about['modified'] = os.path.getmtime(self.weights)
         return about
 
     def _pack(self, pixels: np.ndarray, name: str, hr: bool) -> dict:

@@ -76,10 +76,9 @@ class TorchInferencer(Inferencer):
         self.model.input_is_lr = not hr
 
     def _about(self) -> dict:
+        options = {key: str(value) for key, value in self.options.items()}
         return dict(
-            super()._about(),
-            precision=self.precision,
-            options={k: str(v) for k, v in self.options.items()},
+            super()._about(), precision=self.precision, options=options
         )
 
     def _pack(self, pixels: np.ndarray, name: str, hr: bool) -> dict:

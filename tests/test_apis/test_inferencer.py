@@ -62,11 +62,8 @@ class Brightness(Inferencer):
     """Predicts how bright an image is, as a class."""
 
     def __init__(self, weights='a.pth'):
-        super().__init__(show_progress=False)
-        self.weights, self.seen = weights, []
-
-    def _about(self):
-        return dict(weights=self.weights)
+        super().__init__(weights, show_progress=False)
+        self.seen = []
 
     def _pack(self, pixels, name, hr):
         self.seen.append(name)
