@@ -25,14 +25,14 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 
-class _ModelRegistry(Registry):
-    """Of ``sr4ir_mm.models``, which imports some of its classes no earlier
-    than one asks for them."""
+class _LazyRegistry(Registry):
+    """Of a package that imports some of its classes no earlier than one asks
+    for them."""
 
     def get(self, key: str) -> Any:
         """See mmengine."""
-        models = import_module('sr4ir_mm.models')
-        getattr(models, key.rpartition('.')[2], None)
+        package = import_module(*self._locations)
+        getattr(package, key.rpartition('.')[2], None)
         return super().get(key)
 
 
@@ -51,13 +51,13 @@ HOOKS = Registry('hook', parent=MMENGINE_HOOKS, locations=['sr4ir_mm.engine'])
 RUNNERS = Registry(
     'runner', parent=MMENGINE_RUNNERS, locations=['sr4ir_mm.engine']
 )
-MODELS = _ModelRegistry(
+MODELS = _LazyRegistry(
     'model', parent=MMENGINE_MODELS, locations=['sr4ir_mm.models']
 )
-TASK_UTILS = _ModelRegistry(
+TASK_UTILS = _LazyRegistry(
     'task util', parent=MMENGINE_TASK_UTILS, locations=['sr4ir_mm.models']
 )
-DATASETS = Registry(
+DATASETS = _LazyRegistry(
     'dataset', parent=MMENGINE_DATASETS, locations=['sr4ir_mm.datasets']
 )
 DATA_SAMPLERS = Registry(

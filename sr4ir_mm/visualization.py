@@ -2,6 +2,7 @@ import copy
 import os.path as osp
 from typing import TYPE_CHECKING, Tuple
 
+import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -12,7 +13,7 @@ from torch import Tensor
 from sr4ir_mm.models.degradations import to_levels
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
-from sr4ir_mm.utils.labels import name_labels, name_view
+from sr4ir_mm.utils.labels import name_label, name_labels, name_view
 
 if TYPE_CHECKING:  # a prediction needs no matplotlib
     from matplotlib.axes import Axes
@@ -131,11 +132,34 @@ def draw_sample(
     pen.dataset_meta = name_labels(pen.dataset_meta, _num_labels(sample))
     what = dict(draw_gt=gt, draw_pred=not gt, **kwargs)
     if hasattr(pen, 'visualize_cls'):  # mmpretrain's
-        return pen.visualize_cls(drawn, sample.cpu(), resize=256, **what)
+        return _write_classes(pen, drawn, sample.cpu(), gt)
     if hasattr(sample, 'gt_sem_seg') and 'palette' in (pen.dataset_meta or {}):
         what.setdefault('with_labels', False)  # there is a legend
     pen.set_image(drawn)
     pen.add_datasample('panel', drawn, sample.cpu(), **what)
+    return pen.get_image()
+
+
+def _write_classes(
+    pen: Visualizer, image: np.ndarray, sample, gt: bool
+) -> np.ndarray:
+    """Names on an enlarged picture; mmpretrain's own way, ``visualize_cls``,
+    puts the labels' numbers before them."""
+    labels = sample.get('gt_label' if gt else 'pred_label', torch.tensor([]))
+    classes = (pen.dataset_meta or {}).get('classes')
+    lines = [name_label(label, classes) for label in labels.tolist()]
+    if not gt:
+        scores = sample.pred_score[labels].tolist()
+        lines = [f'{line} {s:.2f}' for line, s in zip(lines, scores)]
+    zoom = 256 / min(image.shape[:2])
+    pen.set_image(cv2.resize(image, None, fx=zoom, fy=zoom))
+    pen.draw_texts(
+        '\n'.join(lines),
+        np.array([[12, 12]]),
+        font_sizes=15,
+        colors='w',
+        bboxes=dict(facecolor='black', alpha=0.5, boxstyle='Round'),
+    )
     return pen.get_image()
 
 

@@ -1,8 +1,11 @@
 import pytest
+import torch
+from mmpretrain.structures import DataSample
+from mmpretrain.visualization import UniversalVisualizer
 from mmseg.visualization import SegLocalVisualizer
 from tiny import build_model, make_batch
 
-from sr4ir_mm.visualization import draw_panel
+from sr4ir_mm.visualization import draw_panel, draw_sample, make_pen
 
 
 @pytest.mark.parametrize(
@@ -23,3 +26,22 @@ def test_panel_has_a_column_for_each_picture(options, columns):
     panel, name = draw_panel(model, make_batch(), visualizer)
     assert name == '0' and panel.dtype == 'uint8' and panel.std() > 0
     assert panel.shape == (816, 360 * columns, 3)
+
+
+@pytest.mark.parametrize(
+    'classes, gt, text',
+    [
+        (('cat', 'dog'), False, 'dog 0.98'),
+        (('cat', 'dog'), True, 'cat'),
+        (None, False, '1 0.98'),
+        (('cat',), False, '1 0.98'),  # more labels than names
+    ],
+)
+def test_classes_have_their_names_alone(classes, gt, text):
+    pen = make_pen(UniversalVisualizer, dict(classes=classes))
+    sample = DataSample().set_gt_label(0).set_pred_label(1)
+    sample.set_pred_score(torch.tensor([0.02, 0.98]))
+    sample.set_field(torch.rand(3, 24, 32), 'pred_img')
+    picture = draw_sample(pen, sample, gt=gt)
+    assert picture.shape[:2] == (256, 341)
+    assert [text] == [item.get_text() for item in pen.ax_save.texts]

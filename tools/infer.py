@@ -117,6 +117,7 @@ def infer(args: argparse.Namespace) -> int:
     # what is not there is known before a model is loaded
     args.inputs = find_inputs(args.inputs)
     from sr4ir_mm.apis import SRInferencer
+    from sr4ir_mm.apis.in_words import InWords
 
     options = vars(args)
     options.update(share=share)
@@ -130,13 +131,16 @@ def infer(args: argparse.Namespace) -> int:
         show_progress=share[0] == 0,
         cfg_options=options.pop('cfg_options'),
     )
-    num = 0
+    classes = inferencer.dataset_meta.get('classes')
+    words = InWords(classes, args.pred_score_thr)
     try:
-        for _ in inferencer.stream(**options):
-            num += 1
+        for result in inferencer.stream(**options):
+            words.add(result)
     except KeyboardInterrupt:  # the way to stop a webcam
         print('Interrupted.')
-    print(f'{num} predicted, see {args.out_dir}')
+    for line in words.lines():
+        print(line)
+    print(f'{words.number} predicted, see {args.out_dir}')
     for name, reason in inferencer.skipped.items():
         print(f'Skipped {name}: {reason}')
     return 1 if inferencer.skipped else 0

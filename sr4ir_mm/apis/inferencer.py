@@ -113,6 +113,8 @@ class Inferencer:
         show_progress (bool): Whether to show a progress bar.
     """
 
+    dataset_meta: dict  # ``classes`` and ``palette``, as far as known
+
     def __init__(self, weights: str, show_progress: bool) -> None:
         self.weights = weights
         self.show_progress = show_progress

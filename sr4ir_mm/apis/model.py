@@ -3,6 +3,7 @@ from urllib.error import URLError
 
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DATASETS, DefaultScope
 from mmengine.runner import CheckpointLoader
@@ -17,6 +18,7 @@ from sr4ir_mm.models.pretrained import stays_finite
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import MODELS
 from sr4ir_mm.utils.config_files import merge_options, read_config_file
+from sr4ir_mm.utils.quiet import keep_short
 from sr4ir_mm.utils.safe_config import read_config
 
 
@@ -46,6 +48,7 @@ def init_model(
         ValueError: If it is not of a model of this package, or does not fit
             the config.
     """
+    keep_short(MMLogger.get_current_instance())
     file = _load_checkpoint(checkpoint)
     if config is None:
         cfg = _config_inside(file, checkpoint)

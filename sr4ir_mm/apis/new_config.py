@@ -28,6 +28,7 @@ from sr4ir_mm.datasets.masks import MaskValues, read_masks
 from sr4ir_mm.datasets.splits import complete_splits
 from sr4ir_mm.datasets.transforms import is_pair
 from sr4ir_mm.engine.preflight import SPLITS, build_loader
+from sr4ir_mm.evaluation.metrics import SRSSIM
 from sr4ir_mm.utils.config_files import read_config_file
 from sr4ir_mm.utils.files import find_folder, whole_file
 from sr4ir_mm.utils.images import DataError, read_header
@@ -135,15 +136,11 @@ def init(
 def find(root: str, task: Optional[str] = None) -> Found:
     """Look at a folder of images and labels."""
     folder = look_at(root, task)
+    sizes = _sizes(folder)
+    _leave_out_small(folder, sizes)
     origin = complete_splits(folder)
-    sizes = {}
-    images = sorted({i for part in folder.splits.values() for i, _ in part})
-    for image in track(images, 'Looking at the images', transient=True):
-        header = read_header(folder.path(image))
-        if header:
-            sizes[image] = header.width, header.height
-    if not sizes:
-        raise DataError(f'{root}: no image of it has a known size.')
+    kept = {image for part in folder.splits.values() for image, _ in part}
+    sizes = {image: sizes[image] for image in sorted(kept & set(sizes))}
     masks = read_masks(folder) if folder.task == 'seg' else None
     if masks:
         folder.notes += masks.notes
@@ -154,6 +151,42 @@ def find(root: str, task: Optional[str] = None) -> Found:
     else:
         sides = np.array([min(size) for size in sizes.values()])
     return Found(folder, masks, origin, sizes, sides)
+
+
+def _sizes(folder: Folder) -> Dict[str, Tuple[int, int]]:
+    """Width and height of the images, as far as they are known."""
+    sizes = {}
+    images = {image for part in folder.splits.values() for image, _ in part}
+    images = sorted(images)
+    for image in track(images, 'Looking at the images', transient=True):
+        header = read_header(folder.path(image))
+        if header:
+            sizes[image] = header.width, header.height
+    if not sizes:
+        raise DataError(f'{folder.root}: no image of it has a known size.')
+    return sizes
+
+
+def _leave_out_small(
+    folder: Folder, sizes: Dict[str, Tuple[int, int]]
+) -> None:
+    """Those that the image metrics of the config cannot score."""
+    least = 2 * SRSSIM().crop_border + SRSSIM.min_size
+    small = {image: s for image, s in sizes.items() if min(s) < least}
+    if not small:
+        return
+    image, (width, height) = next(iter(small.items()))
+    text = (
+        f'smaller than {least}x{least} pixels, the least that SRSSIM can '
+        f'score: {folder.path(image)} has {width}x{height}'
+    )
+    if len(small) == len(sizes):
+        raise DataError(f'{folder.root}: all images are {text}: take larger.')
+    folder.notes.append(f'left out: {len(small)} images {text}')
+    for split, samples in list(folder.splits.items()):
+        folder.splits[split] = [s for s in samples if s[0] not in small]
+        if not folder.splits[split]:
+            del folder.splits[split]
 
 
 # ----------------------------------------------------------------- decisions
@@ -490,53 +523,14 @@ def _list_boxes(found: Found, split: str, lists: str) -> dict:
 
 
 def _list_masks(found: Found, split: str, lists: str) -> dict:
-    """mmseg finds images and masks by folder, name and suffix."""
-    folder, places = found.folder, Counter()
-    lines = {}
-    for image, mask in folder.splits[split]:
-        place, name = _place(image, mask)
-        places[place] += 1
-        lines.setdefault(place, []).append(name)
-    place, number = places.most_common(1)[0]
-    total = sum(places.values())
-    if number < total:
-        folder.notes.append(
-            f'{total - number} of {total} images for {split} lie in other '
-            'folders or end otherwise, and are left out'
-        )
-    path = osp.join(lists, f'{split}.txt')
-    _write_lines(path, lines[place])
-    images, masks, suffix, mask_suffix = place
+    path, root = osp.join(lists, f'{split}.txt'), found.folder.root
+    samples = found.folder.splits[split]
+    _write_lines(path, [f'{image}\t{mask}' for image, mask in samples])
     return dict(
-        type='BaseSegDataset',
-        data_prefix=dict(
-            img_path=folder.path(images), seg_map_path=folder.path(masks)
-        ),
-        img_suffix=suffix,
-        seg_map_suffix=mask_suffix,
+        type='sr4ir_mm.ListedMasks',
+        data_prefix=dict(img_path=root, seg_map_path=root),
         ann_file=path,
     )
-
-
-def _place(image: str, mask: str) -> Tuple[tuple, str]:
-    """Folders and suffixes of an image and its mask, and the name between,
-    which they share."""
-    parts, others = image.split('/'), mask.split('/')
-    shared = 0  # folders, from the name upwards
-    for a, b in zip(parts[-2::-1], others[-2::-1]):
-        if a != b:
-            break
-        shared += 1
-    names = [osp.splitext(path)[0] for path in (parts[-1], others[-1])]
-    stem = osp.commonprefix(names)
-    inner = parts[len(parts) - 1 - shared : -1]
-    place = (
-        '/'.join(parts[: len(parts) - 1 - shared]),
-        '/'.join(others[: len(others) - 1 - shared]),
-        parts[-1][len(stem) :],
-        others[-1][len(stem) :],
-    )
-    return place, '/'.join([*inner, stem])
 
 
 def _write_lines(path: str, lines: Sequence[str]) -> None:

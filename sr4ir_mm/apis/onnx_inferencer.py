@@ -50,7 +50,7 @@ class OnnxInferencer(Inferencer):
         super().__init__(weights, show_progress)
         self.session = _open(weights, device)
         self.outputs = [one.name for one in self.session.get_outputs()]
-        self.facts = self._read_facts()
+        self.dataset_meta = self.facts = self._read_facts()
         *_, height, width = self.session.get_inputs()[0].shape
         # of the only images that it takes, else None
         self.size = (height, width) if isinstance(height, int) else None

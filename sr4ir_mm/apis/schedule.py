@@ -11,6 +11,7 @@ SCHEDULE_KEYS = (
 )
 HOOK_POINTS = ('switch_epoch', 'action_epoch', 'begin_epoch', 'begin_iter')
 HOOK_KEYS = (*HOOK_POINTS, 'num_last_epochs')
+_CHECKPOINT_ITERS = 50  # between two checkpoints, at least; and the last one
 
 Span = Tuple[float, float]
 ALL: Span = (0, 1)
@@ -71,7 +72,7 @@ def shorten_by(cfg: Config, fraction: float) -> Config:
         if schedule.get('begin', 0) >= schedule.get('end', float('inf')):
             schedule['end'] = schedule['begin'] + 1
     checkpoint = (cfg.get('default_hooks') or {}).get('checkpoint') or {}
-    _scale(checkpoint, ('interval', 'save_begin'), fraction)
+    _scale_checkpoints(checkpoint, fraction)
     for hook in nodes(cfg.get('custom_hooks')):
         _scale(hook, HOOK_KEYS, fraction)
     return cfg
@@ -257,6 +258,15 @@ def _scale(
         node[key] = scale(node[key], 0 if key.startswith('begin') else 1)
         if any(isinstance(value, float) for value in _leaves(node[key])):
             node['convert_to_iter_based'] = True
+
+
+def _scale_checkpoints(hook: dict, fraction: float) -> None:
+    """In proportion, but not so often that storing takes the time."""
+    before = hook.get('interval', -1)
+    _scale(hook, ('interval', 'save_begin'), fraction)
+    if before > 0 and not hook.get('by_epoch', True):
+        least = min(before, _CHECKPOINT_ITERS)
+        hook['interval'] = max(hook['interval'], least)
 
 
 def _leaves(node: Any) -> list:

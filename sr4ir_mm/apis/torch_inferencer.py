@@ -58,6 +58,7 @@ class TorchInferencer(Inferencer):
         self.model = init_model(weights, config, device, options)
         self.options = options
         self.cfg = self.model.cfg
+        self.dataset_meta = self.model.dataset_meta
         self.precision = precision
         self.pipeline: Dict[bool, Callable] = {
             hr: build_pipeline(self.cfg, self.model.toolbox, hr)

@@ -1,3 +1,6 @@
+from importlib import import_module
+from typing import Any
+
 from .cache import CacheImages
 from .digits import MNIST, SVHN
 from .samplers import AspectRatioBatchSampler
@@ -26,3 +29,10 @@ __all__ = [
     'SVHN',
     'VOCBoxesAsCOCO',
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """What needs mmseg, which takes seconds (PEP 562)."""
+    if name != 'ListedMasks':
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return import_module(f'{__name__}.listed_masks').ListedMasks

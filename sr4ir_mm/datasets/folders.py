@@ -24,12 +24,13 @@ SPLITS = dict(
     val=r'(val|valid|validation|dev)\d*',
     test=r'test(ing)?\d*',
 )
-# The last part of a folder's name; what stands before may be its split.
-_MASKS = (
-    r'(?P<rest>.*?)[_-]?(masks?|labels?|label_?ids|annot|annotations?|'
-    r'segmentationclass|segmentations?|segs?|gt|ground_?truths?)'
+# What a folder's name ends with, or begins with; the rest may be its split.
+_NAME = r'(?P<before>.*?)[_-]?({0})|({0})[_-](?P<after>.+)'
+_MASKS = _NAME.format(
+    'masks?|labels?|label_?ids|annot|annotations?|segmentationclass|'
+    'segmentations?|segs?|gt|ground_?truths?'
 )
-_PICTURES = r'(?P<rest>.*?)[_-]?(images?|imgs?|jpegimages|pictures|rgb|hr)'
+_PICTURES = _NAME.format('images?|imgs?|jpegimages|pictures|rgb|hr')
 _MASK_END = r'[._-](mask|masks|label|labels|seg|segmentation|gt|l)'
 _LR = r'(lr|low)([_.-]?(res|resolution))?[_.-]?(x?[2348])?|x[2348]'
 # Words that stand beside that of a split.
@@ -475,7 +476,9 @@ def _place(folder: str, pattern: str) -> Tuple[str, ...]:
     parts = []
     for part in folder.split('/'):
         found = re.fullmatch(pattern, part, re.I)
-        parts.append(found['rest'] if found else part)
+        if found:
+            part = found['before'] or found['after']
+        parts.append(part)
     return tuple(part for part in parts if part)
 
 
@@ -569,13 +572,17 @@ def _number_first(label: str) -> tuple:
     return (0, int(label), '') if whole else (1, 0, label)
 
 
+def _is_of_all(folder: str) -> bool:
+    """Whether its name says no class: images/, but not images_of_cats/."""
+    found = re.fullmatch(_PICTURES, folder, re.I)
+    return bool(found) and not found['after']
+
+
 def _class_folders(files: Files) -> Optional[Folder]:
     found = defaultdict(list)
     for path in files.images:
         parts = path.split('/')[:-1]
-        while parts and (
-            split_of(parts[0]) or re.fullmatch(_PICTURES, parts[0], re.I)
-        ):
+        while parts and (split_of(parts[0]) or _is_of_all(parts[0])):
             parts = parts[1:]
         if not parts:
             return None  # images that lie beside the folders

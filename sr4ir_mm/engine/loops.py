@@ -1,6 +1,5 @@
 from functools import partial
 from itertools import count
-from math import ceil
 from typing import Dict, Iterator, Optional, Union
 
 import numpy as np
@@ -71,7 +70,6 @@ class _AlternatingLoop:
             for phase in self._model.phases
         }
         self._init_accumulation()
-        self._tell_phases()
         self._rehearsed = False
         self._is_over = False
         self._overtime = 0
@@ -203,20 +201,6 @@ class _AlternatingLoop:
                 self.runner.model,
                 steps(phases, self._iter),
                 steps(phases, self._max_iters),
-            )
-
-    def _tell_phases(self) -> None:
-        """Log what is trained when."""
-        for phase in self._model.phases:
-            losses = ', '.join(type(loss).__name__ for loss in phase.losses)
-            first, last = (
-                ceil(self._max_iters * at)
-                for at in (phase.span.begin, phase.span.end)
-            )
-            self.runner.logger.info(
-                f'Phase {phase.name} trains {" and ".join(phase.trains)} by '
-                f'{losses}, in iterations {first + 1} to {last} of '
-                f'{self._max_iters}.'
             )
 
     def _check(self) -> None:

@@ -23,6 +23,7 @@ from sr4ir_mm.datasets.census import Census
 from sr4ir_mm.evaluation.metrics import look_through
 from sr4ir_mm.models.pretrained import not_finite, stays_finite
 from sr4ir_mm.registry import RUNNERS
+from sr4ir_mm.utils.quiet import keep_short
 from sr4ir_mm.utils.safe_load import UnreadableFileError
 
 from .checkpoint_fit import (
@@ -54,7 +55,7 @@ from .run_folder import (
     warn_of_others,
     write_run,
 )
-from .screen import Bars, keep_short
+from .screen import Bars
 
 
 class OtherRunError(ValueError):

@@ -1,9 +1,8 @@
 """What one sees of a run on the screen. The log file has all."""
 
-import re
 import time
-import warnings
-from typing import Iterator, Optional, TextIO
+from math import ceil
+from typing import Iterator, Optional
 
 import torch
 from mmengine.device import get_device
@@ -18,45 +17,7 @@ from rich.text import Text
 from sr4ir_mm.models.phase import Phase, Span
 from sr4ir_mm.registry import HOOKS
 
-# Hundreds of lines, or sentences about which nobody can do anything.
-_FOR_THE_FILE = re.compile(
-    r'\s*-{60}\nSystem environment:|Config:\n|Hooks will be executed in '
-    r'|paramwise_options -- |Distributed training is not used, all SyncBatch'
-    r'|Exp name: |Checkpoints will be saved to |backbone out_(ind|chan|strid)'
-    r'|backbone feature_info'
-    r'|The prefix is not set in metric class |"FileClient" will be deprecated'
-    r'|"HardDiskBackend" is the alias of |UserWarning: ``build_loss`` would '
-    # the optimizer of a network whose phase has not begun
-    r'|UserWarning: Detected call of `scheduler.step\(\)` before '
-    r'|UserWarning: torch.meshgrid: in an upcoming release'
-)
 ETA_OVER = 600  # seconds; a slow CPU makes an iteration a minute
-
-
-def keep_short(logger: MMLogger) -> None:
-    """Leave out on the screen what is for the file, if there is one; and let
-    Python's warnings go the way of the log, which says each once, on one rank.
-
-    Args:
-        logger (MMLogger): Of a runner.
-    """
-    screen, *files = logger.handlers
-    if files:
-        screen.addFilter(lambda r: not _FOR_THE_FILE.match(r.getMessage()))
-    warnings.showwarning = _log_warning
-
-
-def _log_warning(
-    message: Warning,
-    category: type,
-    filename: str,
-    lineno: int,
-    file: Optional[TextIO] = None,
-    line: Optional[str] = None,
-) -> None:
-    MMLogger.get_current_instance().warning(
-        f'{category.__name__}: {str(message).strip()} ({filename}:{lineno})'
-    )
 
 
 class Bars:
@@ -182,7 +143,10 @@ def summary(runner: Runner) -> str:
         results=runner.work_dir,
         data=', '.join(_data(runner)),
         networks=', '.join(_networks(runner)),
-        recipe='\n'.join(map(describe, runner._inner_model.phases)),
+        recipe='\n'.join(
+            describe(phase, runner.max_iters)
+            for phase in runner._inner_model.phases
+        ),
         length=_length(runner),
         device=_device(),
     )
@@ -209,22 +173,28 @@ def _networks(runner: Runner) -> Iterator[str]:
         )
 
 
-def describe(phase: Phase) -> str:
-    """A phase in words."""
+def describe(phase: Phase, length: int) -> str:
+    """A phase in words.
+
+    Args:
+        phase (Phase): The phase.
+        length (int): Iterations of the training.
+    """
     losses = []
     for loss in phase.losses:
         views = getattr(loss, 'views', None)
         of = f' of {", ".join(views)}' if isinstance(views, dict) else ''
-        losses.append(f'{type(loss).__name__}{of}{_when(loss.span)}')
+        losses.append(f'{type(loss).__name__}{of}{_when(loss.span, length)}')
     return (
         f'{phase.name}: trains {" and ".join(phase.trains)}'
-        f'{_when(phase.span)} by {"; ".join(losses)}'
+        f'{_when(phase.span, length)} by {"; ".join(losses)}'
     )
 
 
-def _when(span: Span) -> str:
-    begin = f' from {span.begin:.0%}' if span.begin > 0 else ''
-    return begin + (f' to {span.end:.0%}' if span.end < 1 else '')
+def _when(span: Span, length: int) -> str:
+    first, last = (ceil(length * at) for at in (span.begin, span.end))
+    begin = f' from iteration {first + 1}' if first else ''
+    return begin + (f' to iteration {last}' if last < length else '')
 
 
 def _length(runner: Runner) -> str:

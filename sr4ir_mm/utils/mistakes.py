@@ -36,13 +36,15 @@ def one_sentence(
     cfg: Optional['Config'] = None, debug: bool = False, status: int = 1
 ) -> Iterator[None]:
     """Inside, an error ends the script with one sentence on the screen; its
-    traceback is in the log file, if there is one.
+    traceback is in the log file, if there is one. The screen is kept short.
 
     Args:
         cfg (Config, optional): What the script runs.
         debug (bool): Whether to show the traceback instead.
         status (int): What the script exits with. Defaults to 1.
     """
+    if 'mmengine.logging' in sys.modules:  # else init_model does
+        _keep_short()
     try:
         yield
     except Exception as error:
@@ -66,6 +68,14 @@ def one_sentence(
         _tell_launcher(text)
         print(text, file=sys.stderr, flush=True)
         sys.exit(status)
+
+
+def _keep_short() -> None:
+    from mmengine.logging import MMLogger
+
+    from .quiet import keep_short
+
+    keep_short(MMLogger.get_current_instance())
 
 
 def _log_files() -> List[logging.FileHandler]:

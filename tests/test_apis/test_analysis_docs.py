@@ -14,14 +14,19 @@ from mmengine.config import Config
 from test_comparison import make_models
 from tiny import model_cfg, toy_dataset_cfg
 
+from sr4ir_mm.__main__ import COMMANDS as OF_SR4IR
+
 pytest.importorskip('sklearn')
 pytest.importorskip('plotly')
 pytest.importorskip('pytorch_grad_cam')
 TEXT = Path('docs/en/analysis.md').read_text()
 BLOCKS = re.findall(
-    r'```shell\n(python tools/analysis_tools/.*?)```', TEXT, re.S
+    r'```shell\n((?:python tools/analysis_tools|sr4ir ).*?)```', TEXT, re.S
 )
 COMMANDS = [shlex.split(block.replace('\\\n', ' '))[1:] for block in BLOCKS]
+for command in COMMANDS:  # `sr4ir NAME` is a script
+    if command[0] in OF_SR4IR:
+        command[0] = f'tools/{OF_SR4IR[command[0]][1]}'
 # what a command writes, by its script or subcommand
 WRITES = dict(
     compare='comparisons/*.png',

@@ -34,12 +34,14 @@ def desk(tmp_path, monkeypatch, write_checkpoint, make_image, write_video):
 @pytest.mark.parametrize('command', COMMANDS)
 def test_command(command, desk, run_script):
     words = shlex.split(command)
-    if words[:2] != ['python', 'tools/infer.py']:
+    if words[:2] != ['sr4ir', 'infer']:
         assert 'demo.txt' in command or 'demo_app.py' in command
         return  # tests/test_apis/test_demo_app.py
     words = [desk if word == 'CHECKPOINT' else word for word in words[2:]]
     code, text = run_script('infer', *words)
     assert code == 0, text
+    if 'photos' in words:  # what was predicted is on the screen
+        assert re.search(r'^0.jpg: \w+ \([\d.]+\)$', text, re.M), text
     assert list(Path('outputs').rglob('*.*'))
 
 

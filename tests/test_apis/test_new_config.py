@@ -1,7 +1,10 @@
 """A config for a folder: it is read, and trains."""
 
+import re
+
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 from PIL import Image
 
@@ -13,7 +16,9 @@ from sr4ir_mm.apis.new_config import (
     init,
     read_toolbox_config,
 )
-from sr4ir_mm.registry import MODELS
+from sr4ir_mm.engine.preflight import build_loader
+from sr4ir_mm.evaluation import SRSSIM
+from sr4ir_mm.registry import DATASETS, MODELS
 from sr4ir_mm.utils.images import DataError
 
 
@@ -54,6 +59,35 @@ def test_a_config_that_builds(tmp_path, monkeypatch, capsys):
     assert model.scale == 4
 
 
+def test_masks_in_several_places(tmp_path, monkeypatch):
+    """Of two sites, half of the images were left out."""
+    monkeypatch.chdir(tmp_path)
+    for site in ('a', 'b'):
+        masks(tmp_path / 'sites' / site)
+        picture(tmp_path / 'sites' / site / 'images' / '8.png', (96, 96))
+        mask = tmp_path / 'sites' / site / 'masks' / '0.png'
+        (mask.parent / '8.png').write_bytes(mask.read_bytes())
+    assert init('sites') == 0
+    cfg = Config.fromfile('sites_x4.py')
+    assert 'each of 12 is' in (tmp_path / 'sites_x4.py').read_text()
+    seen = set()
+    for name, number in dict(train=12, val=3, test=3).items():
+        dataset = build_loader(cfg[f'{name}_dataloader'], seed=0).dataset
+        assert len(dataset) == number
+        assert dataset[0]['data_samples'].gt_sem_seg.shape == (96, 96)
+        seen |= {sample['data_samples'].img_path for sample in dataset}
+    assert len(seen) == 18
+
+
+def test_a_line_that_is_no_image_and_mask(tmp_path):
+    (tmp_path / 'list.txt').write_text('a.png\tmask.png\nb.png mask.png\n')
+    cfg = dict(
+        type='sr4ir_mm.ListedMasks', ann_file=str(tmp_path / 'list.txt')
+    )
+    with pytest.raises(DataError, match="list.txt, line 2: 'b.png mask.png'"):
+        DATASETS.build(cfg)
+
+
 def test_scales(tmp_path, monkeypatch):
     masks(tmp_path / 'large', 3, (320, 240))
     masks(tmp_path / 'small', 3, (40, 40))
@@ -63,6 +97,25 @@ def test_scales(tmp_path, monkeypatch):
     assert 'the smallest' in small.reasons[0]
     with pytest.raises(DataError, match='scale 5: there are'):
         choose(find(str(tmp_path / 'small')), 5)
+
+
+def test_images_that_the_metrics_cannot_score(tmp_path):
+    masks(tmp_path, 8, (27, 40))
+    choose(find(str(tmp_path)))
+    for name in ('0', '5'):
+        picture(tmp_path / 'images' / f'{name}.jpg', (26, 40))
+    found = find(str(tmp_path))
+    assert sum(map(len, found.folder.splits.values())) == 6
+    note = r'left out: 2 images smaller than 27x27 .*0.jpg has 26x40'
+    assert re.match(note, found.folder.notes[0])
+    masks(tmp_path / 'tiny', 8, (4, 4))
+    with pytest.raises(DataError, match='all images are smaller .* 4x4'):
+        find(str(tmp_path / 'tiny'))
+    hr, lr = torch.rand(2, 3, 27, 40)
+    sample = dict(gt_img=hr, pred_img=lr)
+    SRSSIM().process({}, [sample])
+    with pytest.raises(ValueError, match='pixels has less than'):
+        SRSSIM().process({}, [{k: v[:, 1:] for k, v in sample.items()}])
 
 
 def test_pairs_have_their_scale(tmp_path):

@@ -55,6 +55,7 @@ def test_split_of_a_path(path, split):
         ('images/{}.jpg', 'masks/{}.png'),
         ('{}.jpg', '{}_mask.png'),
         ('JPEGImages/{}.png', 'SegmentationClass/{}.png'),
+        ('images_a/{}.png', 'masks_a/{}.png'),
     ],
 )
 def test_masks_of_any_ids(tmp_path, image, label):
@@ -264,7 +265,12 @@ def test_what_is_not_understood(tmp_path):
 
 
 @pytest.mark.parametrize(
-    'classes', [('with_mask', 'without_mask'), ('high', 'low')]
+    'classes',
+    [
+        ('with_mask', 'without_mask'),
+        ('high', 'low'),
+        ('images_of_cats', 'images_of_dogs'),
+    ],
 )
 def test_classes_that_sound_like_something_else(tmp_path, classes):
     for name in classes:

@@ -10,6 +10,8 @@ from mmengine.hooks import Hook
 from tiny import runner_cfg, toy_dataset_cfg
 
 from sr4ir_mm.engine import Runner
+from sr4ir_mm.engine.screen import describe
+from sr4ir_mm.models.phase import Span
 
 
 class Terminal(io.StringIO):
@@ -79,7 +81,7 @@ def test_the_screen_is_short_and_the_file_has_all(tmp_path, toy_root, capsys):
     for text in (
         'train 8 images, val 4 images',
         'sr_net EDSRNet of 0.00 M parameters',
-        'sr: trains sr_net by PixelLoss; TDPLoss from 10%\n',
+        'sr: trains sr_net by PixelLoss; TDPLoss from iteration 2\n',
         'task: trains task_model by TaskLoss of sr, hr, cqmix\n',
         '2 iterations, 2 images each\n',
         'Iteration 1 of 2 is done, ',
@@ -89,6 +91,26 @@ def test_the_screen_is_short_and_the_file_has_all(tmp_path, toy_root, capsys):
         assert text in log and screen.count(text) >= 1
     assert screen.count('seen in training') == 1
     assert '\x1b[?25' not in screen, 'bars where there is no terminal'
+
+
+def test_a_recipe_in_iterations(tmp_path, toy_root, capsys):
+    """In one place: a list of phases was there once more, in other words."""
+    runner = build(tmp_path, toy_root)
+    before, after = runner.model.phases
+    before.span, after.span = Span(0, 0.3), Span(0.3, 1)
+    before.losses[1].span = Span(0.1, 0.25)
+    loss = 'TDPLoss from iteration 81 to iteration 200'
+    assert describe(before, 800) == (
+        f'sr: trains sr_net to iteration 240 by PixelLoss; {loss}'
+    )
+    assert describe(after, 800).startswith(
+        'task: trains task_model from iteration 241 by TaskLoss of '
+    )
+    before.span, after.span = Span(0, 0.5), Span(0.5, 1)
+    runner.train()
+    screen = capsys.readouterr().out
+    assert screen.count('trains sr_net to iteration 1 by') == 1
+    assert screen.count('trains sr_net') == 1
 
 
 def test_bars_below_the_log_of_a_terminal(tmp_path, toy_root, terminal):

@@ -1,9 +1,11 @@
 """What users do wrong is answered by one sentence."""
 
 import copy
+import warnings
 
 import pytest
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import RUNNERS
 from tiny import SR4IR, model_cfg, runner_cfg
 from torch.distributed.elastic.multiprocessing.errors import (
@@ -158,3 +160,19 @@ def test_options_that_nothing_reads(tmp_path, toy_dataset, key, expected):
     found = find_unread(Config(cfg), {key: 1})
     assert list(found) == ([] if expected is None else [key])
     assert expected is None or expected in found[key]
+
+
+def test_commands_without_a_runner_are_short_too(capsys):
+    """infer and export printed what a training had left out."""
+    logger = MMLogger.get_instance('of_a_command')
+    with one_sentence():
+        logger.info('backbone feature_info[0]: {}')
+        logger.info('Loads checkpoint')
+        warnings.warn('torch.meshgrid: in an upcoming release', stacklevel=1)
+        warnings.warn('something else', stacklevel=1)
+    del MMLogger._instance_dict['of_a_command']
+    captured = capsys.readouterr()
+    assert 'Loads checkpoint' in captured.out
+    assert 'UserWarning: something else' in captured.out
+    for text in ('feature_info', 'meshgrid'):
+        assert text not in captured.out + captured.err
