@@ -137,7 +137,7 @@ class DeployableSegmentor(Deployable):
         num = logits.shape[1]
         if num == 1:
             return (logits[:, 0] > self.model.decode_head.threshold).byte()
-        labels = logits.argmax(dim=1)
+        labels = logits.max(dim=1).indices  # see `SRSegmentor`
         return labels.byte() if num <= 256 else labels
 
     def axes(self) -> Dict[str, Dict[int, str]]:

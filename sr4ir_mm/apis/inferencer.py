@@ -101,7 +101,7 @@ def SRInferencer(
                 f'{name}={value!r}: the networks of {weights} are as they '
                 'were exported; the checkpoint takes this option.'
             )
-    return OnnxInferencer(weights, device, show_progress)
+    return OnnxInferencer(str(weights), device, show_progress)
 
 
 class Inferencer:

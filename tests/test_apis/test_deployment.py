@@ -21,6 +21,9 @@ onnxruntime = pytest.importorskip('onnxruntime')
 load_file = pytest.importorskip('safetensors.torch').load_file
 
 TASKS = ('seg', 'det', 'cls')
+# With sides of EDSR's last maps that its rim covers, also twice.
+SIZES = [(1, 1), (1, 7), (2, 1), (2, 2), (2, 9), (3, 3), (4, 3), (5, 8)]
+SIZES += [(17, 30), (31, 12)]
 
 
 def images(num=1, size=(12, 16), seed=0):
@@ -46,18 +49,17 @@ def test_deployable_is_the_model(task):
     rgb = images(1 if task == 'det' else 2, size=(13, 18))
     with torch.no_grad():
         sr, *outputs = make_deployable(model)(rgb)
+        scores = make_deployable(model, scores=True)(rgb)[1]
     samples = predict(model, rgb)
     close = torch.testing.assert_close
     for i, sample in enumerate(samples):
         close(sr[i], sample.pred_img.clamp(0, 1))
         if task == 'seg':
-            assert outputs[0][i].shape == (5, 52, 72)
-            logits = sample.seg_logits.data.softmax(0)
-            shown = torch.nn.functional.interpolate(
-                outputs[0][i : i + 1], size=logits.shape[-2:], mode='bilinear'
-            )[0]
-            same = shown.argmax(0) == sample.pred_sem_seg.data[0]
-            assert same.float().mean() > 0.95
+            labels, lr_labels = outputs
+            assert labels.dtype == torch.uint8 and labels.shape[1:] == (52, 72)
+            assert torch.equal(lr_labels[i], sample.pred_sem_seg.data[0])
+            close(scores[i].sum(0), torch.ones(52, 72))
+            assert torch.equal(scores[i].argmax(0), labels[i])
         elif task == 'cls':
             close(outputs[0][i], sample.pred_score)
         else:
@@ -67,15 +69,16 @@ def test_deployable_is_the_model(task):
                 close(one, found[name])
 
 
+@pytest.mark.parametrize('scores', [False, True])
 @pytest.mark.parametrize('task', TASKS)
-def test_onnx_is_pytorch(task, tmp_path):
+def test_onnx_is_pytorch(task, scores, tmp_path):
     """Images of another number and size than at export, where they may be."""
-    deployable = make_deployable(build_model(task))
+    deployable = make_deployable(build_model(task), scores=scores)
     path = str(tmp_path / 'both.onnx')
     export_onnx(deployable, path, images())
     others = [images(seed=1)]
     if task != 'det':
-        others += [images(3, (20, 9)), images(2, (31, 33))]
+        others += [images(2, size, seed=2) for size in SIZES]
     for other in others:
         differences = check_onnx(deployable, path, other)
         assert set(differences) == set(deployable.outputs)
@@ -157,11 +160,6 @@ def test_two_stages_are_refused():
     with pytest.raises(ValueError, match='FCOS has two stages'):
         make_deployable(model)
     make_deployable(model, 'sr_net')
-
-
-# With sides of EDSR's last maps that its rim covers, also twice.
-SIZES = [(1, 1), (1, 7), (2, 1), (2, 2), (2, 9), (3, 3), (4, 3), (5, 8)]
-SIZES += [(17, 30), (31, 12)]
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4, 8])
@@ -252,7 +250,12 @@ def test_tool(task, tmp_path, write_checkpoint, run_script):
         prop.key: json.loads(prop.value)
         for prop in onnx.load(str(out)).metadata_props
     }
-    assert facts['scale'] == 4 and facts['classes'][0] == 'sky'
+    scope = dict(seg='mmseg', det='mmdet', cls='mmpretrain')[task]
+    assert facts.pop('classes')[0] == 'sky'
+    assert facts.pop('palette')[1] == [40, 90, 160]
+    assert facts == dict(
+        format=1, toolbox=scope, scale=4, view='sr', several_labels=None
+    )
 
 
 @pytest.mark.parametrize('size,fits', [((12, 24), True), ((10, 24), False)])
