@@ -194,6 +194,8 @@ def _open(path: str, device: Optional[str]) -> 'InferenceSession':
         )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is in its errors
+    # its threads would wait by computing, beside those that read and write
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
     try:
         session = onnxruntime.InferenceSession(
             path, options, [DEVICES[name] for name in {wanted: 0, 'cpu': 0}]

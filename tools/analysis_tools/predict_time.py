@@ -1,18 +1,19 @@
 """How long the networks take for an image, in PyTorch and as exported:
 ``python tools/analysis_tools/predict_time.py CHECKPOINT FILE.onnx...``.
 
-Random images, one at a time; medians, each in turn with the others. What is
-timed in PyTorch is what the files do. OpenVINO takes part where it is
-installed, in single precision: by itself it takes bfloat16 where the processor
-has it.
+Random images, one at a time; medians, each in turn with the others, by the
+clock and in CPU time. Where other processes have the machine, too, the latter
+tells more, with one thread. What is timed in PyTorch is what the files do.
+OpenVINO takes part where it is installed, in single precision: by itself it
+takes bfloat16 where the processor has it.
 """
 
 import argparse
 import os
 from importlib.util import find_spec
 from statistics import median
-from time import perf_counter
-from typing import Any, Callable, Dict
+from time import perf_counter, process_time
+from typing import Any, Callable, Dict, Tuple
 
 from sr4ir_mm.cli import add_debug
 
@@ -82,16 +83,19 @@ def in_openvino(file: str, images: Any, threads: int) -> Callable:
 
 def measure(
     ways: Dict[str, Callable[[], Any]], repeats: int
-) -> Dict[str, float]:
-    """Seconds, by name."""
+) -> Dict[str, Tuple[float, float]]:
+    """Seconds by the clock, and of CPU time, by name."""
     times = {name: [] for name in ways}
     for round in range(2 + repeats):
         for name, way in ways.items():
-            start = perf_counter()
+            start = perf_counter(), process_time()
             way()
+            end = perf_counter(), process_time()
             if round >= 2:
-                times[name].append(perf_counter() - start)
-    return {name: median(each) for name, each in times.items()}
+                times[name].append([e - s for s, e in zip(start, end)])
+    return {
+        name: tuple(map(median, zip(*each))) for name, each in times.items()
+    }
 
 
 def run(args: argparse.Namespace) -> None:
@@ -108,8 +112,12 @@ def run(args: argparse.Namespace) -> None:
     before = os.getloadavg()[0]
     seconds = measure(ways, args.repeats)
     first = next(iter(seconds.values()))
-    for name, value in seconds.items():
-        print(f'{1000 * value:7.0f} ms {value / first:5.2f}  {name}')
+    for name, pair in seconds.items():
+        clock, cpu = (
+            f'{1000 * value:6.0f} ms {value / other:5.2f}'
+            for value, other in zip(pair, first)
+        )
+        print(f'{clock} {cpu} of CPU  {name}')
     print(
         f'{args.threads} threads, median of {args.repeats}, load '
         f'{before:.1f} before, {os.getloadavg()[0]:.1f} after'
