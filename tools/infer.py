@@ -40,6 +40,13 @@ def parse_args() -> argparse.Namespace:
         help='the images are HR: degrade them first',
     )
     parser.add_argument(
+        '--every',
+        type=int,
+        default=1,
+        metavar='N',
+        help='of a video: predict from each N-th frame',
+    )
+    parser.add_argument(
         '--tile',
         type=int,
         help='for large images: LR pixels per side of what the networks see '
@@ -115,7 +122,7 @@ def infer(args: argparse.Namespace) -> int:
     from sr4ir_mm.apis.sources import find_inputs
 
     # what is not there is known before a model is loaded
-    args.inputs = find_inputs(args.inputs)
+    args.inputs = find_inputs(args.inputs, args.every)
     from sr4ir_mm.apis import SRInferencer
     from sr4ir_mm.apis.in_words import InWords
 

@@ -3,6 +3,7 @@ import os
 import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from itertools import repeat, takewhile
 from typing import (
     TYPE_CHECKING,
@@ -174,6 +175,7 @@ class Inferencer:
         no_save_sr: bool = False,
         no_save_pred: bool = False,
         hr: bool = False,
+        every: int = 1,
         coordinates: str = 'input',
         return_vis: bool = False,
         pred_score_thr: float = 0.3,
@@ -199,6 +201,8 @@ class Inferencer:
             no_save_pred (bool): Not to write the third.
             hr (bool): Whether the images are HR, to be degraded first, as in
                 the config. Defaults to False: they are LR.
+            every (int): Of so many frames of a video, the first is predicted
+                from. Defaults to 1.
             coordinates (str): Of what is predicted: ``input`` for the image as
                 it is given, ``sr`` for the SR image. Defaults to ``input``.
             return_vis (bool): Whether to return drawings. Defaults to False.
@@ -217,7 +221,7 @@ class Inferencer:
             ValueError: If there is nothing that can be predicted from.
         """
         self._check(hr, coordinates, show, return_datasamples)
-        source = find_inputs(inputs)
+        source = find_inputs(inputs, every)
         writer = ResultWriter(
             out_dir, source, not no_save_vis, not no_save_sr, not no_save_pred
         )
@@ -229,9 +233,10 @@ class Inferencer:
         # A webcam's frames would grow old, and those of a video have an order.
         ahead = 0 if video and video.live else AHEAD
         threads = 1 if video else THREADS
-        if video and share != (0, 1):
+        if video and (resume or share != (0, 1)):
             raise ValueError(
-                f'{video.name} is one video, which processes cannot share.'
+                f'{video.name} is one video: processes cannot share it, nor '
+                'does --resume go on in the middle of it.'
             )
         if video and ahead:
             source = _read_ahead(video, ahead)
@@ -240,22 +245,12 @@ class Inferencer:
             about = dict(self._about(), hr=hr, coordinates=coordinates)
             index = ResultIndex(out_dir, about, share, resume)
 
-        def finish(image: _Image, found: Any) -> Any:
-            if isinstance(found, Exception):
-                return found
-            try:
-                result = self._finish(found, coordinates, score_thr)
-            except Exception as error:  # the other images count
-                return error
-            files = writer.write(result, image.stem)
-            row = dict(files=files)
-            if isinstance(result['prediction'], dict):
-                row['prediction'] = as_json(result['prediction'])
-            if return_datasamples:
-                result['prediction'] = found
-            return row, dict(result, name=image.name)
-
-        images = _todo(source, writer, index.rows if index else {}, share)
+        rows = index.rows if index else {}
+        step = video.every if video else 1
+        images = _todo(source, writer, rows, share, step)
+        finish = partial(
+            self._write, writer, coordinates, score_thr, return_datasamples
+        )
         with writer, self._progress() as progress:
             if video is None:
                 images = list(images)
@@ -265,8 +260,7 @@ class Inferencer:
             for image, result in in_threads(finish, found, threads, ahead):
                 progress.advance(task)
                 if isinstance(result, Exception):
-                    self._skip(image.name, result)
-                    row = dict(skipped=self.skipped[image.name])
+                    row = dict(skipped=self._skip(image.name, result))
                 else:
                     row, result = result
                 if index:
@@ -286,6 +280,30 @@ class Inferencer:
                 f'None of {len(self.skipped)} image(s) could be predicted '
                 f'from. {name}: {reason}'
             )
+
+    def _write(
+        self,
+        writer: ResultWriter,
+        coordinates: str,
+        score_thr: Optional[float],
+        return_datasamples: bool,
+        image: '_Image',
+        found: Any,
+    ) -> Union[Exception, Tuple[dict, dict]]:
+        """Draw and write what was found in an image; returns its row and what
+        :meth:`stream` yields, or the error."""
+        if isinstance(found, Exception):
+            return found
+        try:
+            result = self._finish(found, coordinates, score_thr)
+        except Exception as error:  # the other images count
+            return error
+        row = dict(files=writer.write(result, image.stem))
+        if isinstance(result['prediction'], dict):
+            row['prediction'] = as_json(result['prediction'])
+        if return_datasamples:
+            result['prediction'] = found
+        return row, dict(result, name=image.name)
 
     def _progress(self) -> Progress:
         columns = (*Progress.get_default_columns(), _Speed())
@@ -355,9 +373,10 @@ class Inferencer:
         # outside of `except`, which keeps alive what took the memory
         return [pair for one in batch for pair in self._process([one])]
 
-    def _skip(self, name: str, error: Exception) -> None:
+    def _skip(self, name: str, error: Exception) -> str:
         self.skipped[name] = reason = self._explain(error)
         logging.getLogger('sr4ir_mm').warning('Skipped %s: %s', name, reason)
+        return reason
 
     # ------------------------------------------- what runs the networks
 
@@ -453,14 +472,16 @@ def _todo(
     writer: ResultWriter,
     done: Dict[str, dict],
     share: Tuple[int, int],
+    step: int,
 ) -> Iterator[Tuple[_Image, ImageType]]:
-    """The images of this process that have no row. Files get the names that
-    they have if one process does it all."""
+    """The images of this process that have no row; frames are called by their
+    number, in steps. Files get the names that they have if one process does
+    it all."""
     rank, world = share
     for row in done.values():
         writer.take(row.get('files', {}).values())
     for index, image in enumerate(images):
-        name = _name(index, image)
+        name = _name(index * step, image)
         if name not in done:
             stem = writer.free_stem(name)
             if index % world == rank:

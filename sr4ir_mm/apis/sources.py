@@ -31,13 +31,17 @@ class Video:
 
     Args:
         source (str | int): Path, or the webcam's index.
+        every (int): Of so many frames, the first is given. Defaults to 1.
 
     Raises:
         ValueError: If it cannot be opened.
     """
 
-    def __init__(self, source: Union[str, int]) -> None:
+    def __init__(self, source: Union[str, int], every: int = 1) -> None:
+        if every < 1:
+            raise ValueError(f'every={every} (--every): expected 1 or more.')
         self.source = source
+        self.every = every
         self.live = isinstance(source, int)
         self.name = f'webcam {source}' if self.live else source
         self.stem = osp.splitext(osp.basename(str(source)))[0]
@@ -49,12 +53,13 @@ class Video:
                 else f'{source} is no video that OpenCV can read.'
             )
         self.fps: float = self._capture.get(cv2.CAP_PROP_FPS) or 25.0
+        self.fps /= every
 
     @property
     def num_frames(self) -> Optional[int]:
-        """As the file says, or None if nobody knows."""
+        """How many are given, as the file says, or None if nobody knows."""
         num = int(self._capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        return num if num > 0 and not self.live else None
+        return -(-num // self.every) if num > 0 and not self.live else None
 
     def __iter__(self) -> Iterator[np.ndarray]:
         """
@@ -63,12 +68,14 @@ class Video:
         """
         expected, num = self.num_frames, 0
         try:
-            while True:
-                there, frame = self._capture.read()
+            while self._capture.grab():
+                there, frame = self._capture.retrieve()
                 if not there:
                     break
                 num += 1
                 yield frame
+                for _ in range(self.every - 1):  # not decoded to an image
+                    self._capture.grab()
         finally:
             self._capture.release()
         if num == 0:
@@ -80,7 +87,7 @@ class Video:
 
 
 def find_inputs(
-    inputs: Union[InputsType, Video],
+    inputs: Union[InputsType, Video], every: int = 1
 ) -> Union[Video, List[ImageType]]:
     """List what a user means. What is listed already stays as it is.
 
@@ -89,6 +96,7 @@ def find_inputs(
             folder of images, a pattern such as ``photos/*.jpg``, an address, a
             video, the index of a webcam, an array (see :func:`read_image`), or
             several images.
+        every (int): See :class:`Video`; of images, 1. Defaults to 1.
 
     Returns:
         Video | list: A video, or images.
@@ -99,8 +107,13 @@ def find_inputs(
     """
     if isinstance(inputs, Video):
         return inputs
-    if isinstance(inputs, int):
-        return Video(inputs)
+    if isinstance(inputs, int) or _is_video(inputs):
+        return Video(inputs if isinstance(inputs, int) else str(inputs), every)
+    if every != 1:
+        raise ValueError(
+            f'every={every} (--every): for videos and webcams, not for '
+            f'{inputs!r}.'
+        )
     if isinstance(inputs, np.ndarray):
         return [inputs]
     if not isinstance(inputs, (str, Path)):
@@ -120,8 +133,13 @@ def find_inputs(
             )
         return files
     _check_regular(inputs)
-    kind = mimetypes.guess_type(inputs)[0] or ''
-    return Video(inputs) if kind.startswith('video') else [inputs]
+    return [inputs]
+
+
+def _is_video(inputs: InputsType) -> bool:
+    if not isinstance(inputs, (str, Path)) or not osp.isfile(inputs):
+        return False
+    return (mimetypes.guess_type(inputs)[0] or '').startswith('video')
 
 
 def _check_regular(path: str) -> None:

@@ -1,12 +1,17 @@
 """What docs/en/inference.md tells readers to paste runs."""
 
+import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import cv2
 import pytest
 
+ROOT = Path().resolve()
 TEXT = Path('docs/en/inference.md').read_text()
 BLOCKS = re.findall(r'```(\w+)\n((?:.*\n)*?)```', TEXT)
 COMMANDS = [
@@ -34,6 +39,8 @@ def desk(tmp_path, monkeypatch, write_checkpoint, make_image, write_video):
 @pytest.mark.parametrize('command', COMMANDS)
 def test_command(command, desk, run_script):
     words = shlex.split(command)
+    if words[0] == 'bash':  # tested below, with two processes
+        return
     if words[:2] != ['sr4ir', 'infer']:
         assert 'demo.txt' in command or 'demo_app.py' in command
         return  # tests/test_apis/test_demo_app.py
@@ -45,6 +52,26 @@ def test_command(command, desk, run_script):
     assert list(Path('outputs').rglob('*.*'))
 
 
+def test_processes_share_a_folder(desk, tmp_path):
+    (command,) = [line for line in COMMANDS if line.startswith('bash')]
+    _, script, folder, _, number, *options = shlex.split(command)
+    assert number == '8'
+    result = subprocess.run(
+        ['bash', ROOT / script, folder, desk, '2', *options],
+        env=dict(os.environ, PYTHON=sys.executable, PORT='29533'),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert result.returncode == 0, result.stdout
+    lines = Path('outputs/results.jsonl').read_text().splitlines()
+    names = [json.loads(line)['name'] for line in lines]
+    assert names == ['photos/0.jpg', 'photos/1.jpg']
+    assert result.stdout.count('1 predicted, see outputs') == 2
+    assert len(list(Path('outputs/sr').iterdir())) == 2
+    assert not list(Path('outputs').glob('*-of-2.jsonl'))
+
+
 def test_code(desk, capsys):
     exec(CODE, dict(CHECKPOINT=desk))
     assert capsys.readouterr().out.count('112') == 4
@@ -52,4 +79,4 @@ def test_code(desk, capsys):
 
 def test_every_block_is_tested():
     assert {language for language, _ in BLOCKS} == {'shell', 'python'}
-    assert len(COMMANDS) == 6 and CODE.count('SRInferencer(') == 1
+    assert len(COMMANDS) == 8 and CODE.count('SRInferencer(') == 1

@@ -54,6 +54,18 @@ def test_video(tmp_path, write_video, make_image):
     assert i == 2
 
 
+def test_some_frames_of_a_video(tmp_path, write_video, make_image, folder):
+    path = write_video(tmp_path / 'clip.mp4', num=7)
+    video = find_inputs(path, every=3)
+    assert (video.fps, video.num_frames) == (10 / 3, 3)
+    for frame, seed in zip(video, (0, 3, 6)):
+        assert np.abs(frame - make_image(seed=seed).astype(int)).mean() < 10
+    with pytest.raises(ValueError, match='every=3 .*for videos'):
+        find_inputs(folder, every=3)
+    with pytest.raises(ValueError, match='every=0'):
+        find_inputs(path, every=0)
+
+
 def test_video_without_frames(tmp_path, write_video):
     (tmp_path / 'broken.mp4').write_bytes(b'nothing')
     with pytest.raises(ValueError, match='no video that OpenCV can read'):

@@ -285,6 +285,12 @@ def test_video(saved, task, tmp_path, write_video):
         assert capture.get(cv2.CAP_PROP_FPS) == 10
     assert capture.get(cv2.CAP_PROP_FRAME_WIDTH) == 112
     assert len(list((out / 'pred' / 'clip').iterdir())) == 3
+    result = infer(saved(task), path, every=2, out_dir=str(out / 'every'))
+    assert len(result['predictions']) == 2
+    names = {p.stem for p in (out / 'every/pred/clip').iterdir()}
+    assert names == {'00000000', '00000002'}
+    with pytest.raises(ValueError, match='clip.mp4 is one video'):
+        infer(saved(task), path, out_dir=str(out), resume=True)
 
 
 def test_webcam(saved, monkeypatch, make_image):
@@ -301,8 +307,11 @@ def test_webcam(saved, monkeypatch, make_image):
         def get(self, prop):
             return -1.0 if prop == cv2.CAP_PROP_FRAME_COUNT else 30.0
 
-        def read(self):
-            return (True, frames.pop()) if frames else (False, None)
+        def grab(self):
+            return bool(frames)
+
+        def retrieve(self):
+            return True, frames.pop()
 
         def release(self):
             pass
