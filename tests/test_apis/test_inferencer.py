@@ -1,6 +1,7 @@
 """What runs beside the networks."""
 
 import json
+import os
 import threading
 import time
 
@@ -140,6 +141,35 @@ def test_an_interrupted_folder_goes_on(folder):
     assert not third.seen
     assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
     assert len(predict(folder, 'out').seen) == 8  # anew
+
+
+@pytest.mark.parametrize(
+    'name,content,where',
+    [
+        ('results.jsonl', '{"name": "a.png"}\nrubbish\n', ', line 2,'),
+        ('results.jsonl', '{"skipped": "a.png"}\n', ', line 1,'),
+        ('results.jsonl', '[1]\n', ', line 1,'),
+        ('results.json', '[1]', ''),
+        ('results.json', '{', ''),
+    ],
+)
+def test_a_damaged_index_is_named(folder, name, content, where):
+    predict(folder, 'out', stop_after=3)
+    (folder / 'out' / name).write_text(content)
+    with pytest.raises(ValueError, match=f'{name}{where} is not as it was'):
+        predict(folder, 'out', resume=True)
+
+
+def test_names_that_are_no_text(folder):
+    """As in archives of other systems."""
+    name = os.fsdecode(b'r\xfcck.png')
+    (folder / 'in/6.png').rename(folder / 'in' / name)
+    predict(folder, 'undisturbed')
+    assert (folder / 'undisturbed/sr' / name).is_file()
+    predict(folder, 'out', stop_after=8)
+    assert len(predict(folder, 'out', resume=True).seen) < 8
+    rows = (folder / 'out/results.jsonl').read_text()
+    assert rows == (folder / 'undisturbed/results.jsonl').read_text()
 
 
 def test_processes_share_a_folder(folder):
