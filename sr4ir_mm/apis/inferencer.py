@@ -191,7 +191,8 @@ class Inferencer:
                 :class:`ResultWriter`. Defaults to '': nothing is written.
             resume (bool): Whether to go on with what is in ``out_dir``: an
                 image with a row in :class:`ResultIndex` is not predicted from
-                again, nor yielded. Defaults to False.
+                again, nor yielded; what was skipped, still is.
+                Defaults to False.
             share (tuple[int, int]): Which process this is, from 0 on, of how
                 many that share the images. Defaults to (0, 1): all of them.
             no_save_vis (bool): Not to write the first of these.
@@ -216,6 +217,10 @@ class Inferencer:
         Raises:
             ValueError: If there is nothing that can be predicted from.
         """
+        if batch_size < 1:
+            raise ValueError(
+                f'batch_size={batch_size} (--batch-size): expected 1 or more.'
+            )
         self._check(hr, coordinates, show, return_datasamples)
         source = find_inputs(inputs)
         writer = ResultWriter(
@@ -229,15 +234,24 @@ class Inferencer:
         # A webcam's frames would grow old, and those of a video have an order.
         ahead = 0 if video and video.live else AHEAD
         threads = 1 if video else THREADS
-        if video and share != (0, 1):
+        if video and (resume or share != (0, 1)):
             raise ValueError(
-                f'{video.name} is one video, which processes cannot share.'
+                f'{video.name} is one video, which processes cannot share, '
+                'and --resume cannot go on with.'
             )
         if video and ahead:
             source = _read_ahead(video, ahead)
         index = None
         if out_dir and video is None:
-            about = dict(self._about(), hr=hr, coordinates=coordinates)
+            about = dict(
+                self._about(),
+                hr=hr,
+                coordinates=coordinates,
+                no_save_vis=no_save_vis,
+                no_save_sr=no_save_sr,
+                no_save_pred=no_save_pred,
+                pred_score_thr=pred_score_thr,
+            )
             index = ResultIndex(out_dir, about, share, resume)
 
         def finish(image: _Image, found: Any) -> Any:
@@ -255,10 +269,16 @@ class Inferencer:
                 result['prediction'] = found
             return row, dict(result, name=image.name)
 
-        images = _todo(source, writer, index.rows if index else {}, share)
+        done = index.rows if index else {}
+        images = _todo(source, writer, done, share)
         with writer, self._progress() as progress:
             if video is None:
                 images = list(images)
+                self.skipped = {
+                    name: done[name]['skipped']
+                    for name in map(_name, range(len(source)), source)
+                    if 'skipped' in done.get(name, {})
+                }
             total = len(images) if video is None else video.num_frames
             task = progress.add_task('Inference', total=total)
             found = self._predict_all(images, batch_size, hr, ahead)
@@ -280,7 +300,8 @@ class Inferencer:
                 yield result
         if index:
             index.finish(map(_name, range(len(source)), source))
-        if num == 0 and self.skipped:
+        all_of_them = video is not None or len(images) == len(source)
+        if num == 0 and self.skipped and all_of_them:
             name, reason = next(iter(self.skipped.items()))
             raise ValueError(
                 f'None of {len(self.skipped)} image(s) could be predicted '
@@ -461,9 +482,9 @@ def _todo(
         writer.take(row.get('files', {}).values())
     for index, image in enumerate(images):
         name = _name(index, image)
-        if name not in done:
+        if not done.get(name, {}).get('files'):
             stem = writer.free_stem(name)
-            if index % world == rank:
+            if name not in done and index % world == rank:
                 yield _Image(name, stem), image
 
 

@@ -139,6 +139,8 @@ def test_an_interrupted_folder_goes_on(folder):
     assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
     third = predict(folder, 'out', resume=True)
     assert not third.seen
+    name = str(folder / 'in/7.png')  # of the call before, or the one before it
+    assert third.skipped == {name: 'is no image'}
     assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
     assert len(predict(folder, 'out').seen) == 8  # anew
 
@@ -182,6 +184,15 @@ def test_processes_share_a_folder(folder):
         predict(folder, 'other', share=(0, 2))
 
 
+def test_what_is_skipped_has_a_name_for_its_files(folder):
+    """Else those of others would depend on which process comes first."""
+    (folder / 'in/0.png').write_text('no image')
+    predict(folder, 'undisturbed')
+    for rank in range(3):
+        predict(folder, 'out', share=(rank, 3), resume=True)
+    assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
+
+
 def test_another_number_of_processes_goes_on(folder):
     predict(folder, 'undisturbed')
     predict(folder, 'out', stop_after=1, share=(1, 2), resume=True)
@@ -195,8 +206,19 @@ def test_results_of_another_model_are_not_gone_on_with(folder):
         ValueError, match=r"weights='a.pth'.*another --out-dir"
     ):
         predict(folder, 'out', Brightness('b.pth'), resume=True)
-    with pytest.raises(ValueError, match='hr=False, and --resume .* True'):
-        predict(folder, 'out', hr=True, resume=True)
+    for name, other in (
+        ('hr', True),
+        ('no_save_sr', True),
+        ('pred_score_thr', 0.5),
+    ):
+        with pytest.raises(ValueError, match=f'{name}=.*--resume .* {other}'):
+            predict(folder, 'out', resume=True, **{name: other})
+
+
+def test_no_batch_is_empty(folder):
+    """It would take all images of one size."""
+    with pytest.raises(ValueError, match=r'batch_size=0 \(--batch-size\)'):
+        predict(folder, 'out', batch_size=0)
 
 
 def test_names_that_were_given_stay(folder):
@@ -212,6 +234,13 @@ def test_names_that_were_given_stay(folder):
     after = files_of(folder / 'out/sr')
     assert before.items() <= after.items()
     assert set(after) - set(before) == {'0_3.png', 'deep.png'}
+
+
+def test_one_that_is_left_may_be_broken(folder):
+    """It is not all that there is."""
+    predict(folder, 'out')
+    (folder / 'in/8.png').write_text('no image')
+    assert len(predict(folder, 'out', resume=True).skipped) == 2
 
 
 def test_a_full_disk_ends_it(folder, monkeypatch):

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import os
 import sys
 from collections.abc import Iterable
 from types import SimpleNamespace
@@ -285,6 +286,8 @@ def test_video(saved, task, tmp_path, write_video):
         assert capture.get(cv2.CAP_PROP_FPS) == 10
     assert capture.get(cv2.CAP_PROP_FRAME_WIDTH) == 112
     assert len(list((out / 'pred' / 'clip').iterdir())) == 3
+    with pytest.raises(ValueError, match='one video.*--resume cannot'):
+        infer(saved(task), path, out_dir=str(out), resume=True)
 
 
 def test_webcam(saved, monkeypatch, make_image):
@@ -375,6 +378,18 @@ def test_config_that_inherits_from_a_toolbox(saved, task, make_image):
     for hr in (False, True):
         result = inferencer(make_image(), hr=hr, return_vis=True)
         assert len(result['visualization']) == 1
+
+
+def test_results_of_another_config_are_not_gone_on_with(
+    saved, make_image, tmp_path
+):
+    path, out = saved('cls'), str(tmp_path / 'out')
+    infer(path, make_image(), out_dir=out)
+    config = tmp_path / 'config.py'
+    init_model(path).cfg.dump(config)
+    other = SRInferencer(str(config), path, show_progress=False)
+    with pytest.raises(ValueError, match='config=None, and .*config.py'):
+        other(make_image(), out_dir=out, resume=True)
 
 
 def test_classes_without_names(write_checkpoint, make_image):
@@ -586,11 +601,12 @@ def test_script(saved, tmp_path, make_image, run_script):
     assert (tmp_path / 'out' / 'pred' / 'good.json').exists()
     assert not (tmp_path / 'out' / 'vis').exists()
 
-    (folder / 'bad.jpg').write_bytes(b'bad')
+    bad = os.fsdecode(b'b\xe4d.jpg')  # of another system
+    (folder / bad).write_bytes(b'bad')
     code, text = run_script(
         'infer', folder, saved('det'), *out, '--batch-size', 2
     )
-    assert code == 1 and 'bad.jpg: is no image' in text, text
+    assert code == 1 and 'd.jpg: is no image' in text, text
 
     code, text = run_script('infer', tmp_path / 'out', saved('det'))
     last = text.strip().splitlines()[-2]
