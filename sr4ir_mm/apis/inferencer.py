@@ -421,8 +421,11 @@ class _Image(NamedTuple):
 
 
 class _Speed(ProgressColumn):
+    """From the start on: a few images may come all at once."""
+
     def render(self, task: Task) -> str:
-        return f'{task.finished_speed or task.speed or 0:.1f}/s'
+        seconds = task.finished_time or task.elapsed
+        return f'{task.completed / seconds if seconds else 0:.1f}/s'
 
 
 def in_threads(

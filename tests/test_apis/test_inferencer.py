@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from fake_data import write_image
 
+from sr4ir_mm.apis import inferencer
 from sr4ir_mm.apis.inferencer import Inferencer, in_threads
 
 
@@ -91,15 +92,15 @@ def folder(tmp_path):
     return tmp_path
 
 
-def predict(folder, out, inferencer=None, stop_after=None, **kwargs):
-    inferencer = inferencer or Brightness()
-    results = inferencer.stream(
+def predict(folder, out, by=None, stop_after=None, **kwargs):
+    by = by or Brightness()
+    results = by.stream(
         str(folder / 'in/**/*.png'), out_dir=str(folder / out), **kwargs
     )
     for number, _ in enumerate(results, start=1):
         if number == stop_after:
             results.close()
-    return inferencer
+    return by
 
 
 def files_of(folder):
@@ -107,6 +108,26 @@ def files_of(folder):
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob('*.*')
     }
+
+
+def test_speed_is_that_of_the_whole_call(folder, monkeypatch):
+    columns = []
+    render = inferencer._Speed.render
+    monkeypatch.setattr(
+        inferencer._Speed,
+        'render',
+        lambda *args: columns.append(render(*args)) or columns[-1],
+    )
+
+    class Slow(Brightness):
+        def _predict(self, items):
+            time.sleep(0.05)
+            return super()._predict(items)
+
+    slow = Slow()
+    slow.show_progress = True
+    predict(folder, 'out', slow)
+    assert 1 < float(columns[-1][:-2]) < 9 / (8 * 0.05)
 
 
 def test_index(folder):
