@@ -4,6 +4,7 @@ import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import repeat, takewhile
+from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -36,8 +37,8 @@ THREADS = 4
 
 
 def SRInferencer(
-    model: Union[str, 'Config', None] = None,
-    weights: Optional[str] = None,
+    model: Union[str, Path, 'Config', None] = None,
+    weights: Union[str, Path, None] = None,
     device: Optional[str] = None,
     tile: Optional[int] = None,
     precision: str = 'float32',
@@ -53,12 +54,12 @@ def SRInferencer(
     that of an ONNX file imports neither PyTorch nor OpenMMLab.
 
     Args:
-        model (str | Config, optional): The config. Defaults to the one inside
-            the checkpoint (:func:`init_model`). Without ``weights``, it is
-            what these are.
-        weights (str, optional): The checkpoint: path, address, or name of a
-            model of the zoo; or an ONNX file of ``sr4ir export``, which takes
-            none of the options but ``device`` and ``show_progress``.
+        model (str | Path | Config, optional): The config. Defaults to the one
+            inside the checkpoint (:func:`init_model`). Without ``weights``, it
+            is what these are.
+        weights (str | Path, optional): The checkpoint: path, address, or name
+            of a model of the zoo; or an ONNX file of ``sr4ir export``, which
+            takes none of the options but ``device`` and ``show_progress``.
         device (str, optional): Defaults to the GPU, if there is one. Of an
             ONNX file, see :class:`OnnxInferencer`.
         tile (int, optional): For images that are too large for the memory: the
@@ -81,13 +82,14 @@ def SRInferencer(
         >>> inferencer('FOLDER', out_dir='outputs', batch_size=8)
     """
     if weights is None:
-        if not isinstance(model, str) or model.endswith('.py'):
+        if not isinstance(model, (str, Path)) or str(model).endswith('.py'):
             raise ValueError('SRInferencer needs weights=CHECKPOINT.')
         model, weights = None, model
+    weights = str(weights)
     options = dict(
         config=model, tile=tile, precision=precision, cfg_options=cfg_options
     )
-    if not str(weights).endswith('.onnx'):
+    if not weights.endswith('.onnx'):
         from .torch_inferencer import TorchInferencer
 
         return TorchInferencer(
@@ -101,7 +103,7 @@ def SRInferencer(
                 f'{name}={value!r}: the networks of {weights} are as they '
                 'were exported; the checkpoint takes this option.'
             )
-    return OnnxInferencer(str(weights), device, show_progress)
+    return OnnxInferencer(weights, device, show_progress)
 
 
 class Inferencer:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -390,6 +391,14 @@ def test_results_of_another_config_are_not_gone_on_with(
     other = SRInferencer(str(config), path, show_progress=False)
     with pytest.raises(ValueError, match='config=None, and .*config.py'):
         other(make_image(), out_dir=out, resume=True)
+
+
+def test_files_may_be_paths(saved, make_image, tmp_path):
+    path, config = Path(saved('cls')), tmp_path / 'config.py'
+    init_model(path).cfg.dump(config)
+    for given in ((path,), (config, path)):
+        inferencer = SRInferencer(*given, show_progress=False)
+        assert len(inferencer(make_image())['predictions']) == 1
 
 
 def test_classes_without_names(write_checkpoint, make_image):
