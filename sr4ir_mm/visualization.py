@@ -180,20 +180,28 @@ def show_image(axes: 'Axes', image: np.ndarray, title: str) -> None:
 
 
 def add_legend(figure: 'Figure', dataset_meta: dict) -> None:
+    """Of classes and their colours, in as many columns as fit."""
     from matplotlib.patches import Patch
 
     classes, palette = dataset_meta.get('classes'), dataset_meta.get('palette')
-    if classes and palette:
-        figure.legend(
-            handles=[
-                Patch(color=np.array(color) / 255, label=name)
-                for name, color in zip(classes, palette)
-            ],
+    if not (classes and palette):
+        return
+    handles = [
+        Patch(color=np.array(color) / 255, label=name)
+        for name, color in zip(classes, palette)
+    ]
+    for columns in range(min(len(classes), 11), 0, -1):
+        legend = figure.legend(
+            handles=handles,
             loc='outside lower center',
-            ncols=min(len(classes), 11),
+            ncols=columns,
             fontsize=8,
             frameon=False,
         )
+        fits = legend.get_window_extent().width <= figure.bbox.width
+        if fits or columns == 1:
+            return
+        legend.remove()
 
 
 def to_uint8(image: Tensor) -> np.ndarray:

@@ -1,11 +1,17 @@
 import pytest
 import torch
+from matplotlib.figure import Figure
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 from mmseg.visualization import SegLocalVisualizer
 from tiny import build_model, make_batch
 
-from sr4ir_mm.visualization import draw_panel, draw_sample, make_pen
+from sr4ir_mm.visualization import (
+    add_legend,
+    draw_panel,
+    draw_sample,
+    make_pen,
+)
 
 
 @pytest.mark.parametrize(
@@ -45,3 +51,13 @@ def test_classes_have_their_names_alone(classes, gt, text):
     picture = draw_sample(pen, sample, gt=gt)
     assert picture.shape[:2] == (256, 341)
     assert [text] == [item.get_text() for item in pen.ax_save.texts]
+
+
+@pytest.mark.parametrize('name, columns', [('car', 9), ('a' * 40, 3)])
+def test_legend_is_as_wide_as_its_figure(name, columns):
+    """Long names were cut off on both sides."""
+    figure = Figure(figsize=(12, 6), dpi=120, layout='constrained')
+    add_legend(figure, dict(classes=[name] * 9, palette=[(0, 0, 0)] * 9))
+    (legend,) = figure.legends
+    assert legend.get_window_extent().width <= figure.bbox.width
+    assert legend._ncols == columns

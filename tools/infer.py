@@ -154,6 +154,8 @@ def infer(args: argparse.Namespace) -> int:
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):  # not all can write all names
+        stream.reconfigure(errors='backslashreplace')
     args = parse_args()
     from sr4ir_mm.utils.mistakes import one_sentence
 

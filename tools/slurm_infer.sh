@@ -16,6 +16,6 @@ exec srun --partition="$partition" --job-name="$job" \
     --ntasks="$gpus" \
     --ntasks-per-node="$((gpus < per_node ? gpus : per_node))" \
     --cpus-per-task="${CPUS_PER_TASK:-5}" \
-    --kill-on-bad-exit=1 ${SRUN_ARGS:-} \
+    --kill-on-bad-exit=0 ${SRUN_ARGS:-} \
     "${PYTHON:-python}" -u "$(dirname "$0")/infer.py" "$inputs" "$checkpoint" \
     --launcher slurm --resume "${@:5}"

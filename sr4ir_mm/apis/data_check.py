@@ -93,7 +93,7 @@ def check(
     print_each(console, '[bold yellow]may be wrong:[/]', warnings)
     print_each(console, '[bold red]WRONG:[/]', problems)
     if not problems:
-        console.print('Nothing must be wrong.')
+        console.print('Nothing is wrong, as far as can be seen.')
     if out and loaders:
         write_page(out, num_pictures, console, model, cfg, loaders)
         print(f'See {out}')

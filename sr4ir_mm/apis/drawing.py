@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from sr4ir_mm.utils.labels import name_label, name_labels
 
-MIN_SIDE = 256  # of pictures
+MIN_SIDE = 256  # of pictures, but for those that would get longer than
+MAX_SIDE = 2048
 GAP = 8  # pixels between pictures
 HEADING = 24  # pixels above a picture, at least
 OPACITY = 0.5  # of what is drawn over a picture
@@ -69,7 +70,8 @@ def draw_result(
     Returns:
         np.ndarray: RGB, uint8.
     """
-    zoom = -(-MIN_SIDE // min(sr.shape[:2]))
+    short, long = sorted(sr.shape[:2])
+    zoom = max(1, min(-(-MIN_SIDE // short), MAX_SIDE // long))
     size = sr.shape[1] * zoom, sr.shape[0] * zoom
     large = cv2.resize(sr, size, interpolation=cv2.INTER_NEAREST)
     if isinstance(prediction, np.ndarray):

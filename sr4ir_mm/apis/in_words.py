@@ -36,7 +36,7 @@ class InWords:
         self.number += 1
         prediction = result['prediction']
         if isinstance(prediction, np.ndarray):
-            self._kind, found = 'seg', self._shares(prediction)
+            self._kind, found = 'seg', self._pixels(prediction)
         elif 'bboxes' in prediction:
             self._kind, found = 'det', self._boxes(prediction)
         else:
@@ -45,25 +45,27 @@ class InWords:
         self._sum.update(found if self._kind != 'cls' else list(found))
         if self.number <= _MOST_IMAGES:
             name = osp.basename(result['name'])
-            text = _join(found, _FORMS[self._kind])
-            self._lines.append(f'{name}: {text}')
+            self._lines.append(f'{name}: {self._join(found)}')
 
     def lines(self) -> List[str]:
         """What to print."""
         if self.number <= _MOST_IMAGES:
             return self._lines
         if self._kind == 'seg':
-            share = {k: v / self.number for k, v in self._sum.items()}
-            return [f'Of all pixels: {_join(share, _FORMS["seg"])}']
+            return [f'Of all pixels: {self._join(self._sum)}']
         what = dict(det='Boxes', cls='Images')[self._kind]
         return [f'{what}: {_join(self._sum, _FORMS["det"])}']
 
-    def _shares(self, labels: np.ndarray) -> Dict[str, float]:
+    def _join(self, found: Dict[str, float]) -> str:
+        if self._kind == 'seg':
+            whole = sum(found.values())
+            found = {name: number / whole for name, number in found.items()}
+        return _join(found, _FORMS[self._kind])
+
+    def _pixels(self, labels: np.ndarray) -> Dict[str, int]:
         found, pixels = np.unique(labels, return_counts=True)
-        return {
-            name_label(label, self.classes): number / labels.size
-            for label, number in zip(found.tolist(), pixels.tolist())
-        }
+        names = (name_label(label, self.classes) for label in found.tolist())
+        return dict(zip(names, pixels.tolist()))
 
     def _boxes(self, found: dict) -> Dict[str, int]:
         return Counter(

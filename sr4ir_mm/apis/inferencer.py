@@ -5,6 +5,7 @@ from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import repeat, takewhile
+from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Any,
@@ -37,8 +38,8 @@ THREADS = 4
 
 
 def SRInferencer(
-    model: Union[str, 'Config', None] = None,
-    weights: Optional[str] = None,
+    model: Union[str, Path, 'Config', None] = None,
+    weights: Union[str, Path, None] = None,
     device: Optional[str] = None,
     tile: Optional[int] = None,
     precision: str = 'float32',
@@ -54,12 +55,12 @@ def SRInferencer(
     that of an ONNX file imports neither PyTorch nor OpenMMLab.
 
     Args:
-        model (str | Config, optional): The config. Defaults to the one inside
-            the checkpoint (:func:`init_model`). Without ``weights``, it is
-            what these are.
-        weights (str, optional): The checkpoint: path, address, or name of a
-            model of the zoo; or an ONNX file of ``sr4ir export``, which takes
-            none of the options but ``device`` and ``show_progress``.
+        model (str | Path | Config, optional): The config. Defaults to the one
+            inside the checkpoint (:func:`init_model`). Without ``weights``, it
+            is what these are.
+        weights (str | Path, optional): The checkpoint: path, address, or name
+            of a model of the zoo; or an ONNX file of ``sr4ir export``, which
+            takes none of the options but ``device`` and ``show_progress``.
         device (str, optional): Defaults to the GPU, if there is one. Of an
             ONNX file, see :class:`OnnxInferencer`.
         tile (int, optional): For images that are too large for the memory: the
@@ -82,13 +83,14 @@ def SRInferencer(
         >>> inferencer('FOLDER', out_dir='outputs', batch_size=8)
     """
     if weights is None:
-        if not isinstance(model, str) or model.endswith('.py'):
+        if not isinstance(model, (str, Path)) or str(model).endswith('.py'):
             raise ValueError('SRInferencer needs weights=CHECKPOINT.')
         model, weights = None, model
+    weights = str(weights)
     options = dict(
         config=model, tile=tile, precision=precision, cfg_options=cfg_options
     )
-    if not str(weights).endswith('.onnx'):
+    if not weights.endswith('.onnx'):
         from .torch_inferencer import TorchInferencer
 
         return TorchInferencer(
@@ -102,7 +104,7 @@ def SRInferencer(
                 f'{name}={value!r}: the networks of {weights} are as they '
                 'were exported; the checkpoint takes this option.'
             )
-    return OnnxInferencer(str(weights), device, show_progress)
+    return OnnxInferencer(weights, device, show_progress)
 
 
 class Inferencer:
@@ -193,7 +195,8 @@ class Inferencer:
                 :class:`ResultWriter`. Defaults to '': nothing is written.
             resume (bool): Whether to go on with what is in ``out_dir``: an
                 image with a row in :class:`ResultIndex` is not predicted from
-                again, nor yielded. Defaults to False.
+                again, nor yielded; what was skipped, still is.
+                Defaults to False.
             share (tuple[int, int]): Which process this is, from 0 on, of how
                 many that share the images. Defaults to (0, 1): all of them.
             no_save_vis (bool): Not to write the first of these.
@@ -220,6 +223,10 @@ class Inferencer:
         Raises:
             ValueError: If there is nothing that can be predicted from.
         """
+        if batch_size < 1:
+            raise ValueError(
+                f'batch_size={batch_size} (--batch-size): expected 1 or more.'
+            )
         self._check(hr, coordinates, show, return_datasamples)
         source = find_inputs(inputs, every)
         writer = ResultWriter(
@@ -242,18 +249,31 @@ class Inferencer:
             source = _read_ahead(video, ahead)
         index = None
         if out_dir and video is None:
-            about = dict(self._about(), hr=hr, coordinates=coordinates)
+            about = dict(
+                self._about(),
+                hr=hr,
+                coordinates=coordinates,
+                no_save_vis=no_save_vis,
+                no_save_sr=no_save_sr,
+                no_save_pred=no_save_pred,
+                pred_score_thr=pred_score_thr,
+            )
             index = ResultIndex(out_dir, about, share, resume)
 
-        rows = index.rows if index else {}
+        done = index.rows if index else {}
         step = video.every if video else 1
-        images = _todo(source, writer, rows, share, step)
+        images = _todo(source, writer, done, share, step)
         finish = partial(
             self._write, writer, coordinates, score_thr, return_datasamples
         )
         with writer, self._progress() as progress:
             if video is None:
                 images = list(images)
+                self.skipped = {
+                    name: done[name]['skipped']
+                    for name in map(_name, range(len(source)), source)
+                    if 'skipped' in done.get(name, {})
+                }
             total = len(images) if video is None else video.num_frames
             task = progress.add_task('Inference', total=total)
             found = self._predict_all(images, batch_size, hr, ahead)
@@ -274,7 +294,8 @@ class Inferencer:
                 yield result
         if index:
             index.finish(map(_name, range(len(source)), source))
-        if num == 0 and self.skipped:
+        all_of_them = video is not None or len(images) == len(source)
+        if num == 0 and self.skipped and all_of_them:
             name, reason = next(iter(self.skipped.items()))
             raise ValueError(
                 f'None of {len(self.skipped)} image(s) could be predicted '
@@ -419,8 +440,11 @@ class _Image(NamedTuple):
 
 
 class _Speed(ProgressColumn):
+    """From the start on: a few images may come all at once."""
+
     def render(self, task: Task) -> str:
-        return f'{task.finished_speed or task.speed or 0:.1f}/s'
+        seconds = task.finished_time or task.elapsed
+        return f'{task.completed / seconds if seconds else 0:.1f}/s'
 
 
 def in_threads(
@@ -482,9 +506,9 @@ def _todo(
         writer.take(row.get('files', {}).values())
     for index, image in enumerate(images):
         name = _name(index * step, image)
-        if name not in done:
+        if not done.get(name, {}).get('files'):
             stem = writer.free_stem(name)
-            if index % world == rank:
+            if name not in done and index % world == rank:
                 yield _Image(name, stem), image
 
 

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Optional, Union
 from urllib.error import URLError
 
@@ -23,17 +24,17 @@ from sr4ir_mm.utils.safe_config import read_config
 
 
 def init_model(
-    checkpoint: str,
-    config: Union[str, Config, None] = None,
+    checkpoint: Union[str, Path],
+    config: Union[str, Path, Config, None] = None,
     device: Optional[str] = None,
     cfg_options: Optional[dict] = None,
 ) -> SRTaskModel:
     """Build a model for prediction, with its weights.
 
     Args:
-        checkpoint (str): Path, address, or name of a model of the zoo.
-        config (str | Config, optional): Defaults to the one that mmengine
-            stores in the checkpoint, which is read, but not run
+        checkpoint (str | Path): Path, address, or name of a model of the zoo.
+        config (str | Path | Config, optional): Defaults to the one that
+            mmengine stores in the checkpoint, which is read, but not run
             (:func:`~sr4ir_mm.utils.safe_config.read_config`).
         device (str, optional): Defaults to the GPU, if there is one.
         cfg_options (dict, optional): Override settings of the config.
@@ -49,6 +50,7 @@ def init_model(
             the config.
     """
     keep_short(MMLogger.get_current_instance())
+    checkpoint = str(checkpoint)
     file = _load_checkpoint(checkpoint)
     if config is None:
         cfg = _config_inside(file, checkpoint)
@@ -85,10 +87,10 @@ def _load_checkpoint(checkpoint: str) -> dict:
     return file
 
 
-def _load_config(config: Union[str, Config]) -> Config:
+def _load_config(config: Union[str, Path, Config]) -> Config:
     if isinstance(config, Config):
         return Config(config.to_dict())
-    return read_config_file(config)
+    return read_config_file(str(config))
 
 
 def _config_inside(file: dict, checkpoint: str) -> Config:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 # Of the metadata, and of what outputs mean.
 FORMAT = 1
+FACTS = (
+    *('format', 'toolbox', 'scale', 'view', 'classes', 'palette'),
+    'several_labels',
+)
 DEVICES = dict(cpu='CPUExecutionProvider', cuda='CUDAExecutionProvider')
 
 
@@ -64,7 +68,13 @@ class OnnxInferencer(Inferencer):
                 f'sr4ir_mm knows (format={found}, expected {FORMAT}): export '
                 'it anew (sr4ir export).'
             )
-        facts = {key: json.loads(value) for key, value in props.items()}
+        try:  # of other keys, which tools write, nothing is known
+            facts = {key: json.loads(props[key]) for key in FACTS}
+        except (KeyError, ValueError) as error:
+            raise ValueError(
+                f'{self.weights} has damaged metadata ({error!r}): export it '
+                'anew (sr4ir export).'
+            ) from error
         if self.outputs == ['sr']:
             raise ValueError(
                 f'{self.weights} has the SR network alone: export it with '

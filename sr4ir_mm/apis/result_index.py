@@ -5,7 +5,7 @@ import json
 import os
 import os.path as osp
 from contextlib import suppress
-from typing import Dict, Iterable, List, Tuple
+from typing import Dict, Iterable, List, TextIO, Tuple
 
 from sr4ir_mm.utils.files import remove_parts, whole_file
 
@@ -41,8 +41,7 @@ class ResultIndex:
         self.rows: Dict[str, dict] = {}
         if resume:
             self._check(about)
-            for path in self._paths():
-                self.rows.update((row['name'], row) for row in _read(path))
+            self.rows = self._read_all()
         elif world > 1:
             raise ValueError(
                 'Several processes share a folder of results: say --resume, '
@@ -52,17 +51,20 @@ class ResultIndex:
             for path in self._paths():
                 os.remove(path)
         with whole_file(osp.join(folder, 'results.json')) as file:
-            with open(file, 'w', encoding='utf-8') as opened:
+            with _open(file, 'w') as opened:
                 json.dump(about, opened, indent=1)
         _end_with_a_row(self.path)
-        self._file = open(self.path, 'a', encoding='utf-8')
+        self._file = _open(self.path, 'a')
 
     def _check(self, about: dict) -> None:
-        try:
-            with open(osp.join(self.folder, 'results.json')) as file:
-                before = json.load(file)
-        except FileNotFoundError:
+        path = osp.join(self.folder, 'results.json')
+        if not osp.isfile(path):
             return
+        try:
+            with _open(path) as file:
+                before = dict(json.load(file))
+        except (TypeError, ValueError) as error:
+            raise ValueError(_damaged(path)) from error
         for key, value in about.items():
             if before.get(key) != value:
                 raise ValueError(
@@ -77,6 +79,18 @@ class ResultIndex:
             glob.glob(osp.join(glob.escape(self.folder), 'results*.jsonl'))
         )
 
+    def _read_all(self) -> Dict[str, dict]:
+        """All rows, by names; once more where another process has made one
+        file of all meanwhile."""
+        while True:
+            rows = {}
+            try:
+                for path in self._paths():
+                    rows.update(_read(path))
+            except FileNotFoundError:
+                continue
+            return rows
+
     def add(self, name: str, **row) -> None:
         """A row of an image, on the disk when this returns."""
         self._file.write(_as_line(dict(name=name, **row)))
@@ -85,22 +99,17 @@ class ResultIndex:
     def finish(self, names: Iterable[str]) -> None:
         """Make one file of all, in this order, if no image lacks a row."""
         self._file.close()
-        paths, rows = self._paths(), {}
-        try:
-            for path in paths:
-                rows.update((row['name'], row) for row in _read(path))
-        except FileNotFoundError:  # another process has just made it
-            return
+        rows = self._read_all()
         names = list(dict.fromkeys(names))
         if not all(name in rows for name in names):
             return
         whole = osp.join(self.folder, 'results.jsonl')
         with whole_file(whole) as part:
-            with open(part, 'w', encoding='utf-8') as file:
+            with _open(part, 'w') as file:
                 file.writelines(_as_line(rows[name]) for name in names)
         for name in ('', 'vis', 'sr', 'pred'):
             remove_parts(osp.join(self.folder, name))
-        for path in paths:
+        for path in self._paths():
             if path != whole:
                 with suppress(FileNotFoundError):
                     os.remove(path)
@@ -110,16 +119,38 @@ def _as_line(row: dict) -> str:
     return json.dumps(row, ensure_ascii=False) + '\n'
 
 
-def _read(path: str) -> List[dict]:
-    """Its rows; the last may have been cut short."""
-    with open(path, encoding='utf-8') as file:
-        return [json.loads(line) for line in file if line.endswith('\n')]
+def _open(path: str, mode: str = 'r') -> TextIO:
+    """What of a file's name is no text becomes an escape of JSON."""
+    return open(path, mode, encoding='utf-8', errors='backslashreplace')
+
+
+def _read(path: str) -> Dict[str, dict]:
+    """Its rows, by the names of images; the last may have been cut short."""
+    rows = {}
+    with _open(path) as file:
+        for number, line in enumerate(file, start=1):
+            if not line.endswith('\n'):
+                break
+            try:
+                row = json.loads(line)
+                rows[row['name']] = row
+            except (KeyError, TypeError, ValueError) as error:
+                raise ValueError(
+                    _damaged(f'{path}, line {number},')
+                ) from error
+    return rows
+
+
+def _damaged(what: str) -> str:
+    return (
+        f'{what} is not as it was written: mend it, or begin anew, without '
+        '--resume.'
+    )
 
 
 def _end_with_a_row(path: str) -> None:
     """Take away what a process wrote of a row when it was killed."""
-    if not osp.isfile(path):
-        return
-    with open(path, 'rb+') as file:
-        content = file.read()
-        file.truncate(content.rfind(b'\n') + 1)
+    with suppress(FileNotFoundError):
+        with open(path, 'rb+') as file:
+            content = file.read()
+            file.truncate(content.rfind(b'\n') + 1)

@@ -56,6 +56,7 @@ class TorchInferencer(Inferencer):
         if tile is not None:
             options['model.tile'] = tile
         self.model = init_model(weights, config, device, options)
+        self.config = getattr(config, 'filename', config)
         self.options = options
         self.cfg = self.model.cfg
         self.dataset_meta = self.model.dataset_meta
@@ -79,7 +80,10 @@ class TorchInferencer(Inferencer):
     def _about(self) -> dict:
         options = {key: str(value) for key, value in self.options.items()}
         return dict(
-            super()._about(), precision=self.precision, options=options
+            super()._about(),
+            config=self.config and str(self.config),
+            precision=self.precision,
+            options=options,
         )
 
     def _pack(self, pixels: np.ndarray, name: str, hr: bool) -> dict:

@@ -7,6 +7,7 @@ import os.path as osp
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Iterator, Optional
+from zlib import crc32
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,7 +42,9 @@ def whole_file(path: str) -> Iterator[str]:
         OSError: That names ``path``, if the disk is full, say.
     """
     folder, name = osp.split(osp.abspath(path))
-    part = osp.join(folder, f'.part-{os.getpid()}-{name}')
+    # the name itself, and more, may be too long for a file
+    key, suffix = crc32(os.fsencode(name)), osp.splitext(name)[1]
+    part = osp.join(folder, f'.part-{os.getpid()}-{key}{suffix}')
     try:
         os.makedirs(folder, exist_ok=True)
         yield part

@@ -385,3 +385,31 @@ def test_boxes_may_differ_by_a_share_of_the_image(load_script, monkeypatch):
     assert not script.export(deployable, 'model.onnx', image)
     found.update(boxes=0.0, scores=2e-4)
     assert not script.export(deployable, 'model.onnx', image)
+
+
+@pytest.mark.parametrize('moved, same', [(0, True), (3, False)])
+def test_boxes_may_change_places(moved, same, monkeypatch):
+    """Where rounding decides which of two has the higher score."""
+    boxes = np.float32([[0, 0, 4, 4], [5, 1, 9, 9], [5, 1, 9, 9]])
+    scores, labels = np.float32([0.5, 0.3, 0.3]), np.array([1, 0, 2])
+    expected = [np.zeros((1, 3, 8, 8), np.float32), boxes, scores, labels]
+
+    class Detector:
+        outputs = ('sr', 'boxes', 'scores', 'labels')
+
+        def __call__(self, images):
+            return map(torch.from_numpy, expected)
+
+    class Session:
+        def __init__(self, *args, **kwargs):
+            pass
+
+        def run(self, *args):
+            sr, *found = expected
+            found = [values[[0, 2, 1]] for values in found]
+            found[0] = found[0] + np.float32([[moved], [0], [0]])
+            return [sr, *found]
+
+    monkeypatch.setattr(onnxruntime, 'InferenceSession', Session)
+    differences = check_onnx(Detector(), 'any.onnx', images())
+    assert (max(differences.values()) < 1e-4) is same

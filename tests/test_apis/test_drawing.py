@@ -86,3 +86,14 @@ def test_without_names_and_colours():
         assert picture(
             draw_result(LR, BLACK, found, dataset_meta=meta), 2
         ).any()
+
+
+def test_a_thin_image_does_not_get_long():
+    """Some rows of 4800 pixels took 3 GB, as 256."""
+    labels = np.zeros((4, 4800), np.uint8)
+    sr = np.zeros((4, 4800, 3), np.uint8)
+    drawn = draw_result(sr[:1, ::4], sr, labels, dataset_meta=META)
+    assert drawn.shape == (24 + 4, 3 * 4800 + 16, 3)
+    sr, labels = sr[:, :500], labels[:, :500]
+    drawn = draw_result(sr[:1, ::4], sr, labels, dataset_meta=META)
+    assert drawn.shape == (24 + 16, 3 * 2000 + 16, 3)

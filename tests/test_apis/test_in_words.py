@@ -49,6 +49,14 @@ def test_a_line_for_each_of_a_few_images(prediction, one, many):
     assert say(11, prediction) == [many]
 
 
+def test_a_large_image_has_more_pixels():
+    words = InWords(CLASSES, least=0.5)
+    for size, label in [(1, 0)] * 10 + [(10, 1)]:
+        labels = np.full((3, size), label, np.uint8)
+        words.add(dict(name='a.png', prediction=labels))
+    assert words.lines() == ['Of all pixels: cat 50%, dog 50%']
+
+
 def test_the_largest_classes():
     labels = np.repeat(np.arange(7, dtype=np.uint8), range(10, 80, 10))
     (line,) = say(1, labels, classes=None)

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import cv2
@@ -52,13 +53,13 @@ def test_command(command, desk, run_script):
     assert list(Path('outputs').rglob('*.*'))
 
 
-def test_processes_share_a_folder(desk, tmp_path):
+def test_processes_share_a_folder(desk):
     (command,) = [line for line in COMMANDS if line.startswith('bash')]
     _, script, folder, _, number, *options = shlex.split(command)
     assert number == '8'
     result = subprocess.run(
         ['bash', ROOT / script, folder, desk, '2', *options],
-        env=dict(os.environ, PYTHON=sys.executable, PORT='29533'),
+        env=dict(os.environ, PYTHON=sys.executable),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -70,6 +71,40 @@ def test_processes_share_a_folder(desk, tmp_path):
     assert result.stdout.count('1 predicted, see outputs') == 2
     assert len(list(Path('outputs/sr').iterdir())) == 2
     assert not list(Path('outputs').glob('*-of-2.jsonl'))
+
+
+def start_processes(folder, commands):
+    """Three, each of which runs these commands of a shell in its stead."""
+    python = folder / 'python'
+    python.write_text(f'#!/bin/sh\n{commands}\n')
+    python.chmod(0o755)
+    script = ROOT / 'tools/dist_infer.sh'
+    return subprocess.Popen(
+        ['bash', script, 'photos', 'a.pth', '3'],
+        env=dict(os.environ, PYTHON=python),
+        cwd=folder,
+    )
+
+
+def test_no_process_ends_another(tmp_path):
+    """One that has skipped an image has an exit code, and the others their
+    work."""
+    script = start_processes(
+        tmp_path,
+        'test $RANK = 0 && exit 1; sleep .5; touch $RANK-of-$WORLD_SIZE',
+    )
+    assert script.wait(20) == 1
+    names = sorted(path.name for path in tmp_path.glob('*-of-*'))
+    assert names == ['1-of-3', '2-of-3']
+
+
+def test_all_processes_end_with_the_script(tmp_path):
+    script = start_processes(tmp_path, 'touch $RANK; exec sleep 60')
+    while not all((tmp_path / rank).exists() for rank in '012'):
+        assert script.poll() is None
+        time.sleep(0.05)
+    script.terminate()
+    assert script.wait(20) == 128 + 15
 
 
 def test_code(desk, capsys):

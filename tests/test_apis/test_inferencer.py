@@ -1,6 +1,7 @@
 """What runs beside the networks."""
 
 import json
+import os
 import threading
 import time
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 from fake_data import write_image
 
+from sr4ir_mm.apis import inferencer, result_index
 from sr4ir_mm.apis.inferencer import Inferencer, in_threads
 
 
@@ -90,15 +92,15 @@ def folder(tmp_path):
     return tmp_path
 
 
-def predict(folder, out, inferencer=None, stop_after=None, **kwargs):
-    inferencer = inferencer or Brightness()
-    results = inferencer.stream(
+def predict(folder, out, by=None, stop_after=None, **kwargs):
+    by = by or Brightness()
+    results = by.stream(
         str(folder / 'in/**/*.png'), out_dir=str(folder / out), **kwargs
     )
     for number, _ in enumerate(results, start=1):
         if number == stop_after:
             results.close()
-    return inferencer
+    return by
 
 
 def files_of(folder):
@@ -106,6 +108,26 @@ def files_of(folder):
         str(path.relative_to(folder)): path.read_bytes()
         for path in folder.rglob('*.*')
     }
+
+
+def test_speed_is_that_of_the_whole_call(folder, monkeypatch):
+    columns = []
+    render = inferencer._Speed.render
+    monkeypatch.setattr(
+        inferencer._Speed,
+        'render',
+        lambda *args: columns.append(render(*args)) or columns[-1],
+    )
+
+    class Slow(Brightness):
+        def _predict(self, items):
+            time.sleep(0.05)
+            return super()._predict(items)
+
+    slow = Slow()
+    slow.show_progress = True
+    predict(folder, 'out', slow)
+    assert 1 < float(columns[-1][:-2]) < 9 / (8 * 0.05)
 
 
 def test_index(folder):
@@ -138,8 +160,39 @@ def test_an_interrupted_folder_goes_on(folder):
     assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
     third = predict(folder, 'out', resume=True)
     assert not third.seen
+    name = str(folder / 'in/7.png')  # of the call before, or the one before it
+    assert third.skipped == {name: 'is no image'}
     assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
     assert len(predict(folder, 'out').seen) == 8  # anew
+
+
+@pytest.mark.parametrize(
+    'name,content,where',
+    [
+        ('results.jsonl', '{"name": "a.png"}\nrubbish\n', ', line 2,'),
+        ('results.jsonl', '{"skipped": "a.png"}\n', ', line 1,'),
+        ('results.jsonl', '[1]\n', ', line 1,'),
+        ('results.json', '[1]', ''),
+        ('results.json', '{', ''),
+    ],
+)
+def test_a_damaged_index_is_named(folder, name, content, where):
+    predict(folder, 'out', stop_after=3)
+    (folder / 'out' / name).write_text(content)
+    with pytest.raises(ValueError, match=f'{name}{where} is not as it was'):
+        predict(folder, 'out', resume=True)
+
+
+def test_names_that_are_no_text(folder):
+    """As in archives of other systems."""
+    name = os.fsdecode(b'r\xfcck.png')
+    (folder / 'in/6.png').rename(folder / 'in' / name)
+    predict(folder, 'undisturbed')
+    assert (folder / 'undisturbed/sr' / name).is_file()
+    predict(folder, 'out', stop_after=8)
+    assert len(predict(folder, 'out', resume=True).seen) < 8
+    rows = (folder / 'out/results.jsonl').read_text()
+    assert rows == (folder / 'undisturbed/results.jsonl').read_text()
 
 
 def test_processes_share_a_folder(folder):
@@ -150,6 +203,34 @@ def test_processes_share_a_folder(folder):
     assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
     with pytest.raises(ValueError, match='say --resume'):
         predict(folder, 'other', share=(0, 2))
+
+
+def test_what_is_skipped_has_a_name_for_its_files(folder):
+    """Else those of others would depend on which process comes first."""
+    (folder / 'in/0.png').write_text('no image')
+    predict(folder, 'undisturbed')
+    for rank in range(3):
+        predict(folder, 'out', share=(rank, 3), resume=True)
+    assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
+
+
+def test_a_process_that_comes_when_another_has_done_it_all(
+    folder, monkeypatch
+):
+    """What it was about to read has become one file with the rest."""
+    predict(folder, 'undisturbed')
+    predict(folder, 'out', share=(0, 2), resume=True)
+    read = result_index._read
+
+    def read_late(path):
+        monkeypatch.setattr(result_index, '_read', read)
+        predict(folder, 'out', share=(1, 2), resume=True)
+        return read(path)
+
+    monkeypatch.setattr(result_index, '_read', read_late)
+    late = predict(folder, 'out', share=(0, 2), resume=True)
+    assert not late.seen
+    assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
 
 
 def test_another_number_of_processes_goes_on(folder):
@@ -165,8 +246,19 @@ def test_results_of_another_model_are_not_gone_on_with(folder):
         ValueError, match=r"weights='a.pth'.*another --out-dir"
     ):
         predict(folder, 'out', Brightness('b.pth'), resume=True)
-    with pytest.raises(ValueError, match='hr=False, and --resume .* True'):
-        predict(folder, 'out', hr=True, resume=True)
+    for name, other in (
+        ('hr', True),
+        ('no_save_sr', True),
+        ('pred_score_thr', 0.5),
+    ):
+        with pytest.raises(ValueError, match=f'{name}=.*--resume .* {other}'):
+            predict(folder, 'out', resume=True, **{name: other})
+
+
+def test_no_batch_is_empty(folder):
+    """It would take all images of one size."""
+    with pytest.raises(ValueError, match=r'batch_size=0 \(--batch-size\)'):
+        predict(folder, 'out', batch_size=0)
 
 
 def test_names_that_were_given_stay(folder):
@@ -182,6 +274,13 @@ def test_names_that_were_given_stay(folder):
     after = files_of(folder / 'out/sr')
     assert before.items() <= after.items()
     assert set(after) - set(before) == {'0_3.png', 'deep.png'}
+
+
+def test_one_that_is_left_may_be_broken(folder):
+    """It is not all that there is."""
+    predict(folder, 'out')
+    (folder / 'in/8.png').write_text('no image')
+    assert len(predict(folder, 'out', resume=True).skipped) == 2
 
 
 def test_a_full_disk_ends_it(folder, monkeypatch):

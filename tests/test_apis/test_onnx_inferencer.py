@@ -248,6 +248,24 @@ def test_files_of_others(pair, tmp_path):
             OnnxInferencer(str(tmp_path / 'other.onnx'))
 
 
+def test_metadata_of_other_tools(pair, tmp_path, make_image):
+    """Such as onnxruntime's, which say that they have been there."""
+    file, path = onnx.load(pair('cls')[1]), str(tmp_path / 'other.onnx')
+    props = {prop.key: prop.value for prop in file.metadata_props}
+    more = {'onnx.infer': 'onnxruntime.quant'}
+    onnx.helper.set_model_props(file, dict(props, **more))
+    onnx.save(file, path)
+    assert len(infer(path, make_image())['predictions']) == 1
+    for damaged in (dict(classes='[cat'), dict(toolbox=None)):
+        damaged = {k: v for k, v in dict(props, **damaged).items() if v}
+        onnx.helper.set_model_props(file, damaged)
+        onnx.save(file, path)
+        with pytest.raises(
+            ValueError, match='other.onnx has damaged metadata'
+        ):
+            OnnxInferencer(path)
+
+
 @pytest.mark.parametrize(
     'option',
     [

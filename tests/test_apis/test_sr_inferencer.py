@@ -2,8 +2,10 @@
 
 import copy
 import json
+import os
 import sys
 from collections.abc import Iterable
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -386,6 +388,26 @@ def test_config_that_inherits_from_a_toolbox(saved, task, make_image):
         assert len(result['visualization']) == 1
 
 
+def test_results_of_another_config_are_not_gone_on_with(
+    saved, make_image, tmp_path
+):
+    path, out = saved('cls'), str(tmp_path / 'out')
+    infer(path, make_image(), out_dir=out)
+    config = tmp_path / 'config.py'
+    init_model(path).cfg.dump(config)
+    other = SRInferencer(str(config), path, show_progress=False)
+    with pytest.raises(ValueError, match='config=None, and .*config.py'):
+        other(make_image(), out_dir=out, resume=True)
+
+
+def test_files_may_be_paths(saved, make_image, tmp_path):
+    path, config = Path(saved('cls')), tmp_path / 'config.py'
+    init_model(path).cfg.dump(config)
+    for given in ((path,), (config, path)):
+        inferencer = SRInferencer(*given, show_progress=False)
+        assert len(inferencer(make_image())['predictions']) == 1
+
+
 def test_classes_without_names(write_checkpoint, make_image):
     path = write_checkpoint('seg', meta=dict(classes=None, palette=[]))
     result = infer(path, make_image(), return_vis=True)
@@ -595,11 +617,12 @@ def test_script(saved, tmp_path, make_image, run_script):
     assert (tmp_path / 'out' / 'pred' / 'good.json').exists()
     assert not (tmp_path / 'out' / 'vis').exists()
 
-    (folder / 'bad.jpg').write_bytes(b'bad')
+    bad = os.fsdecode(b'b\xe4d.jpg')  # of another system
+    (folder / bad).write_bytes(b'bad')
     code, text = run_script(
         'infer', folder, saved('det'), *out, '--batch-size', 2
     )
-    assert code == 1 and 'bad.jpg: is no image' in text, text
+    assert code == 1 and 'd.jpg: is no image' in text, text
 
     code, text = run_script('infer', tmp_path / 'out', saved('det'))
     last = text.strip().splitlines()[-2]

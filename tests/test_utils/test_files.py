@@ -3,6 +3,7 @@
 import json
 import resource
 from contextlib import contextmanager
+from pathlib import Path
 
 import mmengine
 import numpy as np
@@ -111,3 +112,10 @@ def test_what_others_write_is_named(tmp_path):
     with little_space(), pytest.raises(OSError) as error:
         mmengine.dump([0.5] * 10000, path)
     assert explain(error.value) == f'{path}: File too large'
+
+
+def test_a_name_may_be_as_long_as_the_file_system_has_it(tmp_path):
+    path = str(tmp_path / ('ж' * 125 + '.json'))
+    with whole_file(path) as part:
+        Path(part).write_text('whole')
+    assert part.endswith('.json') and Path(path).read_text() == 'whole'
