@@ -277,7 +277,9 @@ class Inferencer:
             total = len(images) if video is None else video.num_frames
             task = progress.add_task('Inference', total=total)
             found = self._predict_all(images, batch_size, hr, ahead)
-            for image, result in in_threads(finish, found, threads, ahead):
+            for image, result in in_threads(
+                finish, found, threads, ahead, self._start_thread
+            ):
                 progress.advance(task)
                 if isinstance(result, Exception):
                     row = dict(skipped=self._skip(image.name, result))
@@ -366,7 +368,11 @@ class Inferencer:
         threads = THREADS if ahead else 1
         batch: List[Tuple[_Image, dict]] = []
         for image, item in in_threads(
-            read, images, threads, ahead and ahead + batch_size
+            read,
+            images,
+            threads,
+            ahead and ahead + batch_size,
+            self._start_thread,
         ):
             if isinstance(item, Exception):
                 yield image, item
@@ -400,6 +406,9 @@ class Inferencer:
         return reason
 
     # ------------------------------------------- what runs the networks
+
+    def _start_thread(self) -> None:
+        """Called in each thread beside that of the networks."""
 
     def _about(self) -> dict:
         """What results depend on, for :class:`ResultIndex`."""
@@ -452,6 +461,7 @@ def in_threads(
     items: Iterable[Tuple[Any, Any]],
     threads: int,
     ahead: int,
+    start: Optional[Callable] = None,
 ) -> Iterator[Tuple[Any, Any]]:
     """Call a function on items that have keys, some of them at a time.
 
@@ -461,13 +471,14 @@ def in_threads(
         threads (int): How many calls at a time.
         ahead (int): How many items are taken before the result of the first
             is given.
+        start (Callable, optional): Called at the start of each thread.
 
     Yields:
         tuple: The key, and what the function gives, in the order of the
         items.
     """
     waiting: Deque[Tuple[Any, Future]] = deque()
-    with ThreadPoolExecutor(threads) as pool:
+    with ThreadPoolExecutor(threads, initializer=start) as pool:
         try:
             for key, item in items:
                 waiting.append((key, pool.submit(function, key, item)))

@@ -1,4 +1,4 @@
-from typing import Any, Callable, Dict, List, Optional, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Union
 
 import numpy as np
 import torch
@@ -76,6 +76,19 @@ class TorchInferencer(Inferencer):
                 'makes none of LR images: say hr=True (--hr) for HR images.'
             )
         self.model.input_is_lr = not hr
+
+    def stream(self, *args, **kwargs) -> Iterator[dict]:
+        """See :meth:`Inferencer.stream`."""
+        threads = torch.get_num_threads()
+        try:
+            yield from super().stream(*args, **kwargs)
+        finally:  # those that are started later have it from here
+            torch.set_num_threads(threads)
+
+    def _start_thread(self) -> None:
+        """Two teams of OpenMP on the same cores put each other to sleep at
+        each operator, which takes a tenth of the networks' time."""
+        torch.set_num_threads(1)
 
     def _about(self) -> dict:
         options = {key: str(value) for key, value in self.options.items()}

@@ -80,7 +80,7 @@ class ResultWriter:
             else:
                 files[folder] = f'{folder}/{stem}.png'
                 path = osp.join(self.out_dir, files[folder])
-                write_image(result[key][..., ::-1], path)
+                write_image(cv2.cvtColor(result[key], cv2.COLOR_RGB2BGR), path)
         if self.pred:
             folders = [] if self.video is None else [self.video.stem]
             kind = (

@@ -12,7 +12,7 @@ from .views import Views
 
 class _FastArgmax(TorchFunctionMode):
     """By ``max``, which gives the same: on a CPU, ``argmax`` over the classes
-    of an image takes six times as long, as long as a small network."""
+    of an image takes two to six times as long, as long as a small network."""
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
