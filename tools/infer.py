@@ -147,7 +147,8 @@ def infer(args: argparse.Namespace) -> int:
         print('Interrupted.')
     for line in words.lines():
         print(line)
-    print(f'{words.number} predicted, see {args.out_dir}')
+    before = f', {inferencer.before} before' if inferencer.before else ''
+    print(f'{words.number} predicted{before}, see {args.out_dir}')
     for name, reason in inferencer.skipped.items():
         print(f'Skipped {name}: {reason}')
     return 1 if inferencer.skipped else 0

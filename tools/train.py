@@ -28,12 +28,17 @@ def parse_args() -> argparse.Namespace:
 
 def main() -> None:
     args = parse_args()
+    from mmengine.runner import find_latest_checkpoint
+
     from sr4ir_mm.apis.training import run_training
     from sr4ir_mm.utils.mistakes import one_sentence
 
     cfg = load_config(args)
     with one_sentence(cfg, args.debug):
-        run_training(cfg, args.resume, args.amp, args.auto_scale_lr)
+        runner = run_training(cfg, args.resume, args.amp, args.auto_scale_lr)
+    checkpoint = find_latest_checkpoint(runner.work_dir)
+    if runner.rank == 0 and checkpoint:
+        print(f'Next: sr4ir test {cfg.filename} {checkpoint}')
 
 
 if __name__ == '__main__':

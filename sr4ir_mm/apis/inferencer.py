@@ -122,6 +122,7 @@ class Inferencer:
         self.weights = weights
         self.show_progress = show_progress
         self.skipped = {}
+        self.before = 0  # images that had a row, see `resume`
 
     def __call__(
         self,
@@ -259,6 +260,7 @@ class Inferencer:
                 pred_score_thr=pred_score_thr,
             )
             index = ResultIndex(out_dir, about, share, resume)
+            self.before = len(index.rows)
 
         done = index.rows if index else {}
         step = video.every if video else 1
@@ -402,7 +404,10 @@ class Inferencer:
 
     def _skip(self, name: str, error: Exception) -> str:
         self.skipped[name] = reason = self._explain(error)
-        logging.getLogger('sr4ir_mm').warning('Skipped %s: %s', name, reason)
+        # a name that is no text would end a log file's handler
+        text = f'Skipped {name}: {reason}'
+        text = text.encode('utf-8', 'backslashreplace').decode()
+        logging.getLogger('sr4ir_mm').warning(text)
         return reason
 
     # ------------------------------------------- what runs the networks

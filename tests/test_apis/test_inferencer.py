@@ -159,7 +159,7 @@ def test_an_interrupted_folder_goes_on(folder):
     assert len(second.seen) == 8 - before  # the broken one is never packed
     assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
     third = predict(folder, 'out', resume=True)
-    assert not third.seen
+    assert not third.seen and third.before == 9
     name = str(folder / 'in/7.png')  # of the call before, or the one before it
     assert third.skipped == {name: 'is no image'}
     assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
@@ -183,7 +183,7 @@ def test_a_damaged_index_is_named(folder, name, content, where):
         predict(folder, 'out', resume=True)
 
 
-def test_names_that_are_no_text(folder):
+def test_names_that_are_no_text(folder, caplog):
     """As in archives of other systems."""
     name = os.fsdecode(b'r\xfcck.png')
     (folder / 'in/6.png').rename(folder / 'in' / name)
@@ -193,6 +193,9 @@ def test_names_that_are_no_text(folder):
     assert len(predict(folder, 'out', resume=True).seen) < 8
     rows = (folder / 'out/results.jsonl').read_text()
     assert rows == (folder / 'undisturbed/results.jsonl').read_text()
+    (folder / 'in' / name).write_text('no image')
+    predict(folder, 'skipped')
+    assert rb'r\udcfcck.png: is no image' in caplog.text.encode()
 
 
 def test_processes_share_a_folder(folder):
