@@ -294,6 +294,7 @@ def test_killed_table_goes_on_without_redoing_cells(tmp_path, toy_root):
         f'{split}_dataloader.dataset.data_root={toy_root}'
         for split in ('train', 'val', 'test')
     ]
+    options += ['default_hooks.checkpoint.interval=2']
     command = [sys.executable, '-W', 'ignore', SCRIPT, 'tdp']
     command += ['--dataset', 'toy', '--budget', '0.01']
     command += ['--work-dir', str(work), '--cfg-options', *options]

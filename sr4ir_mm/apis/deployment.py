@@ -436,7 +436,8 @@ def _in_order_of(
     """What was found in the order of what was expected: ``sr``, and boxes,
     scores and labels, each by its nearest."""
     sr, *found = found
-    if any(a.shape != b.shape for a, b in zip(found, expected[1:])):
+    same = all(a.shape == b.shape for a, b in zip(found, expected[1:]))
+    if not same or not len(found[0]):
         return [sr, *found]
     one, other = (
         np.column_stack([*values]) for values in (expected[1:], found)

@@ -68,7 +68,8 @@ def test_processes_share_a_folder(desk):
     lines = Path('outputs/results.jsonl').read_text().splitlines()
     names = [json.loads(line)['name'] for line in lines]
     assert names == ['photos/0.jpg', 'photos/1.jpg']
-    assert result.stdout.count('1 predicted, see outputs') == 2
+    # the second may have seen the first one's row
+    assert result.stdout.count('1 predicted') == 2
     assert len(list(Path('outputs/sr').iterdir())) == 2
     assert not list(Path('outputs').glob('*-of-2.jsonl'))
 
