@@ -25,6 +25,9 @@ import cv2
 import numpy as np
 from rich.progress import Progress, ProgressColumn, Task
 
+from sr4ir_mm.utils.labels import name_view
+
+from .drawing import draw_result
 from .result_index import ResultIndex
 from .sources import ImageType, InputsType, Video, find_inputs, read_image
 from .writer import ResultWriter, as_json
@@ -117,6 +120,7 @@ class Inferencer:
     """
 
     dataset_meta: dict  # ``classes`` and ``palette``, as far as known
+    view: str  # which the task network predicts from
 
     def __init__(self, weights: str, show_progress: bool) -> None:
         self.weights = weights
@@ -236,7 +240,7 @@ class Inferencer:
         draws = return_vis or show or 'visualization' in writer.pictures
         score_thr = pred_score_thr if draws else None
 
-        self.skipped, num = {}, 0
+        self.skipped, self.before, num = {}, 0, 0
         video = source if isinstance(source, Video) else None
         # A webcam's frames would grow old, and those of a video have an order.
         ahead = 0 if video and video.live else AHEAD
@@ -329,6 +333,29 @@ class Inferencer:
         if return_datasamples:
             result['prediction'] = found
         return row, dict(result, name=image.name)
+
+    def _finish(
+        self, found: Any, coordinates: str, score_thr: Optional[float]
+    ) -> dict:
+        """What :meth:`stream` yields, but the name, of what the networks have
+        found in an image; drawn, if there is a ``score_thr``."""
+        lr, sr = self._pictures(found)
+        drawing = None
+        if score_thr is not None:
+            drawing = draw_result(
+                lr,
+                sr,
+                self._to_plain(found, 'sr'),
+                name_view(self.view),
+                self.dataset_meta,
+                score_thr,
+            )
+        return dict(
+            prediction=self._to_plain(found, coordinates),
+            lr=lr,
+            sr=sr,
+            visualization=drawing,
+        )
 
     def _progress(self) -> Progress:
         columns = (*Progress.get_default_columns(), _Speed())
@@ -431,11 +458,15 @@ class Inferencer:
         """What the networks find in a batch, image by image."""
         raise NotImplementedError
 
-    def _finish(
-        self, found: Any, coordinates: str, score_thr: Optional[float]
-    ) -> dict:
-        """What :meth:`stream` yields, but the name, of what the networks have
-        found in an image; drawn, if there is a ``score_thr``."""
+    def _pictures(self, found: Any) -> Tuple[np.ndarray, np.ndarray]:
+        """The LR and the SR image: RGB, uint8, (h, w, 3)."""
+        raise NotImplementedError
+
+    def _to_plain(
+        self, found: Any, coordinates: str
+    ) -> Union[np.ndarray, dict]:
+        """What was found in an image, see :meth:`__call__`. It is asked for
+        in coordinates of the SR image first."""
         raise NotImplementedError
 
     def _explain(self, error: Exception) -> str:

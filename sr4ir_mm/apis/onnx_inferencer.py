@@ -6,14 +6,12 @@ The file's metadata, as JSON: see :func:`collect_facts`.
 
 import json
 import os.path as osp
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Union
+from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
-from sr4ir_mm.utils.labels import name_view
 from sr4ir_mm.utils.mistakes import explain
 
-from .drawing import draw_result
 from .inferencer import Inferencer
 from .plain import plain_boxes, plain_classes
 
@@ -55,6 +53,7 @@ class OnnxInferencer(Inferencer):
         self.session = _open(weights, device)
         self.outputs = [one.name for one in self.session.get_outputs()]
         self.dataset_meta = self.facts = self._read_facts()
+        self.view = self.facts['view']
         *_, height, width = self.session.get_inputs()[0].shape
         # of the only images that it takes, else None
         self.size = (height, width) if isinstance(height, int) else None
@@ -130,31 +129,15 @@ class OnnxInferencer(Inferencer):
             for index in range(len(images))
         ]
 
-    def _finish(
-        self,
-        found: Dict[str, np.ndarray],
-        coordinates: str,
-        score_thr: Optional[float],
-    ) -> Dict[str, Any]:
-        drawing = None
-        lr = np.ascontiguousarray(found['lr'].transpose(1, 2, 0))
+    def _pictures(
+        self, found: Dict[str, np.ndarray]
+    ) -> Tuple[np.ndarray, np.ndarray]:
         sr = np.rint(found['sr'] * 255).astype(np.uint8)
-        sr = np.ascontiguousarray(sr.transpose(1, 2, 0))
-        if score_thr is not None:
-            drawing = draw_result(
-                lr,
-                sr,
-                self._to_plain(found, 'sr'),
-                name_view(self.facts['view']),
-                self.facts,
-                score_thr,
-            )
-        return dict(
-            prediction=self._to_plain(found, coordinates),
-            lr=lr,
-            sr=sr,
-            visualization=drawing,
+        lr, sr = (
+            np.ascontiguousarray(image.transpose(1, 2, 0))
+            for image in (found['lr'], sr)
         )
+        return lr, sr
 
     def _to_plain(
         self, found: Dict[str, np.ndarray], coordinates: str

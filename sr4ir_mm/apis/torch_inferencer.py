@@ -1,4 +1,4 @@
-from typing import Any, Callable, Dict, Iterator, List, Optional, Union
+from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Union
 
 import numpy as np
 import torch
@@ -8,11 +8,9 @@ from mmengine.structures import BaseDataElement
 
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
-from sr4ir_mm.utils.labels import name_view
 from sr4ir_mm.utils.mistakes import explain
 from sr4ir_mm.visualization import to_uint8
 
-from .drawing import draw_result
 from .inferencer import Inferencer
 from .model import init_model
 from .predictions import rescale_prediction, to_plain
@@ -67,6 +65,10 @@ class TorchInferencer(Inferencer):
         }
         if tile is not None and self.model.toolbox == 'mmseg':
             use_sliding_windows(self.model, tile * self.model.scale)
+
+    @property
+    def view(self) -> str:
+        return self.model.view
 
     def _check(self, hr: bool, *others: Any) -> None:
         super()._check(hr, *others)
@@ -143,31 +145,17 @@ class TorchInferencer(Inferencer):
             sample.set_data(dict(lr_img=lr[:, :rows, :cols]))
         return [sample.cpu() for sample in samples]
 
-    def _finish(
-        self,
-        found: BaseDataElement,
-        coordinates: str,
-        score_thr: Optional[float],
-    ) -> Dict[str, Any]:
-        drawing = None
-        lr, sr = to_uint8(found.lr_img), to_uint8(found.pred_img)
-        if score_thr is not None:
-            drawing = draw_result(
-                lr,
-                sr,
-                to_plain(found, self.model),
-                name_view(self.model.view),
-                self.model.dataset_meta,
-                score_thr,
-            )
+    def _pictures(
+        self, found: BaseDataElement
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        return to_uint8(found.lr_img), to_uint8(found.pred_img)
+
+    def _to_plain(
+        self, found: BaseDataElement, coordinates: str
+    ) -> Union[np.ndarray, dict]:
         if coordinates == 'input':
             rescale_prediction(found, tuple(found.input_shape), self.model)
-        return dict(
-            prediction=to_plain(found, self.model),
-            lr=lr,
-            sr=sr,
-            visualization=drawing,
-        )
+        return to_plain(found, self.model)
 
     def _explain(self, error: Exception) -> str:
         reason = explain(error, self.cfg)

@@ -470,7 +470,7 @@ def test_whatever_fails_on_one_image(
     )
     owner = dict(
         read_image=sys.modules['sr4ir_mm.apis.inferencer'],
-        draw_result=sys.modules['sr4ir_mm.apis.torch_inferencer'],
+        draw_result=sys.modules['sr4ir_mm.apis.inferencer'],
         predict=inferencer.model,
     )[part]
     original = getattr(owner, part)
