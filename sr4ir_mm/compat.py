@@ -173,6 +173,8 @@ class _UpstreamLoader(SourceFileLoader):
             package = (error.name or 'mmagic').split('.')[0]
             if package == 'mmagic' or not module.__name__.startswith('mmagic'):
                 raise
+            # without its frames, which would hold all that main() has
+            error = error.with_traceback(None)
             module.__getattr__ = partial(_stand_in, error)
         if module.__name__ in _REPAIRS:
             _REPAIRS[module.__name__](module)

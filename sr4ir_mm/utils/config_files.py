@@ -3,6 +3,7 @@ name the file and line, or the option."""
 
 import atexit
 import copy
+import gc
 import logging
 import os.path as osp
 import traceback
@@ -176,10 +177,20 @@ def adapt_to_cpu(cfg: Config) -> None:
     if cfg.launcher == 'pytorch':
         # mmengine asks for a CUDA device, for gloo and the wrapper alike
         torch.distributed.init_process_group('gloo')
-        # whose threads abort a process that ends before they do:
-        # https://github.com/pytorch/pytorch/issues/190489
-        atexit.register(torch.distributed.destroy_process_group)
+        atexit.register(leave_process_group)
         cfg.merge_from_dict(dict(model_wrapper_cfg=dict(device_ids=None)))
+
+
+def leave_process_group() -> None:
+    """End gloo's threads, which abort a process that ends before they do:
+    https://github.com/pytorch/pytorch/issues/190489
+
+    They run as long as anything holds the group. A model in
+    `DistributedDataParallel` does, and is held in turn by a runner, which is
+    in cycles.
+    """
+    gc.collect()
+    torch.distributed.destroy_process_group()
 
 
 def _replace_sync_bn(node: Any) -> None:

@@ -1,11 +1,15 @@
 """Configs and options that cannot be read, or not as one would think."""
 
 import argparse
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
+from torch.distributed.elastic.utils.distributed import get_free_port
 
 from sr4ir_mm.cli import ConfigOptions
 from sr4ir_mm.utils.config_files import (
@@ -151,3 +155,47 @@ def test_configs_of_the_package_have_names(name, monkeypatch, tmp_path):
         find_config('ä')
     with pytest.raises(FileNotFoundError, match='did you mean sr4ir_unet_toy'):
         find_config('x/sr4ir_unet_toy_x4')
+
+
+PROCESS = """
+import atexit, sys
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+
+from sr4ir_mm.utils.config_files import adapt_to_cpu
+
+def print_threads():  # called last, as it is registered first
+    print(*(f.read_text() for f in Path('/proc/self/task').glob('*/comm')))
+
+atexit.register(print_threads)
+adapt_to_cpu(Config(dict(model={}, launcher='pytorch')))
+model = torch.nn.parallel.DistributedDataParallel(torch.nn.Linear(2, 2))
+model.itself = [model]
+print_threads()
+del model
+print('end of main')
+"""
+
+
+@pytest.mark.skipif(
+    not Path('/proc/self/task').is_dir(), reason='threads are read on Linux'
+)
+def test_no_thread_of_gloo_outlives_python(monkeypatch):
+    """One that did aborted the process, now and then."""
+    done = subprocess.run(
+        [sys.executable, '-c', PROCESS],
+        env=dict(
+            os.environ,
+            RANK='0',
+            WORLD_SIZE='1',
+            MASTER_ADDR='127.0.0.1',
+            MASTER_PORT=str(get_free_port()),
+        ),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    before, after = done.stdout.split('end of main')
+    assert 'gloo' in before and 'gloo' not in after
