@@ -126,7 +126,7 @@ class TorchInferencer(Inferencer):
         """
         Returns:
             list[BaseDataElement]: On the CPU, each with ``pred_img`` and
-            ``lr_img``: RGB in [0, 1], (3, h, w).
+            ``lr_img``: in [0, 1], (C, h, w).
         """
         data = self.model.data_preprocessor(pseudo_collate(items), False)
         views = Views(self.model, **data)
@@ -148,7 +148,8 @@ class TorchInferencer(Inferencer):
     def _pictures(
         self, found: BaseDataElement
     ) -> Tuple[np.ndarray, np.ndarray]:
-        return to_uint8(found.lr_img), to_uint8(found.pred_img)
+        bands = self.model.bands
+        return to_uint8(found.lr_img, bands), to_uint8(found.pred_img, bands)
 
     def _to_plain(
         self, found: BaseDataElement, coordinates: str

@@ -11,7 +11,9 @@ from torch.utils.checkpoint import checkpoint
 
 from sr4ir_mm.compat import networks_alone
 from sr4ir_mm.registry import MODELS, require_package
+from sr4ir_mm.utils.bands import PICTURES, Bands
 
+from ..band_weights import RGB, take_rgb_weights
 from ..lending import Lender
 from .spandrel import by_name
 
@@ -35,8 +37,11 @@ def _swinir() -> type:
 _ALONE = dict(EDSRNet=_edsr, SwinIRNet=_swinir)
 
 
-def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
-    """Build an SR network.
+def build_sr_net(
+    cfg: Optional[dict], bands: Bands = PICTURES
+) -> Optional[nn.Module]:
+    """Build an SR network for images of some bands. ``in_channels`` and the
+    like become their number.
 
     ``init_cfg`` is seen to here, since networks of mmagic refuse it, ignore
     it, or have no ``init_weights``; so is ``with_cp``, OpenMMLab's name of
@@ -45,12 +50,21 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
     if cfg is None:
         return None
     cfg = copy.deepcopy(by_name(cfg))  # LIIF writes into it
-    for key in _CHANNELS:
-        if cfg.get(key, 3) != 3:
+    keys = [key for key in _CHANNELS if key in cfg]
+    for key in keys:
+        if cfg[key] not in (RGB, bands.number):
             raise ValueError(
                 f'model.sr_net.{key}={cfg[key]}: SR networks read and make '
-                'RGB, of 3 channels.'
+                f'images, of {bands.number} channels (model.bands; not set, '
+                'RGB).'
             )
+        cfg[key] = bands.number
+    if not keys and bands.number != RGB:
+        raise ValueError(
+            f'model.sr_net.type={cfg.get("type")}, and model.bands.number='
+            f'{bands.number}: say by which of its arguments it takes as many '
+            f'channels ({", ".join(_CHANNELS)}).'
+        )
     init_cfg = cfg.pop('init_cfg', None)
     with_cp = cfg.pop('with_cp', False)
     scope, _, name = str(cfg.get('type')).rpartition('.')
@@ -62,6 +76,8 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
             cfg['type'] = _ALONE[name]()
     network = MODELS.build(cfg)
     network.init_cfg, network.with_cp = init_cfg, with_cp
+    if bands.number != RGB:
+        take_rgb_weights(network, bands, 'model.sr_net', makes_images=True)
     if init_cfg is not None:
         network.init_weights = partial(initialize, network, init_cfg)
     return network
