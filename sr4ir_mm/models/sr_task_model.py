@@ -30,8 +30,8 @@ class SRTaskModel(PhasedModel):
         task_model (dict): Config of the task model, unchanged from its
             toolbox.
         sr_net (dict, optional): Config of the SR network, RGB [0, 1] to RGB
-            [0, 1], e.g. ``mmagic.EDSRNet``. ``init_cfg`` works here for every
-            network, also for those that do not take it themselves. Not needed
+            [0, 1], e.g. ``sr4ir_mm.EDSRNet``. ``init_cfg`` works here for all
+            networks, also for those that do not take it themselves. Not needed
             by recipes that never look at view ``sr``.
         scale (int): Factor between LR and HR. Defaults to 4.
         phases (Sequence[dict]): The recipe: configs of :class:`Phase`, in the
