@@ -475,12 +475,10 @@ def _traceable(model: SRTaskModel) -> Iterator[None]:
             # a slice may exceed what there is; a trace would keep the number
             misc = sys.modules['mmdet.models.utils.misc']
             replace(misc, 'min', lambda limit, number: limit)
-        for name in (
-            'mmseg.models.utils.wrappers',  # sizes that follow the input's
-            'mmagic.models.editors.swinir.swinir_utils',  # and numbers
-        ):
-            if name in sys.modules:
-                replace(sys.modules[name], 'int', _to_int)
+        if 'mmseg.models.utils.wrappers' in sys.modules:
+            # sizes that follow the input's
+            wrappers = sys.modules['mmseg.models.utils.wrappers']
+            replace(wrappers, 'int', _to_int)
         yield
 
 

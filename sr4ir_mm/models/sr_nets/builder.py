@@ -1,6 +1,5 @@
 import copy
 from functools import partial
-from importlib import import_module
 from typing import Optional
 
 import torch
@@ -9,7 +8,6 @@ from mmengine.model import initialize
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from sr4ir_mm.compat import networks_alone
 from sr4ir_mm.registry import MODELS, require_package
 from sr4ir_mm.utils.bands import PICTURES, Bands
 
@@ -21,20 +19,10 @@ from .spandrel import by_name
 _CHANNELS = ('in_channels', 'out_channels', 'in_chans', 'num_in_ch')
 _CHANNELS += ('num_out_ch', 'in_nc', 'out_nc', 'img_channels', 'inp_channels')
 
-
-def _edsr() -> type:
-    """The same, with less work."""
-    return import_module('sr4ir_mm.models').EDSRNet
-
-
-def _swinir() -> type:
-    with networks_alone():
-        from mmagic.models.editors.swinir import SwinIRNet
-    return SwinIRNet
-
-
-# Networks of mmagic that need nothing else of it, and have none inside.
-_ALONE = dict(EDSRNet=_edsr, SwinIRNet=_swinir)
+# Networks that are here, too, as configs and checkpoints name mmagic's.
+_OURS = {
+    f'mmagic.{name}': f'sr4ir_mm.{name}' for name in ('EDSRNet', 'SwinIRNet')
+}
 
 
 def build_sr_net(
@@ -43,6 +31,8 @@ def build_sr_net(
     """Build an SR network for images of some bands. ``in_channels`` and the
     like become their number.
 
+    EDSR and SwinIR are ours, also if they are called mmagic's, which may be
+    installed or not: so a config, an old one too, means the same everywhere.
     ``init_cfg`` is seen to here, since networks of mmagic refuse it, ignore
     it, or have no ``init_weights``; so is ``with_cp``, OpenMMLab's name of
     activation checkpointing.
@@ -67,13 +57,11 @@ def build_sr_net(
         )
     init_cfg = cfg.pop('init_cfg', None)
     with_cp = cfg.pop('with_cp', False)
-    scope, _, name = str(cfg.get('type')).rpartition('.')
-    if scope == 'mmagic':
-        require_package('mmagic', 'mmagic', name)
-        cfg.setdefault('_scope_', scope)  # for networks inside of it
-        if name in _ALONE:
-            del cfg['_scope_']  # which would be imported as a whole
-            cfg['type'] = _ALONE[name]()
+    kind = cfg.get('type')
+    cfg['type'] = kind = _OURS.get(kind, kind)
+    if str(kind).startswith('mmagic.'):
+        require_package('mmagic', 'mmagic', kind)
+        cfg.setdefault('_scope_', 'mmagic')  # for networks inside of it
     network = MODELS.build(cfg)
     network.init_cfg, network.with_cp = init_cfg, with_cp
     if bands.number != RGB:
