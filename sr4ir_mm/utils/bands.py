@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Optional, Sequence, Tuple
+
+import numpy as np
 
 if TYPE_CHECKING:
     import torch
@@ -34,7 +36,8 @@ class Bands(NamedTuple):
     whole: bool = True
 
     def to_unit(self, values: Tensor) -> Tensor:
-        """Values of the file -> [0, 1]; float, (..., C, H, W)."""
+        """Values of the file -> [0, 1]; float, (..., C, H, W), also an
+        array."""
         low, span = self._tensors(values)
         return (values / span) if low is None else (values - low) / span
 
@@ -67,8 +70,12 @@ class Bands(NamedTuple):
         """What is 0, None if it is 0 of all bands; and how much is 1 more."""
         spans = tuple(high - low for low, high in zip(self.low, self.high))
         low = self.low if any(self.low) else None
+        if isinstance(like, np.ndarray):
+            each = partial(_as_array, dtype=like.dtype)
+        else:
+            each = partial(_as_tensor, dtype=like.dtype, device=like.device)
         return tuple(
-            values and _per_band(values, like.dtype, like.device)
+            values and (values[0] if len(set(values)) == 1 else each(values))
             for values in (low, spans)
         )
 
@@ -77,14 +84,16 @@ class Bands(NamedTuple):
 PICTURES = Bands()
 
 
+def _as_array(values: Tuple[float, ...], dtype: np.dtype) -> np.ndarray:
+    return np.array(values, dtype).reshape(-1, 1, 1)
+
+
 @lru_cache(maxsize=None)  # no device is sent numbers twice
-def _per_band(
+def _as_tensor(
     values: Tuple[float, ...], dtype: torch.dtype, device: torch.device
-):
+) -> Tensor:
     import torch
 
-    if len(set(values)) == 1:
-        return values[0]
     with torch.inference_mode(False):
         tensor = torch.tensor(values, dtype=dtype, device=device)
     return tensor.view(-1, 1, 1)
