@@ -8,14 +8,13 @@ the release that repairs it becomes the oldest that we support.
 import os
 import sys
 import traceback
-from contextlib import contextmanager
 from functools import partial, wraps
 from importlib import import_module
 from importlib.machinery import PathFinder, SourceFileLoader
 from importlib.metadata import version
-from importlib.util import find_spec, module_from_spec
+from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, Iterator, Optional
+from typing import Any, Optional
 
 
 def apply() -> None:
@@ -118,34 +117,10 @@ def _is_older(package: str, limit: str) -> bool:
     return digit_version(version(package)) < digit_version(limit)
 
 
-@contextmanager
-def networks_alone() -> Iterator[None]:
-    """Inside, modules of ``mmagic.models.editors`` are imported without all of
-    mmagic's models, which take longer than PyTorch. Who asks for these later
-    gets them, with what was imported here."""
-    names = ('mmagic.models', 'mmagic.models.editors')
-    absent = [name for name in names if name not in sys.modules]
-    for name in absent:
-        sys.modules[name] = module_from_spec(find_spec(name))
-    try:
-        yield
-    finally:
-        for name in absent:
-            del sys.modules[name]
-
-
-def _adopt(package: ModuleType) -> None:
-    """The modules of a package that were imported before it."""
-    for name, module in [*sys.modules.items()]:
-        parent, _, child = name.rpartition('.')
-        if parent == package.__name__:
-            setattr(package, child, module)
-
-
 class _UpstreamFinder:
     """Lets mmagic and mmpretrain be imported with the packages there are.
 
-    To give anyone EDSR, mmagic 1.2.0 imports what each of its models needs,
+    To give anyone RDN, mmagic 1.2.0 imports what each of its models needs,
     such as diffusers and transformers of 2023. Here a module of mmagic that
     lacks a package, or has a later one, becomes a stand-in, which says so
     when it is used. mmpretrain 1.2.0 does without transformers, but not with
@@ -203,7 +178,6 @@ def _stand_in(error: ImportError, name: str) -> type:
 
 def _register_stand_ins(registry: str, module: ModuleType) -> None:
     """So that a config's ``mmagic.DreamBooth`` says what it lacks."""
-    _adopt(module)
     registry = getattr(import_module('mmagic.registry'), registry)
     for name, value in vars(module).items():
         if isinstance(value, type) and issubclass(value, _StandIn):
@@ -298,7 +272,6 @@ _REPAIRS = {
     'mmdet.datasets.coco': _repair_reader('repair_coco_dataset'),
     'mmdet.datasets.xml_style': _repair_reader('repair_xml_dataset'),
     'mmagic.datasets.transforms': partial(_register_stand_ins, 'TRANSFORMS'),
-    'mmagic.models': _adopt,
     'mmagic.models.editors': partial(_register_stand_ins, 'MODELS'),
     'mmagic.utils.setup_env': _skip_later_packages,
     'mmpretrain.utils.dependency': _leave_out_multimodal,

@@ -76,8 +76,10 @@ METRICS = Registry(
 def require_package(module: str, package: str, what: str) -> None:
     """Raise ImportError saying what to install for ``what``."""
     if find_spec(module) is None:
+        how = f'mim install {package}'
+        if package == 'mmagic':  # which declares what does not go together
+            how = 'pip install --no-deps mmagic'
         raise ImportError(
-            f'{what} needs {package}, which is not installed: '
-            f'`mim install {package}` (see '
+            f'{what} needs {package}, which is not installed: `{how}` (see '
             'docs/en/get_started.md for versions).'
         )

@@ -13,6 +13,7 @@ from torch import Tensor
 from sr4ir_mm.models.degradations import to_levels
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
+from sr4ir_mm.utils.bands import PICTURES, Bands
 from sr4ir_mm.utils.labels import name_label, name_labels, name_view
 
 if TYPE_CHECKING:  # a prediction needs no matplotlib
@@ -58,7 +59,8 @@ def draw_panel(
                     model, views.inputs, copy.deepcopy(views.data_samples)
                 )
                 samples[view] = model.predict(one, view)[0]
-    lr = to_uint8(views['lr'][0])
+    bands = model.bands
+    lr = to_uint8(views['lr'][0], bands)
     last = list(samples.values())[-1]  # HR, unless the input is LR
     hr_apart = shared and 'gt_img' in last
 
@@ -77,15 +79,17 @@ def draw_panel(
     for column, (view, sample) in zip(axes.T[1:], samples.items()):
         title = name_view(view)
         if view != 'hr' and 'gt_img' in sample:
-            psnr = peak_signal_noise_ratio(
-                to_uint8(sample.gt_img), to_uint8(sample.pred_img)
+            hr, pred = (
+                bands.quantize(image).cpu().numpy()
+                for image in (sample.gt_img, sample.pred_img)
             )
+            psnr = peak_signal_noise_ratio(hr, pred, data_range=1)
             title += f', PSNR {psnr:.2f} dB'
-        show_image(column[0], to_uint8(sample.pred_img), title)
+        show_image(column[0], to_uint8(sample.pred_img, bands), title)
         source = 'shared layers' if shared else title.split(',')[0]
         show_image(column[1], draw_sample(pen, sample), f'from {source}')
     if hr_apart:
-        show_image(axes[0, -1], to_uint8(last.gt_img), 'HR')
+        show_image(axes[0, -1], to_uint8(last.gt_img, bands), 'HR')
         axes[1, -1].axis('off')
     add_legend(figure, visualizer.dataset_meta or {})
     panel = img_from_canvas(FigureCanvasAgg(figure))
@@ -116,8 +120,8 @@ def draw_sample(
 
     Args:
         pen (Visualizer): The toolbox's.
-        sample (BaseDataElement): With ``pred_img`` or ``gt_img``: RGB in
-            [0, 1], (3, h, w).
+        sample (BaseDataElement): With ``pred_img`` or ``gt_img``: in [0, 1],
+            (C, h, w); and ``bands``, if they are not RGB.
         gt (bool): Whether to draw the ground truth, not what was predicted.
             Defaults to False.
         **kwargs: For the visualizer's ``add_datasample``.
@@ -128,7 +132,7 @@ def draw_sample(
     image = sample.gt_img if gt and 'gt_img' in sample else sample.pred_img
     size = sample.get('ori_shape', image.shape[1:])[:2]
     image = F.interpolate(image[None], size=tuple(size), mode='bilinear')[0]
-    drawn = to_uint8(image)
+    drawn = to_uint8(image, sample.get('bands', PICTURES))
     pen.dataset_meta = name_labels(pen.dataset_meta, _num_labels(sample))
     what = dict(draw_gt=gt, draw_pred=not gt, **kwargs)
     if hasattr(pen, 'visualize_cls'):  # mmpretrain's
@@ -204,7 +208,7 @@ def add_legend(figure: 'Figure', dataset_meta: dict) -> None:
         legend.remove()
 
 
-def to_uint8(image: Tensor) -> np.ndarray:
-    """RGB in [0, 1], (3, h, w) -> RGB uint8, (h, w, 3)."""
-    image = to_levels(image.detach()).byte()
+def to_uint8(image: Tensor, bands: Bands = PICTURES) -> np.ndarray:
+    """In [0, 1], (C, h, w) -> a picture, RGB uint8, (h, w, 3)."""
+    image = to_levels(bands.look(image.detach())).byte()
     return image.permute(1, 2, 0).contiguous().cpu().numpy()

@@ -43,14 +43,27 @@ for make in (
 """
 
 
+def run_without(packages, folder, script):
+    """In a process that has all other packages."""
+    for path in Path(mmengine.__file__).parents[1].iterdir():
+        name = path.name.split('-')[0]
+        if name not in packages and path.suffix != '.pth':
+            (folder / path.name).symlink_to(path)
+    here = os.pathsep.join([str(folder), '.', 'tests'])
+    done = subprocess.run(
+        [sys.executable, '-S', '-W', 'ignore', '-c', script],
+        env=dict(os.environ, PYTHONPATH=here, OMP_NUM_THREADS='1'),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
 def test_sr_networks_of_mmagic_need_no_diffusers(tmp_path):
     absent = ['transformers', 'pandas', 'albumentations', 'click']
     if 'requests' not in (requires('torchvision') or ()):
         absent.append('requests')
-    for path in Path(mmengine.__file__).parents[1].iterdir():
-        name = path.name.split('-')[0]
-        if name not in ('diffusers', *absent) and path.suffix != '.pth':
-            (tmp_path / path.name).symlink_to(path)
     # as they will be: it must not even be imported
     later = tmp_path / 'diffusers'
     later.mkdir()
@@ -58,20 +71,77 @@ def test_sr_networks_of_mmagic_need_no_diffusers(tmp_path):
     later = tmp_path / 'diffusers-0.99.dist-info'
     later.mkdir()
     (later / 'METADATA').write_text('Name: diffusers\nVersion: 0.99\n')
-    done = subprocess.run(
-        [sys.executable, '-S', '-W', 'ignore', '-c', LATER_PACKAGES],
-        env=dict(os.environ, PYTHONPATH=f'{tmp_path}:.'),
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
+    found = run_without(['diffusers', *absent], tmp_path, LATER_PACKAGES)
     later = 'diffusers is 0.99, and mmagic 1.2.0 needs less than 0.26'
     old = "`pip install 'sr4ir_mm[mmagic-full]'`"
     for name in ('DreamBooth', 'UNet3DConditionMotionModel'):
-        assert f'mmagic.{name} cannot be used: {later}. {old}' in done.stdout
+        assert f'mmagic.{name} cannot be used: {later}. {old}' in found
     for name in ('pandas', 'albumentations'):
         missing = f"No module named '{name}'. `pip install {name}`"
-        assert missing in done.stdout
+        assert missing in found
+
+
+WITHOUT_MMAGIC = """
+import sys
+from importlib.util import find_spec
+import sr4ir_mm
+import torch
+from mmengine.config import Config
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import MODELS, TRANSFORMS, init_default_scope
+from tiny import make_batch
+from sr4ir_mm.engine import PhaseUpdate
+from sr4ir_mm.utils.mistakes import explain
+from sr4ir_mm.utils.safe_config import read_config
+
+assert find_spec('mmagic') is None
+init_default_scope('mmseg')
+for name in ('EDSRNet', 'SwinIRNet'):
+    swinir = '_swinir' * (name == 'SwinIRNet')
+    cfg = Config.fromfile(f'configs/toy/sr4ir_unet_toy_x4{swinir}.py')
+    assert cfg.model.sr_net.type == f'sr4ir_mm.{name}'
+    # as it is in older checkpoints
+    cfg.model.sr_net.type = f'mmagic.{name}'
+    cfg = read_config(cfg.pretty_text, 'a file')
+    model = MODELS.build(cfg.model)
+    optims = build_optim_wrapper(model, cfg.optim_wrapper)
+    before = {k: v.clone() for k, v in model.sr_net.named_parameters()}
+    views = model.make_views(make_batch('seg', size=(64, 64)))
+    model.rehearse(views)
+    for phase in model.phases:
+        wrappers = [optims[key] for key in phase.trains]
+        PhaseUpdate(phase, wrappers)(model, views, 0.5)
+    after = model.sr_net.named_parameters()
+    assert all(not torch.equal(before[k], v) for k, v in after)
+    sample = model.eval().test_step(make_batch('seg', 1, size=(64, 64)))[0]
+    assert sample.pred_img.shape == (3, 64, 64)
+
+liif = dict(type='sr4ir_mm.LIIF', scale=2, network=dict(type='mmagic.LIIFRDN'))
+for registry, part in (
+    (MODELS, dict(cfg.model, sr_net=dict(type='mmagic.RDNNet'))),
+    (MODELS, dict(cfg.model, sr_net=liif)),
+    (TRANSFORMS, dict(type='mmagic.RandomBlur')),
+):
+    try:
+        registry.build(part)
+    except Exception as error:
+        print(explain(error, Config(dict(model=cfg.model, part=part))))
+"""
+
+
+def test_without_mmagic(tmp_path):
+    """EDSR and SwinIR are trained and predict; others say what they need."""
+    found = run_without(['mmagic'], tmp_path, WITHOUT_MMAGIC)
+    needs = (
+        ' needs mmagic, which is not installed: `pip install --no-deps '
+        'mmagic` (see docs/en/get_started.md for versions).'
+    )
+    lines = [line for line in found.splitlines() if 'mmagic' in line]
+    assert lines == [
+        f'mmagic.RDNNet{needs}',
+        f'mmagic.LIIFRDN{needs}',
+        f"part.type='mmagic.RandomBlur'{needs}",
+    ]
 
 
 def test_a_diffusers_that_cannot_be_imported(monkeypatch):
@@ -103,13 +173,11 @@ for repaired in (torch.load, queue._on_queue_feeder_error, loader):
 assert yaml.Loader is yaml.yaml.FullLoader
 from sr4ir_mm.models.sr_nets import build_sr_net
 size = dict(in_channels=3, out_channels=3, mid_channels=4, num_blocks=1)
-edsr = build_sr_net(dict(type='mmagic.EDSRNet', **size))
+build_sr_net(dict(type='mmagic.EDSRNet', **size))
 build_sr_net(dict(type='mmagic.SwinIRNet', window_size=8, upscale=4))
-absent('mmagic.models', 'mmseg', 'mmdet', 'mmpretrain', 'lpips', 'skimage')
+absent('mmagic', 'mmseg', 'mmdet', 'mmpretrain', 'lpips', 'skimage')
 from mmengine.registry import MODELS
 assert MODELS.get('mmagic.RDNNet').__init__
-import mmagic.models
-assert isinstance(edsr, mmagic.models.editors.edsr.EDSRNet)
 assert MODELS.get('sr4ir_mm.DeepLabV3Head').__init__
 assert MODELS.get('sr4ir_mm.Nothing') is None
 """

@@ -72,9 +72,9 @@ def make_small(model):
         model.resize = (128, 96)
     if model.sr_net is None:
         return
-    if model.sr_net.type == 'mmagic.EDSRNet':
+    if model.sr_net.type == 'sr4ir_mm.EDSRNet':
         model.sr_net.num_blocks = 1
-    elif model.sr_net.type == 'mmagic.SwinIRNet':
+    elif model.sr_net.type == 'sr4ir_mm.SwinIRNet':
         heads = model.sr_net.num_heads[:1]
         model.sr_net.update(depths=[1], num_heads=heads)
 

@@ -102,7 +102,7 @@ wrap(_base_, {})
 train_dataloader = dict(batch_size=3)
 """
 RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
-SMALL = "dict(type='mmagic.EDSRNet', in_channels=3, out_channels=3)"
+SMALL = "dict(type='sr4ir_mm.EDSRNet', in_channels=3, out_channels=3)"
 
 
 @pytest.mark.parametrize('sr_net', ["'edsr_x4'", SMALL])

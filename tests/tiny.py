@@ -9,7 +9,7 @@ from mmengine.registry import init_default_scope
 from mmengine.structures import InstanceData, PixelData
 
 SR_NET = dict(
-    type='mmagic.EDSRNet',
+    type='sr4ir_mm.EDSRNet',
     in_channels=3,
     out_channels=3,
     mid_channels=4,
@@ -18,7 +18,7 @@ SR_NET = dict(
 )
 # Looks at windows of 8x8.
 SWINIR = dict(
-    type='mmagic.SwinIRNet',
+    type='sr4ir_mm.SwinIRNet',
     upscale=4,
     in_chans=3,
     img_size=16,

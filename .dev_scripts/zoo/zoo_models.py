@@ -23,7 +23,7 @@ from sr4ir_mm.engine import PhaseUpdate
 Size = Tuple[int, int]
 PACKAGES = dict(mmpretrain='mmpretrain', mmseg='mmsegmentation', mmdet='mmdet')
 SR_NET = dict(
-    type='mmagic.EDSRNet',
+    type='sr4ir_mm.EDSRNet',
     in_channels=3,
     out_channels=3,
     mid_channels=8,

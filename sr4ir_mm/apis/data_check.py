@@ -249,12 +249,12 @@ def picture(item: dict, model: SRTaskModel, cfg: Config) -> str:
     h, w = size
     hr = views['hr'][0, :, :h, :w]
     sample.set_data(dict(gt_img=hr, pred_img=hr))
-    sample.set_metainfo(dict(ori_shape=size))
+    sample.set_metainfo(dict(ori_shape=size, bands=model.bands))
     drawn = draw_sample(build_pen(cfg, model), sample, gt=True)
     height, width = drawn.shape[:2]
     images = [drawn]
     for name, method in (('lr', 0), ('bilinear', 2)):
-        image = Image.fromarray(to_uint8(views[name][0]))
+        image = Image.fromarray(to_uint8(views[name][0], model.bands))
         images.append(np.asarray(image.resize((width, height), method)))
     gap = np.full((height, GAP, 3), 255, np.uint8)
     row = np.concatenate([images[0], gap, images[1], gap, images[2]], axis=1)

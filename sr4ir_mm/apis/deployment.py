@@ -29,10 +29,10 @@ OPSET = 17
 
 
 class _LRViews(Views):
-    """Views of LR images as they are: RGB, levels 0 to 255, float."""
+    """Views of LR images as they are: of the file's values, float."""
 
     def _make_lr(self) -> Tensor:
-        return self.inputs / 255
+        return self.model.bands.to_unit(self.inputs)
 
 
 class DeployableSRNet(nn.Module):
@@ -52,11 +52,12 @@ class DeployableSRNet(nn.Module):
     def forward(self, images: Tensor) -> Tuple[Tensor, ...]:
         """
         Args:
-            images (Tensor): LR: RGB, uint8, (N, 3, h, w).
+            images (Tensor): LR: RGB, uint8, (N, 3, h, w); of other bands, the
+                file's values, float, (N, C, h, w).
 
         Returns:
-            tuple[Tensor]: What ``outputs`` names. ``sr`` is RGB in [0, 1],
-            (N, 3, h * scale, w * scale).
+            tuple[Tensor]: What ``outputs`` names. ``sr`` is in [0, 1],
+            (N, C, h * scale, w * scale).
         """
         return (_LRViews(self.model, images.float())['sr'].clamp(0, 1),)
 
@@ -88,8 +89,8 @@ class Deployable(DeployableSRNet):
     def predict(self, inputs: Tensor, images: Tensor) -> Tuple[Tensor, ...]:
         """
         Args:
-            inputs (Tensor): Task-normalised, (N, 3, H, W), or features.
-            images (Tensor): LR: RGB, uint8, (N, 3, h, w).
+            inputs (Tensor): Task-normalised, (N, C, H, W), or features.
+            images (Tensor): LR, (N, C, h, w).
         """
         raise NotImplementedError
 
@@ -259,8 +260,8 @@ def export_onnx(
     Args:
         deployable (DeployableSRNet): Of :func:`make_deployable`.
         path (str): Where to.
-        images (Tensor): An example: RGB, uint8, (N, 3, h, w). A detector must
-            find something in it.
+        images (Tensor): An example, see :meth:`DeployableSRNet.forward`. A
+            detector must find something in it.
 
     Raises:
         NotImplementedError: If PyTorch cannot export something in it.
@@ -301,7 +302,7 @@ def collect_facts(model: SRTaskModel) -> Dict[str, Any]:
 
     Returns:
         dict: The ``format`` of an ONNX file, see :mod:`.onnx_inferencer`;
-        ``toolbox``, ``scale`` and ``view``; ``classes`` and ``palette``, or
+        ``toolbox``, ``scale``, ``view`` and ``bands``; ``classes`` and ``palette``, or
         None; and by which score (``thr``) or how many (``topk``) an image has
         several labels, or None if it has one.
     """
@@ -315,6 +316,7 @@ def collect_facts(model: SRTaskModel) -> Dict[str, Any]:
         toolbox=model.toolbox,
         scale=model.scale,
         view=model.view,
+        bands=model.bands._asdict(),
         classes=meta.get('classes'),
         palette=meta.get('palette'),
         several_labels=several,
@@ -350,7 +352,7 @@ def check_onnx(
     Args:
         deployable (DeployableSRNet): What was exported.
         path (str): The file.
-        images (Tensor): RGB, uint8, (N, 3, h, w).
+        images (Tensor): See :meth:`DeployableSRNet.forward`.
 
     Returns:
         dict: A number for each output, of labels the share of those that
@@ -475,12 +477,10 @@ def _traceable(model: SRTaskModel) -> Iterator[None]:
             # a slice may exceed what there is; a trace would keep the number
             misc = sys.modules['mmdet.models.utils.misc']
             replace(misc, 'min', lambda limit, number: limit)
-        for name in (
-            'mmseg.models.utils.wrappers',  # sizes that follow the input's
-            'mmagic.models.editors.swinir.swinir_utils',  # and numbers
-        ):
-            if name in sys.modules:
-                replace(sys.modules[name], 'int', _to_int)
+        if 'mmseg.models.utils.wrappers' in sys.modules:
+            # sizes that follow the input's
+            wrappers = sys.modules['mmseg.models.utils.wrappers']
+            replace(wrappers, 'int', _to_int)
         yield
 
 

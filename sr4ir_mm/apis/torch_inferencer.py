@@ -136,7 +136,7 @@ class TorchInferencer(Inferencer):
         """
         Returns:
             list[BaseDataElement]: On the CPU, each with ``pred_img`` and
-            ``lr_img``: RGB in [0, 1], (3, h, w).
+            ``lr_img``: in [0, 1], (C, h, w).
         """
         data = self.model.data_preprocessor(pseudo_collate(items), False)
         views = Views(self.model, **data)
@@ -158,7 +158,8 @@ class TorchInferencer(Inferencer):
     def _pictures(
         self, found: BaseDataElement
     ) -> Tuple[np.ndarray, np.ndarray]:
-        return to_uint8(found.lr_img), to_uint8(found.pred_img)
+        bands = self.model.bands
+        return to_uint8(found.lr_img, bands), to_uint8(found.pred_img, bands)
 
     def _levels(self, found: BaseDataElement) -> np.ndarray:
         return found.pred_img.permute(1, 2, 0).float().numpy()

@@ -26,6 +26,11 @@ From the command line:
 .. code-block:: bash
 
     python -m sr4ir_mm.datasets.toy_scenes data/toy_scenes
+
+With ``--bands 4 --bits 16`` images are TIFF files of red, green, blue and near
+infrared, as satellites see, and infrared is needed: the checkered objects are
+drawn as the diagonal ones, and only there they are brighter. One band is grey;
+beyond four, bands are blends of these.
 """
 
 import argparse
@@ -38,6 +43,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 from PIL import Image
+from tifffile import imwrite
 
 CLASSES = ('background', 'horizontal', 'vertical', 'diagonal', 'checker')
 PALETTE = [
@@ -53,6 +59,9 @@ Objects = List[Tuple[str, Box]]
 
 VOID = 255  # the thin border round each object, ignored as in VOC
 VOID_COLOR = [224, 224, 192]
+
+# in near infrared, of 0 to 1
+INFRARED = dict(checker=(0.65, 0.85), diagonal=(0.25, 0.45))
 
 VERSION = 1  # raise it with every change of the drawings: old ones are redone
 # Each axis of a texture has a period under 8 HR pixels, the shortest that x4
@@ -85,6 +94,8 @@ def write_toy_scenes(
     num_val: int = 40,
     size: Size = (128, 128),
     seed: int = 0,
+    bands: int = 3,
+    bits: int = 8,
 ) -> None:
     """Write the toy data set, unless the same one is already there.
 
@@ -100,14 +111,18 @@ def write_toy_scenes(
         size (tuple[int, int]): Height and width of the scenes, 64 at least.
             Defaults to (128, 128).
         seed (int): Another seed gives other images. Defaults to 0.
+        bands (int): How many images have; of other than three they are TIFF
+            files. Defaults to 3: RGB.
+        bits (int): 8 or 16, which are TIFF files. Defaults to 8.
 
     Raises:
-        ValueError: If a number is negative, or the size below 64.
+        ValueError: If a number is negative, or the size below 64, or ``bits``
+            something else.
         NotADirectoryError: If ``root`` is a file.
         FileExistsError: If it holds files of others.
     """
     root = Path(root)
-    args = _check_args(num_train, num_val, size, seed)
+    args = _check_args(num_train, num_val, size, seed, bands, bits)
     if not _prepare(root, args):
         return
     for split, num in enumerate((num_train, num_val)):
@@ -116,17 +131,22 @@ def write_toy_scenes(
         for index, stem in enumerate(stems):
             rng = np.random.default_rng([seed, split, 0, index])
             first = index % (len(CLASSES) - 1)
-            _write_scene(root, stem, *draw_scene(rng, args['size'], first))
+            scene = draw_scene(rng, args['size'], first, None, bands, bits)
+            _write_scene(root, stem, *scene)
         for task in ('Segmentation', 'Main'):
             text = ''.join(f'{stem}\n' for stem in stems)
             (root / 'ImageSets' / task / f'{name}.txt').write_text(text)
         for index in range(num * CROPS_PER_SCENE):
             rng = np.random.default_rng([seed, split, 1, index])
-            _write_crop(root / 'Classification' / name, index, rng)
+            _write_crop(
+                root / 'Classification' / name, index, rng, bands, bits
+            )
     _stamp(root, args, complete=True)
 
 
-def _check_args(num_train: int, num_val: int, size: Size, seed: int) -> dict:
+def _check_args(
+    num_train: int, num_val: int, size: Size, seed: int, bands: int, bits: int
+) -> dict:
     """Check the arguments and return them as json would."""
     for key, value in dict(
         num_train=num_train, num_val=num_val, seed=seed
@@ -138,13 +158,21 @@ def _check_args(num_train: int, num_val: int, size: Size, seed: int) -> dict:
             f'size must be (height, width), each at least {MIN_SIZE} to hold '
             f'the largest object, but got {tuple(size)}'
         )
-    return dict(
+    if bands < 1 or bits not in (8, 16):
+        raise ValueError(
+            f'bands must be 1 or more, and bits 8 or 16, but got {bands} and '
+            f'{bits}'
+        )
+    args = dict(
         num_train=int(num_train),
         num_val=int(num_val),
         size=[int(side) for side in size],
         seed=int(seed),
         version=VERSION,
     )
+    if (bands, bits) != (3, 8):
+        args.update(bands=bands, bits=bits)
+    return args
 
 
 def _prepare(root: Path, args: dict) -> bool:
@@ -188,6 +216,8 @@ def draw_scene(
     size: Size,
     first: int,
     num_objects: Optional[int] = None,
+    bands: int = 3,
+    bits: int = 8,
 ) -> Tuple[np.ndarray, np.ndarray, Objects]:
     """Draw one scene.
 
@@ -198,17 +228,21 @@ def draw_scene(
             The others are of other classes: so the classes are balanced.
         num_objects (int, optional): How many objects. Defaults to None: 2 to
             4, less those that find no free place.
+        bands (int): How many the image has. Defaults to 3: RGB.
+        bits (int): Of its values: 8 or 16. Defaults to 8.
 
     Returns:
-        tuple[np.ndarray, np.ndarray, list]: The image, uint8 RGB of shape
-        (H, W, 3); the class indices, uint8 of shape (H, W), with 255 for
-        void; the objects in view, each as (class name, (xmin, ymin, xmax,
+        tuple[np.ndarray, np.ndarray, list]: The image, uint8 or uint16, of
+        shape (H, W, bands); the class indices, uint8 of shape (H, W), with 255
+        for void; the objects in view, each as (class name, (xmin, ymin, xmax,
         ymax)) with 0-based inclusive corners.
     """
     num_textures = len(CLASSES) - 1
     others = rng.permutation([k for k in range(num_textures) if k != first])
     labels = [first, *others][: num_objects or rng.integers(2, 5)]
     image = _background(rng, size)
+    if bands > 3:
+        image = np.dstack([image, np.full(size, 0.45)])
     owner = np.zeros(size, int)  # 0, VOID, or which object (from 1) is seen
     for number, label in enumerate(labels, start=1):
         distance = _place(rng, owner)
@@ -216,11 +250,13 @@ def draw_scene(
             labels = labels[: number - 1]
             break
         alpha = np.clip(0.5 - distance, 0, 1)[..., None]
-        image += alpha * (_paint(rng, size, label) - image)
+        image += alpha * (_paint(rng, size, label, bands) - image)
         owner[distance < 1.5] = VOID
         owner[distance <= 0] = number
+    image = _blend(image, bands)
     image += rng.normal(0, NOISE, image.shape)
-    image = np.clip(np.rint(image * 255), 0, 255).astype(np.uint8)
+    most = 2**bits - 1
+    image = np.clip(np.rint(image * most), 0, most).astype(f'uint{bits}')
 
     mask = np.where(owner == VOID, VOID, 0).astype(np.uint8)
     objects = []
@@ -292,13 +328,33 @@ def _shape(
     return (np.max(sides, axis=0) - radius * np.cos(np.pi / corners)) * stretch
 
 
-def _paint(rng: np.random.Generator, size: Size, label: int) -> np.ndarray:
-    """A plane of one texture, RGB [0,1] of shape (H, W, 3)."""
+def _paint(
+    rng: np.random.Generator, size: Size, label: int, bands: int
+) -> np.ndarray:
+    """A plane of one texture, [0,1] of shape (H, W, 3), or, of more bands,
+    (H, W, 4)."""
     color = _color(rng, (0.35, 0.65), (0.5, 0.75))
     contrast = rng.uniform(*CONTRAST)
     # the colour's two shades lie as far above it as below: the mean stays
-    texture = _texture(rng, size, CLASSES[label + 1])
-    return color + contrast * texture[..., None]
+    name = CLASSES[label + 1]
+    drawn = 'diagonal' if bands > 3 and name == 'checker' else name
+    plane = color + contrast * _texture(rng, size, drawn)[..., None]
+    if bands <= 3:
+        return plane
+    infrared = rng.uniform(*INFRARED.get(name, (0.2, 0.9)))
+    return np.dstack([plane, np.full(size, infrared)])
+
+
+def _blend(image: np.ndarray, bands: int) -> np.ndarray:
+    """RGB, or these and infrared, as a number of bands."""
+    if bands < 3:
+        return np.dstack([image.mean(axis=2)] * bands)
+    first = image.shape[2]
+    more = [
+        image[..., k % first] * 0.5 + image[..., (k + 1) % first] * 0.5
+        for k in range(bands - first)
+    ]
+    return np.dstack([image, *more])
 
 
 def _texture(rng: np.random.Generator, size: Size, name: str) -> np.ndarray:
@@ -327,31 +383,50 @@ def _write_scene(
     mask: np.ndarray,
     objects: Objects,
 ) -> None:
-    _save_jpeg(image, root / 'JPEGImages' / f'{stem}.jpg')
+    path = _save(image, root / 'JPEGImages' / stem)
     indexed = Image.fromarray(mask)
     palette = np.zeros((256, 3), np.uint8)
     palette[: len(PALETTE)] = PALETTE
     palette[VOID] = VOID_COLOR
     indexed.putpalette(palette.ravel().tolist())
     indexed.save(root / 'SegmentationClass' / f'{stem}.png')
-    _annotation(stem, image.shape, objects).write(
+    _annotation(path.name, image.shape, objects).write(
         str(root / 'Annotations' / f'{stem}.xml')
     )
 
 
-def _write_crop(folder: Path, index: int, rng: np.random.Generator) -> None:
+def _write_crop(
+    folder: Path,
+    index: int,
+    rng: np.random.Generator,
+    bands: int,
+    bits: int,
+) -> None:
     label = index % (len(CLASSES) - 1)
-    image, _, _ = draw_scene(rng, CROP_SIZE, label, num_objects=1)
-    _save_jpeg(image, folder / CLASSES[label + 1] / f'{index:04d}.jpg')
+    image, _, _ = draw_scene(rng, CROP_SIZE, label, 1, bands, bits)
+    _save(image, folder / CLASSES[label + 1] / f'{index:04d}')
 
 
-def _save_jpeg(image: np.ndarray, path: Path) -> None:
-    # subsampled chroma would blur the texture before anything reads it
-    Image.fromarray(image).save(path, quality=96, subsampling=0)
+def _save(image: np.ndarray, path: Path) -> Path:
+    """Returns its path with its ending."""
+    if image.shape[2] == 3 and image.dtype == np.uint8:
+        path = path.with_suffix('.jpg')
+        # subsampled chroma would blur the texture before anything reads it
+        Image.fromarray(image).save(path, quality=96, subsampling=0)
+        return path
+    path = path.with_suffix('.tif')
+    # one grey band and others beside it, as satellites' tools write
+    imwrite(
+        path,
+        image[..., 0] if image.shape[2] == 1 else image,
+        photometric='minisblack',
+        planarconfig=None if image.shape[2] == 1 else 'contig',
+    )
+    return path
 
 
 def _annotation(
-    stem: str, shape: Tuple[int, int, int], objects: Objects
+    name: str, shape: Tuple[int, int, int], objects: Objects
 ) -> ElementTree.ElementTree:
     """The scene's boxes as VOC writes them: 1-based, corners inclusive."""
     root = ElementTree.Element('annotation')
@@ -360,7 +435,7 @@ def _annotation(
         for tag, text in children.items():
             ElementTree.SubElement(parent, tag).text = str(text)
 
-    add(root, folder='toy_scenes', filename=f'{stem}.jpg')
+    add(root, folder='toy_scenes', filename=name)
     height, width, depth = shape
     add(
         ElementTree.SubElement(root, 'size'),
@@ -369,9 +444,9 @@ def _annotation(
         depth=depth,
     )
     add(root, segmented=1)
-    for name, box in objects:
+    for category, box in objects:
         item = ElementTree.SubElement(root, 'object')
-        add(item, name=name, pose='Unspecified', truncated=0, difficult=0)
+        add(item, name=category, pose='Unspecified', truncated=0, difficult=0)
         add(
             ElementTree.SubElement(item, 'bndbox'),
             **{
@@ -394,6 +469,8 @@ def parse_args() -> argparse.Namespace:
         '--size', type=int, nargs=2, default=(128, 128), metavar=('H', 'W')
     )
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--bands', type=int, default=3)
+    parser.add_argument('--bits', type=int, default=8, choices=(8, 16))
     return parser.parse_args()
 
 

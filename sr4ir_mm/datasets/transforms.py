@@ -40,13 +40,13 @@ class CQMix:
     ) -> Tensor:
         """
         Args:
-            sr (Tensor): RGB in [0, 1], (N, 3, H, W).
-            hr (Tensor): RGB in [0, 1], (N, 3, H, W).
+            sr (Tensor): In [0, 1], (N, C, H, W).
+            hr (Tensor): In [0, 1], (N, C, H, W).
             mask (Tensor, optional): (N, 1, grid, grid), true for SR, to
                 reproduce a result. Drawn at random by default.
 
         Returns:
-            Tensor: RGB in [0, 1], (N, 3, H, W).
+            Tensor: In [0, 1], (N, C, H, W).
         """
         if mask is None:
             mask = self.draw_mask(sr)
@@ -214,11 +214,12 @@ class PairedRandomCrop(BaseTransform):
 @TRANSFORMS.register_module()
 class DegradeInPipeline(BaseTransform):
     """Make LR from HR by transforms, such as mmagic's random ones
-    (Real-ESRGAN's blind degradation): ``lr``, uint8, (h, w, 3).
+    (Real-ESRGAN's blind degradation): ``lr``, (h, w, C), of the image's type.
 
     Goes last before :class:`PackLR`. The transforms find the image in ``lr``:
-    float32, of levels 0 to 255, continued to multiples of ``scale``. Its final
-    size they may leave to this one, which resizes and rounds it to 8 bits.
+    float32, of the file's values, continued to multiples of ``scale``. Its
+    final size they may leave to this one, which resizes it, and rounds it if
+    the image is of whole numbers.
 
     Args:
         transforms (Sequence[dict]): Configs of transforms of ``lr``, e.g.
@@ -251,7 +252,11 @@ class DegradeInPipeline(BaseTransform):
             image = mmcv.imresize(
                 image, (width, height), interpolation=self.interpolation
             )
-        lr = image.round().clip(0, 255).astype(np.uint8)
+        dtype = results['img'].dtype
+        if np.issubdtype(dtype, np.integer):
+            limits = np.iinfo(dtype)
+            image = image.round().clip(limits.min, limits.max)
+        lr = image.astype(dtype)
         flip = results.get('flip_direction')  # already LR's, too
         return dict(results, lr=lr, lr_flip_direction=flip)
 
@@ -260,9 +265,10 @@ class DegradeInPipeline(BaseTransform):
 class PackLR(BaseTransform):
     """Pack as the toolbox does, and LR with it.
 
-    The data sample gets ``lr``: RGB, uint8, (3, h, w). The model then takes
-    it for LR, in training and in testing, instead of degrading HR. It is
-    flipped as HR was since it was loaded, by one ``RandomFlip`` at most.
+    The data sample gets ``lr``, (C, h, w), in the order of channels in which
+    it was loaded. The model then takes it for LR, in training and in testing,
+    instead of degrading HR. It is flipped as HR was since it was loaded, by
+    one ``RandomFlip`` at most.
 
     Args:
         pack (dict): The toolbox's own, e.g. ``dict(type='PackSegInputs')``.
@@ -285,9 +291,8 @@ class PackLR(BaseTransform):
                     'RandomFlip.'
                 )
         packed = self.pack(results)
-        # OpenMMLab loads images as BGR
-        rgb = np.ascontiguousarray(lr[..., ::-1].transpose(2, 0, 1))
-        packed['data_samples'].set_data(dict(lr=torch.from_numpy(rgb)))
+        lr = np.ascontiguousarray(np.atleast_3d(lr).transpose(2, 0, 1))
+        packed['data_samples'].set_data(dict(lr=torch.from_numpy(lr)))
         return packed
 
 

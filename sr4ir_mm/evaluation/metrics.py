@@ -12,10 +12,10 @@ from mmengine.evaluator import BaseMetric, DumpResults, Evaluator
 from mmengine.logging import print_log
 from torch import Tensor
 
-from sr4ir_mm.models.degradations import quantize
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.taps import read_taps
 from sr4ir_mm.registry import METRICS
+from sr4ir_mm.utils.bands import PICTURES
 from sr4ir_mm.utils.files import whole_file
 
 # What the toolboxes call the metric of a task, and its factor to percent.
@@ -31,7 +31,8 @@ class _ImageMetric(BaseMetric):
 
     Args:
         crop_border (int): Pixels left out on each side. Defaults to 8.
-        quantize (bool): Round the SR image to 8 bits first. Defaults to True.
+        quantize (bool): Round the SR image first to what files hold: 8 bits,
+            or those of ``model.bands``. Defaults to True.
         prefix (str, optional): Of the metric's name. Defaults to ``sr``.
         **kwargs: See :class:`mmengine.evaluator.BaseMetric`.
     """
@@ -44,6 +45,8 @@ class _ImageMetric(BaseMetric):
     min_size = 1
     # What is compared, and what its score has behind its name.
     pictures = {'pred_img': ''}
+    # Whether it compares pictures to look at, of other bands those of RGB.
+    looks = False
 
     def __init__(
         self, crop_border: int = 8, quantize: bool = True, **kwargs
@@ -86,7 +89,7 @@ class _ImageMetric(BaseMetric):
         return metrics
 
     def score(self, pred: Tensor, gt: Tensor) -> float:
-        """Two images, RGB in [0, 1], (3, h, w) -> their score."""
+        """Two images in [0, 1], (C, h, w) -> their score."""
         raise NotImplementedError
 
     def _images(self, sample: dict, key: str) -> Tuple[Tensor, Tensor]:
@@ -109,16 +112,21 @@ class _ImageMetric(BaseMetric):
                 image[:, border:-border, border:-border]
                 for image in (pred, gt)
             )
-        return quantize(pred) if self.quantize else pred, quantize(gt)
+        bands = sample.get('bands', PICTURES)
+        gt = bands.quantize(gt)
+        if self.quantize:
+            pred = bands.quantize(pred)
+        return (bands.look(pred), bands.look(gt)) if self.looks else (pred, gt)
 
 
 class _ArrayMetric(_ImageMetric):
     """An image metric of scikit-image.
 
     Args:
-        color_space (str): ``rgb``, or ``y`` for the luma of ITU-R BT.601 as
-            the classical SR tables use it: MATLAB's ``rgb2ycbcr``, which of
-            8-bit images (``quantize``) makes 8 bits. Defaults to ``rgb``.
+        color_space (str): ``rgb``, or whatever the bands are, or ``y`` for
+            the luma of ITU-R BT.601 as the classical SR tables use it:
+            MATLAB's ``rgb2ycbcr``, which of 8-bit images (``quantize``) makes
+            8 bits. Defaults to ``rgb``.
         **kwargs: See :class:`_ImageMetric`.
     """
 
@@ -130,14 +138,16 @@ class _ArrayMetric(_ImageMetric):
                 f'{color_space!r}: expected rgb or y.'
             )
         self.color_space = color_space
+        self.looks = color_space == 'y'
 
     def _array(self, image: Tensor) -> np.ndarray:
-        """-> float (h, w, 1 or 3), 8-bit range."""
+        """-> float (h, w, C or 1), of 0 to 255."""
         array = image.permute(1, 2, 0).float().cpu().numpy()
         if self.color_space == 'y':
             array = rgb2ycbcr(array, y_only=True)[..., None]
-        array = array.astype(np.float64) * 255
-        return array.round() if self.quantize else array
+            if self.quantize:  # as MATLAB, of 8-bit images
+                array = (array * 255).round() / 255
+        return array.astype(np.float64) * 255
 
 
 @METRICS.register_module()
@@ -193,7 +203,7 @@ class SRTFD(_ImageMetric):
 
         # a function, which copies of the metric share
         def features(image: Tensor) -> List[Tensor]:
-            """RGB in [0, 1], (3, h, w) -> the teacher's features."""
+            """In [0, 1], (C, h, w) -> the teacher's features."""
             space = model.image_space
             inputs = space.normalize(image[None].to(space.device))
             if space.resize is not None:
@@ -256,7 +266,8 @@ class SRSSIM(_ArrayMetric):
 
 @METRICS.register_module()
 class SRLPIPS(_ImageMetric):
-    """Learned perceptual image patch similarity, by the ``lpips`` package.
+    """Learned perceptual image patch similarity, by the ``lpips`` package; of
+    other bands than RGB, of those to look at.
 
     Args:
         net (str): Backbone: ``vgg``, ``alex`` or ``squeeze``. Defaults to
@@ -272,6 +283,7 @@ class SRLPIPS(_ImageMetric):
 
     name = 'LPIPS'
     perfect = 0.0
+    looks = True
 
     def __init__(
         self,

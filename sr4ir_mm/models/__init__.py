@@ -26,7 +26,7 @@ from .losses import (
 )
 from .sr_classifier import SRClassifier
 from .sr_detector import SRDetector
-from .sr_nets import FSRCNN, LIIF, SRMD, WDSR, Spandrel
+from .sr_nets import FSRCNN, LIIF, SRMD, WDSR, EDSRNet, Spandrel, SwinIRNet
 from .sr_segmentor import SRSegmentor
 from .sr_task_model import SRTaskModel
 from .torchvision_mobilenet_v3 import TorchvisionMobileNetV3
@@ -36,6 +36,7 @@ __all__ = [
     'Bicubic',
     'DegradationChain',
     'DiscriminatorLoss',
+    'EDSRNet',
     'FeatureMatchingLoss',
     'FixedTDPLoss',
     'GaussianBlur',
@@ -55,6 +56,7 @@ __all__ = [
     'SRSegmentor',
     'SRTaskModel',
     'Spandrel',
+    'SwinIRNet',
     'TDPLoss',
     'TaskLoss',
     'TorchvisionMobileNetV3',
@@ -65,7 +67,6 @@ __all__ = [
 # What each toolbox's own classes are varied by, and where that is. It is
 # imported when it is asked for (PEP 562): a toolbox takes seconds.
 _VARIED = dict(
-    mmagic=dict(EDSRNet='sr_nets.edsr', SwinIRNet='sr_nets.swinir'),
     mmseg=dict(
         DeepLabV3Head='deeplabv3_head', TorchvisionFCNHead='deeplabv3_head'
     ),

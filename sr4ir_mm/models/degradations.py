@@ -12,6 +12,7 @@ from torchvision.io import ImageReadMode, decode_jpeg, encode_jpeg
 from torchvision.transforms.v2.functional import rgb_to_grayscale
 
 from sr4ir_mm.registry import MODELS
+from sr4ir_mm.utils.bands import PICTURES, Bands
 
 from .blur_kernels import (
     gaussian_kernel,
@@ -71,7 +72,7 @@ def choose(weights: Sequence[float]) -> int:
 
 
 def filter_image(image: Tensor, kernel: Tensor) -> Tensor:
-    """Each channel of an image, (1, 3, h, w), filtered by a kernel, (k, k), k
+    """Each band of an image, (1, C, h, w), filtered by a kernel, (k, k), k
     odd. Borders are reflected; of images that are too small for that, they
     are continued. By Fourier transforms: a kernel of 21 pixels takes a sixth
     of the time."""
@@ -86,7 +87,7 @@ def filter_image(image: Tensor, kernel: Tensor) -> Tensor:
 
 
 def downsample(image: Tensor, scale: int, antialias: bool = False) -> Tensor:
-    """Bicubic, (N, 3, H, W) -> (N, 3, H/scale, W/scale)."""
+    """Bicubic, (N, C, H, W) -> (N, C, H/scale, W/scale)."""
     return F.interpolate(
         image,
         scale_factor=1 / scale,
@@ -104,8 +105,9 @@ class Degradation(nn.Module):
     every time. In eval mode they are a function of ``seed`` and the image:
     whatever the batch size, the order or the number of processes.
 
-    ``degrade`` does the work; ``forward`` rounds its result to 8 bits. In a
-    chain only the last result is rounded. Draw small numbers by PyTorch on
+    ``degrade`` does the work; ``forward`` rounds its result to what a file of
+    ``bands`` holds, such as 8 bits. In a chain only the last result is
+    rounded. Draw small numbers by PyTorch on
     the CPU, which no device waits for, and noise by ``noise``.
 
     Args:
@@ -120,6 +122,8 @@ class Degradation(nn.Module):
     told: Dict[str, Union[float, Tensor]] = {}
     #: Height and width of the HR image, for steps that want to know.
     hr_size: Optional[Size] = None
+    #: Of the images; from ``model.bands``.
+    bands: Bands = PICTURES
 
     def __init__(self, scale: int = 1, seed: int = 0) -> None:
         super().__init__()
@@ -131,13 +135,13 @@ class Degradation(nn.Module):
     ) -> Tensor:
         """
         Args:
-            hr (Tensor): RGB in [0, 1], (N, 3, H, W), sides multiples of
+            hr (Tensor): In [0, 1], (N, C, H, W), sides multiples of
                 ``scale``.
             sizes (Sequence[tuple], optional): Height and width of each image
                 in it. Beyond them, LR is bicubic. Defaults to H and W.
 
         Returns:
-            Tensor: RGB in [0, 1], 8-bit levels, (N, 3, H/scale, W/scale).
+            Tensor: In [0, 1], rounded, (N, C, H/scale, W/scale).
         """
         sizes = [
             tuple(side + -side % self.scale for side in size)
@@ -165,11 +169,11 @@ class Degradation(nn.Module):
         }
         whole = [side // self.scale for side in hr.shape[2:]]
         if all(list(image.shape[2:]) == whole for image in made):
-            return quantize(torch.cat(made))
+            return self.bands.quantize(torch.cat(made))
         lr = downsample(hr, self.scale)
         for canvas, image in zip(lr, chain.from_iterable(made)):
             canvas[:, : image.shape[1], : image.shape[2]] = image
-        return quantize(lr)
+        return self.bands.quantize(lr)
 
     @property
     def alone(self) -> bool:
@@ -178,8 +182,8 @@ class Degradation(nn.Module):
         return True
 
     def degrade(self, image: Tensor) -> Tensor:
-        """RGB in [0, 1], (1, 3, H, W), or (N, 3, H, W) if it does not see
-        images alone -> RGB around [0, 1], not rounded."""
+        """In [0, 1], (1, C, H, W), or (N, C, H, W) if it does not see images
+        alone -> around [0, 1], not rounded."""
         raise NotImplementedError
 
     def noise(self, image: Tensor) -> Tensor:
@@ -245,12 +249,25 @@ class DegradationChain(Degradation):
 
 
 def build_degradation(
-    cfg: Union[dict, Sequence[dict]], scale: int
+    cfg: Union[dict, Sequence[dict]], scale: int, bands: Bands = PICTURES
 ) -> nn.Module:
-    """Build ``model.degradation``: one config, or a list for a chain."""
+    """Build ``model.degradation``: one config, or a list for a chain.
+
+    Raises:
+        ValueError: If it compresses what is no picture of 8 bits.
+    """
     if isinstance(cfg, (list, tuple)):
-        return DegradationChain(cfg, scale=scale)
-    return MODELS.build(cfg, default_args=dict(scale=scale))
+        degradation = DegradationChain(cfg, scale=scale)
+    else:
+        degradation = MODELS.build(cfg, default_args=dict(scale=scale))
+    for step in degradation.modules():
+        step.bands = bands
+        if isinstance(step, JPEG) and not bands.are_pictures:
+            raise ValueError(
+                'model.degradation: JPEG compresses RGB of 8 bits, and '
+                'model.bands are others: leave it out.'
+            )
+    return degradation
 
 
 def _build_step(cfg: Union[dict, Sequence[dict]], scale: int) -> 'Degradation':
@@ -607,7 +624,9 @@ class PoissonNoise(Degradation):
     def degrade(self, image: Tensor) -> Tensor:
         """See :class:`Degradation`."""
         strength = draw(self.strength)
-        like = rgb_to_grayscale(image) if happens(self.grey) else image
+        like = image
+        if happens(self.grey):
+            like = rgb_to_grayscale(self.bands.look(image))
         levels = to_levels(like)
         # not `unique`, which a device has to wait for
         found = levels.new_zeros(256)

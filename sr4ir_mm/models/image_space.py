@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sr4ir_mm.datasets.transforms import is_pair
+from sr4ir_mm.utils.bands import PICTURES, Bands
 
 Size = Tuple[int, int]
 
@@ -26,18 +27,19 @@ def fit_within(size: Size, limits: Size) -> Size:
 
 
 class ImageSpace(nn.Module):
-    """The two-way map between a task model's input and RGB in [0, 1].
+    """The two-way map between a task model's input and images in [0, 1].
 
     A task model sees images as its own data preprocessor leaves them:
     normalised, in the channel order it was trained with, padded to a batch,
-    and perhaps enlarged. SR networks, degradations and image metrics see RGB
-    in [0, 1], at the size of the dataset's images. This module is the data
-    preprocessor of an :class:`SRTaskModel`, and its inverse.
+    and perhaps enlarged. SR networks, degradations and image metrics see
+    images in [0, 1], RGB or the bands of the file, at the size of the
+    dataset's images. This module is the data preprocessor of an
+    :class:`SRTaskModel`, and its inverse.
 
     Args:
         data_preprocessor (nn.Module): The task model's own data preprocessor.
-        is_rgb (bool): Whether it leaves the channels in RGB order (BGR
-            otherwise).
+        is_rgb (bool): Whether it leaves the channels in RGB order, or bands in
+            theirs (BGR otherwise).
         padding (str): How an image is continued to the size of its batch and
             to a multiple of the scale: ``replicate`` or ``reflect`` (which
             replicates where an image is too small for it).
@@ -46,6 +48,9 @@ class ImageSpace(nn.Module):
             the largest size, of the same shape, within this (long side, short
             side). Rounded down, as in torchvision's detectors.
             Defaults to None: at the size of the dataset's image.
+        bands (Bands): Of the images. Defaults to RGB of 8 bits.
+        loads_rgb (bool): Whether LR images come as RGB, or bands in their
+            order. Defaults to False: as BGR.
     """
 
     def __init__(
@@ -54,12 +59,16 @@ class ImageSpace(nn.Module):
         is_rgb: bool,
         padding: str = 'replicate',
         resize: Optional[Size] = None,
+        bands: Bands = PICTURES,
+        loads_rgb: bool = False,
     ) -> None:
         super().__init__()
         self.data_preprocessor = data_preprocessor
         self.is_rgb = is_rgb
         self.padding = padding
         self.resize = resize
+        self.bands = bands
+        self.loads_rgb = loads_rgb
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Preprocess a batch as the task model does.
@@ -102,42 +111,42 @@ class ImageSpace(nn.Module):
     def batch_augments(self, value) -> None:
         self.data_preprocessor.batch_augments = value
 
-    def to_rgb(
+    def to_image(
         self, inputs: Tensor, sizes: Sequence[Size], multiple: int
     ) -> Tensor:
-        """From what the data preprocessor made to pictures.
+        """From what the data preprocessor made to images.
 
         Args:
-            inputs (Tensor): Task-normalised, (N, 3, H, W).
+            inputs (Tensor): Task-normalised, (N, C, H, W).
             sizes (Sequence[tuple]): Height and width of each image in it.
             multiple (int): Pad both sides to a multiple of this.
 
         Returns:
-            Tensor: RGB in [0, 1], (N, 3, H', W'), of the smallest size that
-            holds every image; each is continued beyond its own size.
+            Tensor: In [0, 1], (N, C, H', W'), of the smallest size that holds
+            every image; each is continued beyond its own size.
 
         Raises:
-            ValueError: If they are no colour images.
+            ValueError: If they have other bands than ``model.bands`` says.
         """
-        if inputs.shape[1] != 3:
+        if inputs.shape[1] != self.bands.number:
             raise ValueError(
-                f'The images have {inputs.shape[1]} channels, but SR networks '
-                "see RGB: load them with `color_type='color'`, and take a "
-                'task model for colour images.'
+                f'The images have {inputs.shape[1]} channels, and '
+                f'model.bands.number={self.bands.number}: set it (not set, '
+                "images are RGB, loaded with `color_type='color'`)."
             )
         if self._normalizes:
             pre = self.data_preprocessor
             inputs = inputs * pre.std + pre.mean
-        rgb = self._swap(inputs) / 255
+        images = self.bands.to_unit(self._swap(inputs))
         height, width = (
             -(-max(sides) // multiple) * multiple for sides in zip(*sizes)
         )
         if set(sizes) == {(height, width)}:
-            return rgb[..., :height, :width]
+            return images[..., :height, :width]
         return torch.stack(
             [
                 self._continue(image[:, :h, :w], height - h, width - w)
-                for image, (h, w) in zip(rgb, sizes)
+                for image, (h, w) in zip(images, sizes)
             ]
         )
 
@@ -147,51 +156,54 @@ class ImageSpace(nn.Module):
         """The LR images that came with a batch.
 
         Args:
-            samples (Sequence[BaseDataElement]): Each with ``lr``: RGB, uint8,
-                (3, h / scale, w / scale), rounded up, or, as some data sets
-                are, down, so that HR is a little larger.
+            samples (Sequence[BaseDataElement]): Each with ``lr``, as it was
+                loaded, (C, h / scale, w / scale), rounded up, or, as some data
+                sets are, down, so that HR is a little larger.
             sizes (Sequence[tuple]): Height h and width w of each HR image.
             scale (int): Factor between LR and HR.
 
         Returns:
-            Tensor: RGB in [0, 1], (N, 3, H', W'), each image continued beyond
-            its own size.
+            Tensor: In [0, 1], (N, C, H', W'), each image continued beyond its
+            own size.
         """
         lr_sizes = [(-(-h // scale), -(-w // scale)) for h, w in sizes]
         height, width = (max(sides) for sides in zip(*lr_sizes))
         images = []
         for sample, size in zip(samples, sizes):
             channels, h, w = sample.lr.shape
-            if channels != 3 or not is_pair(size, (h, w), scale):
+            if channels != self.bands.number or not is_pair(
+                size, (h, w), scale
+            ):
                 raise ValueError(
                     f'The LR image of {sample.metainfo.get("img_path")} has '
                     f'the shape {tuple(sample.lr.shape)}, and HR {size}, but '
                     f'model.scale={scale}: a paired image must go through the '
                     'same crops and resizes as HR.'
                 )
-            image = sample.lr.float() / 255
+            image = sample.lr if self.loads_rgb else sample.lr.flip(0)
+            image = self.bands.to_unit(image.float())
             images.append(self._continue(image, height - h, width - w))
         return torch.stack(images)
 
-    def from_rgb(
+    def from_image(
         self,
         image: Tensor,
         sizes: Sequence[Size],
         canvas: Tensor,
         shape: Optional[Size] = None,
     ) -> Tensor:
-        """From pictures to what the task model sees.
+        """From images to what the task model sees.
 
         Args:
-            image (Tensor): RGB in [0, 1], (N, 3, H', W').
+            image (Tensor): In [0, 1], (N, C, H', W').
             sizes (Sequence[tuple]): Height and width of each image in it.
             canvas (Tensor): What the data preprocessor made of the images,
-                (N, 3, H, W): outside of them, its padding stays.
+                (N, C, H, W): outside of them, its padding stays.
             shape (tuple, optional): Height and width to return, if there is a
                 ``resize``. Defaults to what :meth:`task_shape` says.
 
         Returns:
-            Tensor: Task-normalised, (N, 3, H, W); of another size if there is
+            Tensor: Task-normalised, (N, C, H, W); of another size if there is
             a ``resize``.
         """
         inputs = self.normalize(image)
@@ -213,8 +225,8 @@ class ImageSpace(nn.Module):
         )
 
     def normalize(self, image: Tensor) -> Tensor:
-        """RGB in [0, 1] -> task-normalised, (N, 3, H, W)."""
-        inputs = self._swap(image) * 255
+        """In [0, 1] -> task-normalised, (N, C, H, W)."""
+        inputs = self._swap(self.bands.from_unit(image))
         if self._normalizes:
             pre = self.data_preprocessor
             inputs = (inputs - pre.mean) / pre.std
@@ -227,7 +239,7 @@ class ImageSpace(nn.Module):
         return [fit_within(size, self.resize) for size in sizes]
 
     def task_shape(self, sizes: Sequence[Size], canvas_shape: Size) -> Size:
-        """Height and width of what :meth:`from_rgb` returns."""
+        """Height and width of what :meth:`from_image` returns."""
         if self.resize is None:
             return canvas_shape
         divisor = self.data_preprocessor.pad_size_divisor
@@ -242,7 +254,7 @@ class ImageSpace(nn.Module):
         sizes: Sequence[Size],
         shape: Optional[Size] = None,
     ) -> Tensor:
-        """Task-normalised images, (N, 3, H, W), of these sizes -> the same
+        """Task-normalised images, (N, C, H, W), of these sizes -> the same
         within ``resize``, padded to ``shape``, or to :meth:`task_shape`."""
         height, width = shape or self.task_shape(sizes, inputs.shape[2:])
         enlarged = []
@@ -260,7 +272,7 @@ class ImageSpace(nn.Module):
         return torch.stack(enlarged)
 
     def _continue(self, image: Tensor, low: int, right: int) -> Tensor:
-        """(3, h, w) -> (3, h + low, w + right)"""
+        """(C, h, w) -> (C, h + low, w + right)"""
         fits = low < image.shape[1] and right < image.shape[2]
         mode = self.padding if fits else 'replicate'
         return F.pad(image, (0, right, 0, low), mode=mode)

@@ -6,7 +6,9 @@ import torch.nn as nn
 from torch import Tensor
 
 from sr4ir_mm.registry import MODELS, TRANSFORMS, require_package
+from sr4ir_mm.utils.bands import Bands, read_bands
 
+from .band_weights import RGB, take_bands, take_rgb_weights
 from .degradations import build_degradation
 from .frozen import FrozenCopy
 from .image_space import ImageSpace, Size, swaps_channels
@@ -29,10 +31,10 @@ class SRTaskModel(PhasedModel):
     Args:
         task_model (dict): Config of the task model, unchanged from its
             toolbox.
-        sr_net (dict, optional): Config of the SR network, RGB [0, 1] to RGB
-            [0, 1], e.g. ``mmagic.EDSRNet``. ``init_cfg`` works here for every
-            network, also for those that do not take it themselves. Not needed
-            by recipes that never look at view ``sr``.
+        sr_net (dict, optional): Config of the SR network, images in [0, 1] to
+            images in [0, 1], e.g. ``sr4ir_mm.EDSRNet``. ``init_cfg`` works here
+            for every network, also for those that do not take it themselves.
+            Not needed by recipes that never look at view ``sr``.
         scale (int): Factor between LR and HR. Defaults to 4.
         phases (Sequence[dict]): The recipe: configs of :class:`Phase`, in the
             order in which each iteration runs them. Only training needs it.
@@ -44,6 +46,13 @@ class SRTaskModel(PhasedModel):
         input_is_rgb (bool): Whether the data set's images are loaded as RGB,
             as mmpretrain's CIFAR is; OpenMMLab loads files as BGR.
             Defaults to False.
+        bands (dict, optional): What the bands of images are, if they are not
+            RGB of 8 bits: ``number``, ``rgb`` to look at and ``range``, see
+            :func:`read_bands`. They stay in the order in which they are
+            loaded (:class:`LoadRasterFromFile`). Both networks take as many,
+            and fit weights for RGB to them. Mean and std of
+            ``data_preprocessor`` are of each band, in the file's values; not
+            given, they are .45 and .225 of its range. Defaults to None.
         degradation (dict | Sequence[dict]): HR -> LR, in one or several steps
             (:class:`Degradation`). Defaults to bicubic without antialiasing.
         cqmix (dict): Makes the view ``cqmix``. Defaults to an 8x8 grid.
@@ -84,6 +93,7 @@ class SRTaskModel(PhasedModel):
         view: str = 'sr',
         input_is_lr: bool = False,
         input_is_rgb: bool = False,
+        bands: Optional[dict] = None,
         degradation: Union[dict, Sequence[dict]] = dict(
             type='sr4ir_mm.Bicubic'
         ),
@@ -105,16 +115,23 @@ class SRTaskModel(PhasedModel):
         task_model.setdefault('_scope_', self.toolbox)
         if data_preprocessor is not None:
             task_model.setdefault('data_preprocessor', data_preprocessor)
-        network = MODELS.build(task_model)
+        of_images = read_bands(bands)
+        if bands is None:
+            network = MODELS.build(task_model)
+        else:
+            network = build_for_bands(task_model, of_images)
         _check_task_model(network, self)
         swaps = swaps_channels(task_model.get('data_preprocessor'))
+        loads_rgb = input_is_rgb or bands is not None
         image_space = ImageSpace(
             network.data_preprocessor,
-            is_rgb=swaps != input_is_rgb,
+            is_rgb=swaps != loads_rgb,
             padding=self.padding,
+            bands=of_images,
+            loads_rgb=loads_rgb,
         )
         super().__init__(image_space, init_cfg)
-        self.sr_net = build_sr_net(sr_net)
+        self.sr_net = build_sr_net(sr_net, of_images)
         self.task_model = network
         if real_fake_branch is not None:
             self.task_model.real_fake_branch = MODELS.build(real_fake_branch)
@@ -124,7 +141,7 @@ class SRTaskModel(PhasedModel):
         self._anchor = FrozenCopy('sr_net', anchor, 'model.anchor')
         self.tile = tile
         self.input_is_lr = input_is_lr
-        self.degradation = build_degradation(degradation, scale)
+        self.degradation = build_degradation(degradation, scale, of_images)
         self.cqmix = TRANSFORMS.build(cqmix)
         self.lender = Lender()
         self.layouts = {
@@ -134,8 +151,13 @@ class SRTaskModel(PhasedModel):
 
     @property
     def image_space(self) -> ImageSpace:
-        """The map between the task model's input and RGB in [0, 1]."""
+        """The map between the task model's input and images in [0, 1]."""
         return self.data_preprocessor
+
+    @property
+    def bands(self) -> Bands:
+        """What the bands of images are."""
+        return self.image_space.bands
 
     # Methods, since PyTorch's tracing asks for every property.
 
@@ -169,7 +191,7 @@ class SRTaskModel(PhasedModel):
     ) -> Union[Dict[str, Tensor], list]:
         """
         Args:
-            inputs (Tensor | Part): HR batch, task-normalised, (N, 3, H, W).
+            inputs (Tensor | Part): HR batch, task-normalised, (N, C, H, W).
                 In mode ``loss``, a part of a phase, which knows its views.
             data_samples (list, optional): The toolbox's data samples.
             mode (str): ``loss``, ``predict`` or ``tensor``, as in the
@@ -194,8 +216,8 @@ class SRTaskModel(PhasedModel):
         Each data sample returned also has, for metrics and panels,
         ``pred_img``, the view that it was predicted from (``sr`` for
         ``shared``), and, unless the input is LR, ``gt_img``, the HR image, and
-        beside an SR image ``bilinear_img``: RGB in [0, 1], (3, h, w), without
-        padding.
+        beside an SR image ``bilinear_img``: in [0, 1], (C, h, w), without
+        padding; and ``bands``, what their bands are, if they are not RGB.
         """
         with self._lent(views.task_input(view)) as inputs:
             predicted = self.task_model.predict(
@@ -217,6 +239,8 @@ class SRTaskModel(PhasedModel):
                 if view in ('sr', 'shared'):
                     new['bilinear_img'] = views['bilinear'][i, :, :h, :w]
             sample.set_data(new)
+            if not self.bands.are_pictures:
+                sample.set_metainfo(dict(bands=self.bands))
         return samples
 
     def task_loss(self, views: Views, view: str) -> Dict[str, Tensor]:
@@ -258,7 +282,7 @@ class SRTaskModel(PhasedModel):
         the toolboxes, whose scripts call it.
 
         Args:
-            inputs (Tensor): HR batch, task-normalised, (N, 3, H, W).
+            inputs (Tensor): HR batch, task-normalised, (N, C, H, W).
         """
         views = Views(self, inputs)
         with self._lent(views.task_input(self.view)) as inputs:
@@ -270,7 +294,7 @@ class SRTaskModel(PhasedModel):
         """A task model's feature maps, without its heads.
 
         Args:
-            inputs (Tensor): Task-normalised, (N, 3, h, w).
+            inputs (Tensor): Task-normalised, (N, C, h, w).
             network (nn.Module, optional): The task model. Defaults to the one
                 that is trained.
         """
@@ -334,6 +358,55 @@ class SRTaskModel(PhasedModel):
             found = self.features(views, view, every, self.teacher())
             kept.update(zip(every, found))
         return [kept[tap] for tap in taps]
+
+
+def build_for_bands(cfg: dict, bands: Bands) -> nn.Module:
+    """Build a task model for images of some bands.
+
+    The toolboxes' data preprocessors normalise any number of them, but their
+    constructors refuse most.
+
+    Args:
+        cfg (dict): Its config, unchanged from its toolbox.
+        bands (Bands): Of the images.
+
+    Raises:
+        ValueError: If its data preprocessor is for other bands, or its
+            backbone can see no others.
+    """
+    preprocessor = dict(cfg.get('data_preprocessor') or {})
+    if swaps_channels(preprocessor):
+        raise ValueError(
+            'data_preprocessor swaps channels (bgr_to_rgb, rgb_to_bgr or '
+            'to_rgb), and model.bands stay as they are loaded: set it to '
+            'False.'
+        )
+    ranges = list(zip(bands.low, bands.high))
+    shares = dict(mean=0.45, std=0.225)
+    values = {}
+    for key, share in shares.items():
+        values[key] = preprocessor.pop(key, None) or [
+            share * (high - low) + (low if key == 'mean' else 0)
+            for low, high in ranges
+        ]
+        if len(values[key]) != bands.number:
+            raise ValueError(
+                f'data_preprocessor.{key} is of {len(values[key])} bands, and '
+                f'model.bands.number={bands.number}: give one for each, in '
+                f"the file's values, or {key}=None."
+            )
+    network = MODELS.build(dict(cfg, data_preprocessor=preprocessor))
+    space = network.data_preprocessor
+    for key, numbers in values.items():
+        tensor = torch.tensor(numbers, dtype=torch.float32).view(-1, 1, 1)
+        space.register_buffer(key, tensor, persistent=False)
+    space._enable_normalize = True
+    if bands.number != RGB:
+        seeing = getattr(network, 'backbone', network)
+        key = f'model.task_model.{type(seeing).__name__}'
+        take_bands(seeing, bands, key)
+        take_rgb_weights(seeing, bands, key)
+    return network
 
 
 def _check_arguments(

@@ -31,13 +31,14 @@ def shares_layers(sr_net: Optional[nn.Module]) -> bool:
 class Views:
     """The pictures of one batch that networks and losses can look at.
 
-    ``views[name]`` is RGB in [0, 1], (N, 3, H, W), made when it is first
-    asked for. Images whose sides differ, or are no multiples of the scale,
-    are continued at the bottom and at the right; ``sizes`` are their own.
+    ``views[name]`` is in [0, 1], (N, C, H, W), made when it is first asked
+    for: RGB, or the bands of ``model.bands``. Images whose sides differ, or
+    are no multiples of the scale, are continued at the bottom and at the
+    right; ``sizes`` are their own.
 
     - ``hr``: the dataset's images. There are none if they are LR already
       (``model.input_is_lr``).
-    - ``lr``: their degraded copy, (N, 3, H / scale, W / scale), or what is in
+    - ``lr``: their degraded copy, (N, C, H / scale, W / scale), or what is in
       ``lr`` of the data samples (:class:`PackLR`).
     - ``bilinear``: ``lr`` enlarged bilinearly to the size of ``hr``.
     - ``sr``: the SR network's output for ``lr``, of the size of ``hr``.
@@ -51,7 +52,7 @@ class Views:
 
     Args:
         model (SRTaskModel): The model whose networks make the views.
-        inputs (Tensor): The dataset's images, task-normalised, (N, 3, h, w).
+        inputs (Tensor): The dataset's images, task-normalised, (N, C, h, w).
         data_samples (list, optional): Labels and meta information.
     """
 
@@ -111,7 +112,7 @@ class Views:
         return self._made[name]
 
     def task_input(self, name: str) -> Tensor:
-        """A view as the task model sees it: task-normalised, (N, 3, h, w);
+        """A view as the task model sees it: task-normalised, (N, C, h, w);
         features, which know no image space, as they are; and several views,
         joined by ``+``, one after the other in a single batch."""
         if '+' in name:
@@ -127,7 +128,7 @@ class Views:
         if name == 'hr' and space.resize is None:
             return self.inputs
         if name not in self._task_inputs:
-            inputs = space.from_rgb(
+            inputs = space.from_image(
                 self[name], self.sizes, self._canvas(), self.task_shape
             )
             self._task_inputs[name] = self._arrange(inputs, 'task_model')
@@ -202,13 +203,13 @@ class Views:
                 "View 'hr' is asked for, but with model.input_is_lr=True the "
                 'images are LR.'
             )
-        return self.model.image_space.to_rgb(
+        return self.model.image_space.to_image(
             self.inputs, self.sizes, self.model.scale
         )
 
     def _make_lr(self) -> Tensor:
         if self.is_lr:
-            return self.model.image_space.to_rgb(
+            return self.model.image_space.to_image(
                 self.inputs, self._input_sizes, 1
             )
         scale = self.model.scale
@@ -286,8 +287,8 @@ class Views:
         if sr.shape != (*batch, height * scale, width * scale):
             raise ValueError(
                 f'model.sr_net turns {tuple(lr.shape)} into '
-                f'{tuple(sr.shape)}: expected RGB, larger by model.scale='
-                f'{scale}.'
+                f'{tuple(sr.shape)}: expected the same bands, larger by '
+                f'model.scale={scale}.'
             )
         return sr.to(lr.dtype)  # pictures are exact, in mixed precision too
 

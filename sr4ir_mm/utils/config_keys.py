@@ -9,9 +9,12 @@ from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import mmengine.registry
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DefaultScope, Registry
 from mmengine.runner import Runner
 from torch.utils.data import DataLoader
+
+from sr4ir_mm.registry import require_package
 
 # Top-level keys that are read, but are no arguments of the runner.
 _READ = (
@@ -38,6 +41,13 @@ def explain_type(name: str, kind: str, cfg: Optional[Config]) -> str:
         for path, node in _nodes(cfg._cfg_dict.to_dict())
         if isinstance(node, dict) and node.get('type') == name
     ]
+    where = f'{keys[0] if keys else "type"}={name!r}'
+    toolbox = name.partition('.')[0]
+    if toolbox in MODULE2PACKAGE:
+        try:
+            require_package(toolbox, MODULE2PACKAGE[toolbox], where)
+        except ImportError as error:
+            return str(error)
     known = _registered(kind)
     bare = name.rpartition('.')[2]
     near = known.get(bare) or [
@@ -46,7 +56,7 @@ def explain_type(name: str, kind: str, cfg: Optional[Config]) -> str:
         for full in known[match]
     ]
     return (
-        f'{keys[0] if keys else "type"}={name!r}: there is no such {kind}'
+        f'{where}: there is no such {kind}'
         + (
             f'; did you mean {" or ".join(map(repr, near[:3]))}?'
             if near

@@ -520,7 +520,7 @@ def test_classes_come_from_the_config_if_the_checkpoint_has_none(saved):
 def test_images_smaller_than_a_window(saved, make_image):
     """Of SwinIR, in one batch with others."""
     swinir = dict(
-        type='mmagic.SwinIRNet',
+        type='sr4ir_mm.SwinIRNet',
         upscale=4,
         img_size=8,
         window_size=8,

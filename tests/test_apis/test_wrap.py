@@ -168,7 +168,10 @@ def test_resize_can_be_named_or_left_alone():
 
 def test_sr_net_recipe_and_scale():
     cfg = wrap(SEGFORMER, 'swinir_x8', 'joint', cqmix=dict(type='x'))
-    assert (cfg.model.sr_net.type, cfg.model.scale) == ('mmagic.SwinIRNet', 8)
+    assert (cfg.model.sr_net.type, cfg.model.scale) == (
+        'sr4ir_mm.SwinIRNet',
+        8,
+    )
     assert cfg.model.phases[0].name == 'joint' and cfg.model.cqmix.type == 'x'
     cfg = wrap(SEGFORMER, dict(type='mmagic.SRCNNNet'), scale=3)
     assert (cfg.model.sr_net.type, cfg.model.scale) == ('mmagic.SRCNNNet', 3)

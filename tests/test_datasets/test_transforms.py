@@ -118,13 +118,13 @@ def run_pipeline(pair, transforms):
 
 
 def assert_aligned(packed):
-    """LR is RGB and the mean of its HR pixels, the mask is the R channel."""
-    rgb = packed['inputs'].flip(0)
+    """LR is the mean of its HR pixels, the mask is the R channel."""
+    bgr = packed['inputs']
     sample = packed['data_samples']
     assert sample.lr.dtype == torch.uint8 and sample.lr.is_contiguous()
-    expected = block_mean(rgb.permute(1, 2, 0).numpy())
+    expected = block_mean(bgr.permute(1, 2, 0).numpy())
     assert np.array_equal(sample.lr.permute(1, 2, 0).numpy(), expected)
-    assert torch.equal(sample.gt_sem_seg.data[0], rgb[0].long())
+    assert torch.equal(sample.gt_sem_seg.data[0], bgr[2].long())
 
 
 @pytest.mark.parametrize('direction', ['horizontal', 'vertical', 'diagonal'])
@@ -265,7 +265,7 @@ def test_model_takes_the_lr_of_the_data_samples(pair, training):
     packed = run_pipeline(pair, [LOAD_LR, PACK])
     batch = pseudo_collate([packed, packed])
     views = Views(model, **model.data_preprocessor(batch, training))
-    expected = packed['data_samples'].lr / 255
+    expected = packed['data_samples'].lr.flip(0) / 255
     assert torch.equal(views['lr'], torch.stack([expected, expected]))
     assert views['sr'].shape == views['hr'].shape == (2, 3, 48, 64)
 
@@ -279,7 +279,7 @@ def test_paired_images_of_different_sizes_are_continued(pair):
     batch['data_samples'][0].gt_sem_seg = PixelData(data=torch.zeros(15, 22))
     lr = model.make_views(batch)['lr']
     assert lr.shape == (2, 3, 12, 16)
-    expected = small['data_samples'].lr / 255
+    expected = small['data_samples'].lr.flip(0) / 255
     assert torch.equal(lr[0, :, :4, :6], expected)
     assert torch.equal(lr[0, :, 4:, :6], expected[:, -1:].expand(3, 8, 6))
 

@@ -9,7 +9,7 @@ from tiny import build_model
 from sr4ir_mm.apis import wrap
 
 SMALL_SR_NET = dict(
-    type='mmagic.EDSRNet',
+    type='sr4ir_mm.EDSRNet',
     in_channels=3,
     out_channels=3,
     mid_channels=4,

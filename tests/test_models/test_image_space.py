@@ -20,9 +20,9 @@ def test_the_map_is_two_way(normalization, is_rgb):
     space = ImageSpace(preprocessor, is_rgb)
     bgr = torch.randint(0, 256, (3, 8, 8), dtype=torch.uint8)
     inputs = space(dict(inputs=[bgr]))['inputs']
-    rgb = space.to_rgb(inputs, [(8, 8)], 1)
+    rgb = space.to_image(inputs, [(8, 8)], 1)
     torch.testing.assert_close(rgb[0] * 255, bgr.flip(0).float())
-    torch.testing.assert_close(space.from_rgb(rgb, [(8, 8)], inputs), inputs)
+    torch.testing.assert_close(space.from_image(rgb, [(8, 8)], inputs), inputs)
 
 
 @pytest.mark.parametrize('bgr_to_rgb', [True, False])
@@ -76,7 +76,7 @@ def test_resize_is_torchvisions(sizes):
     batch = torch.zeros(len(images), 3, 375, 500)
     for image, filled in zip(images, batch):
         filled[:, : image.shape[1], : image.shape[2]] = image
-    inputs = space.from_rgb(batch, sizes, batch)
+    inputs = space.from_image(batch, sizes, batch)
     assert space.task_sizes(sizes) == expected.image_sizes
     assert space.task_shape(sizes, None) == tuple(inputs.shape[2:])
     torch.testing.assert_close(inputs, expected.tensors, rtol=0, atol=1e-5)

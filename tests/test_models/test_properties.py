@@ -111,7 +111,7 @@ def test_round_trip(padding, sizes, multiple, divisor, is_rgb, normalizes):
     batch = make_batch('det', sizes=sizes)
     images = [image.flip(0).float() / 255 for image in batch['inputs']]
     inputs = space(batch)['inputs']
-    rgb = space.to_rgb(inputs, sizes, multiple)
+    rgb = space.to_image(inputs, sizes, multiple)
     assert all(side % multiple == 0 for side in rgb.shape[2:])
     for picture, image, (h, w) in zip(rgb, images, sizes):
         torch.testing.assert_close(picture[:, :h, :w], image)
@@ -119,7 +119,7 @@ def test_round_trip(padding, sizes, multiple, divisor, is_rgb, normalizes):
             assert not x.numel() or image.min() <= x.min() + 1e-6
             assert not x.numel() or x.max() <= image.max() + 1e-6
     torch.testing.assert_close(
-        space.from_rgb(rgb, sizes, inputs), inputs, rtol=1e-4, atol=1e-4
+        space.from_image(rgb, sizes, inputs), inputs, rtol=1e-4, atol=1e-4
     )
 
 

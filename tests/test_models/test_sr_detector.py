@@ -18,7 +18,7 @@ RESIZE = (133, 80)
 
 def build(resize, scale=4, **kwargs):
     sr_net = dict(
-        type='mmagic.EDSRNet',
+        type='sr4ir_mm.EDSRNet',
         in_channels=3,
         out_channels=3,
         mid_channels=4,

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from tiny import build_model, make_batch
 
-from sr4ir_mm.models import FSRCNN, WDSR
+from sr4ir_mm.models import FSRCNN, WDSR, EDSRNet, SwinIRNet
 from sr4ir_mm.models.sr_nets.edsr import conv_shuffle_conv, merge
 from sr4ir_mm.models.sr_task_model import build_sr_net
 from sr4ir_mm.registry import MODELS
@@ -308,14 +308,22 @@ def test_classifier_learns_the_shared_layers(network):
 
 def of_mmagic(name, **kwargs):
     """mmagic's network and ours, with the same weights, none of them zero, in
-    double precision."""
-    pair = [
-        MODELS.build(dict(type=f'{scope}.{name}', **kwargs)).double()
-        for scope in ('mmagic', 'sr4ir_mm')
-    ]
-    for param in pair[0].parameters():
+    double precision. Files of both, and the states of optimizers, fit both:
+    names are in the same order. The first weights are the same, too."""
+    pair = []
+    for scope in ('mmagic', 'sr4ir_mm'):
+        torch.manual_seed(0)
+        network = MODELS.build(dict(type=f'{scope}.{name}', **kwargs))
+        assert type(network).__module__.startswith(f'{scope}.')
+        pair.append(network)
+    theirs, ours = (list(network.state_dict().items()) for network in pair)
+    assert [key for key, _ in theirs] == [key for key, _ in ours]
+    assert all(torch.equal(a, b) for (_, a), (_, b) in zip(theirs, ours))
+    names = [[key for key, _ in net.named_parameters()] for net in pair]
+    assert names[0] == names[1]
+    for param in pair[0].double().parameters():
         param.data += 0.1 * torch.randn_like(param)
-    pair[1].load_state_dict(pair[0].state_dict())
+    pair[1].double().load_state_dict(pair[0].state_dict())
     return pair
 
 
@@ -323,7 +331,10 @@ def assert_same(theirs, ours, shape):
     """Results, and all gradients."""
     image = torch.rand(shape).double()
     images = [image.clone().requires_grad_() for _ in range(2)]
-    results = [net(image) for net, image in zip((theirs, ours), images)]
+    results = []
+    for net, image in zip((theirs, ours), images):
+        torch.manual_seed(0)  # of what is dropped
+        results.append(net(image))
     grad = torch.randn_like(results[0])
     for result in results:
         result.backward(grad)
@@ -334,6 +345,53 @@ def assert_same(theirs, ours, shape):
     )
     for a, b in pairs:
         torch.testing.assert_close(a, b, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize('scale', [2, 3, 4, 8])
+@pytest.mark.parametrize('res_scale', [1, 0.1])
+def test_edsr_is_mmagics(scale, res_scale):
+    pair = of_mmagic(
+        'EDSRNet',
+        in_channels=3,
+        out_channels=3,
+        mid_channels=4,
+        num_blocks=2,
+        upscale_factor=scale,
+        res_scale=res_scale,
+        rgb_mean=[0.5, 0.4, 0.3],
+        rgb_std=[0.9, 1.0, 1.1],
+    )
+    assert_same(*pair, (2, 3, 6, 5))
+
+
+@pytest.mark.parametrize('channels', [1, 4])
+def test_edsr_of_other_channels(channels):
+    sizes = dict(mid_channels=4, num_blocks=1, upscale_factor=2)
+    net = EDSRNet(channels, channels, **sizes)
+    assert net.mean.shape == (1, channels, 1, 1)
+    assert net.mean.unique().item() == pytest.approx(0.4300, abs=1e-4)
+    assert net(torch.rand(1, channels, 5, 4)).shape == (1, channels, 10, 8)
+
+
+@pytest.mark.parametrize(
+    'cls, options, message',
+    [
+        (EDSRNet, dict(upscale_factor=6), 'scale .* is 6: expected 3, or a p'),
+        (EDSRNet, dict(upscale_factor=1), 'scale .* is 1: expected'),
+        (EDSRNet, dict(out_channels=1), 'in_channels=3, out_channels=1, '),
+        (EDSRNet, dict(rgb_mean=[0.5]), r'rgb_mean=\[0.5\].*as many numbers'),
+        (SwinIRNet, dict(img_size=20, window_size=8), 'img_size=20, window_s'),
+        (SwinIRNet, dict(img_size=6, window_size=8), 'img_size=6, window_s'),
+        (SwinIRNet, dict(upsampler='nearest'), "upsampler='nearest': expec"),
+        (SwinIRNet, dict(resi_connection='2conv'), "resi_connection='2conv'"),
+    ],
+)
+def test_mistakes_in_options(cls, options, message):
+    defaults = dict(window_size=8)
+    if cls is EDSRNet:
+        defaults = dict(in_channels=3, out_channels=3)
+    with pytest.raises(ValueError, match=message):
+        cls(**{**defaults, **options})
 
 
 @pytest.mark.parametrize('scale', [2, 3, 4, 8])
@@ -387,35 +445,43 @@ def test_merged_convolutions_make_no_large_map():
     assert not any(s[2:] == (32, 32) and s[1] > 3 for s in map(tuple, sizes))
 
 
-def test_fused_attention_is_swinirs():
-    """With shifted windows, which have masks, for several images."""
-    pair = of_mmagic(
-        'SwinIRNet',
-        upscale=2,
-        in_chans=3,
-        img_size=16,
-        window_size=4,
-        depths=[2],
-        embed_dim=8,
-        num_heads=[2],
-        upsampler='pixelshuffledirect',
-        drop_path_rate=0.0,
-    )
-    assert_same(*pair, (2, 3, 12, 16))
+SWINIR = dict(
+    upscale=2,
+    in_chans=3,
+    img_size=16,
+    window_size=4,
+    depths=[2, 1],
+    embed_dim=8,
+    num_heads=[2, 4],
+    upsampler='pixelshuffledirect',
+)
+
+
+@pytest.mark.parametrize(
+    'options, size',
+    [
+        (dict(), (16, 16)),
+        (dict(img_size=(8, 16), mlp_ratio=2), (12, 16)),
+        (dict(upsampler='pixelshuffle', upscale=3), (9, 7)),
+        (dict(upsampler='pixelshuffle', upscale=4), (5, 14)),
+        (dict(upsampler='nearest+conv', upscale=4, ape=True), (16, 16)),
+        (dict(upsampler='nearest+conv', resi_connection='3conv'), (4, 10)),
+        (dict(upsampler='', upscale=1, in_chans=1, img_range=255.0), (13, 16)),
+        (dict(img_size=4, patch_norm=False, qkv_bias=False), (8, 8)),
+        (dict(img_size=4, patch_size=2, qk_scale=0.3), (8, 8)),
+        (dict(drop_rate=0.2, drop_path_rate=0.5), (8, 12)),
+        (dict(use_checkpoint=True), (8, 8)),
+    ],
+)
+def test_swinir_is_mmagics(options, size):
+    """With windows that are shifted, and images that are none of them."""
+    options = {**SWINIR, **options}
+    pair = of_mmagic('SwinIRNet', **options)
+    assert_same(*pair, (4, options['in_chans'], *size))
 
 
 def test_attention_stays_exact_in_mixed_precision(monkeypatch):
-    _, net = of_mmagic(
-        'SwinIRNet',
-        upscale=2,
-        in_chans=3,
-        img_size=16,
-        window_size=4,
-        depths=[2],
-        embed_dim=8,
-        num_heads=[2],
-        upsampler='pixelshuffledirect',
-    )
+    net = SwinIRNet(**SWINIR)
     attention, seen = F.scaled_dot_product_attention, []
 
     def watch(query, *args, **kwargs):
@@ -424,16 +490,18 @@ def test_attention_stays_exact_in_mixed_precision(monkeypatch):
 
     monkeypatch.setattr(F, 'scaled_dot_product_attention', watch)
     with torch.autocast('cpu', torch.bfloat16):
-        net.float()(torch.rand(1, 3, 8, 8))
+        net(torch.rand(1, 3, 8, 8))
     assert set(seen) == {torch.float32}
 
 
-def test_edsr_of_mmagic_is_the_cheaper_one():
-    from tiny import SR_NET
+def test_names_of_mmagic():
+    """Of old configs and checkpoints, whoever's is installed."""
+    from tiny import SR_NET, SWINIR
 
-    net = build_sr_net(SR_NET)
-    assert type(net).__module__.startswith('sr4ir_mm')
-    assert SR_NET['type'] == 'mmagic.EDSRNet'
+    for cfg, cls in ((SR_NET, EDSRNet), (SWINIR, SwinIRNet)):
+        assert cfg['type'] == f'sr4ir_mm.{cls.__name__}'
+        cfg = dict(cfg, type=f'mmagic.{cls.__name__}')
+        assert type(build_sr_net(cfg)) is cls
 
 
 @pytest.mark.parametrize('with_cp', [False, True])

@@ -218,7 +218,7 @@ def test_real_lr_input(task, size):
         assert sample.img_shape == size
     else:
         expected = model.task_model.predict(
-            model.image_space.from_rgb(sr, [tuple(sr.shape[2:])], sr)
+            model.image_space.from_image(sr, [tuple(sr.shape[2:])], sr)
         )[0]
         torch.testing.assert_close(sample.pred_score, expected.pred_score)
 

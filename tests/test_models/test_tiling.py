@@ -7,7 +7,7 @@ from sr4ir_mm.models.sr_nets import build_sr_net
 from sr4ir_mm.models.tiling import MARGIN, super_resolve_in_tiles
 
 SWINIR = dict(
-    type='mmagic.SwinIRNet',
+    type='sr4ir_mm.SwinIRNet',
     upscale=2,
     img_size=8,
     window_size=4,

@@ -48,7 +48,7 @@ def test_the_toolboxs_padding_stays_outside_of_the_images(view):
     inputs = views.task_input(view)
     assert inputs.shape == views.inputs.shape == (2, 3, 32, 40)
     for i, (h, w) in enumerate(views.sizes):
-        inside = model.image_space.from_rgb(
+        inside = model.image_space.from_image(
             views[view][i : i + 1, :, :h, :w],
             [(h, w)],
             views.inputs[i : i + 1, :, :h, :w],
@@ -161,7 +161,9 @@ def test_sr_network_of_another_number_of_channels():
     model = build_model()
     model.sr_net.forward = lambda lr: torch.zeros(2, 1, 32, 32)
     views = model.make_views(make_batch())
-    with pytest.raises(ValueError, match=r'\(2, 1, 32, 32\): expected RGB'):
+    with pytest.raises(
+        ValueError, match=r'\(2, 1, 32, 32\): expected the'
+    ):
         views['sr']
 
 

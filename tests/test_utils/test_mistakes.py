@@ -44,7 +44,7 @@ MISTAKES = [
     ),
     (
         sr_net(type='EDSRNet'),
-        r"^model.sr_net.type='EDSRNet': .*did you mean .*'mmagic.EDSRNet'"
+        r"^model.sr_net.type='EDSRNet': .*did you mean .*'sr4ir_mm.EDSRNet'"
         r".*default_scope='mmseg' needs its prefix",
     ),
     (sr_net(mid_chanels=4), r'^model.sr_net.mid_chanels: .*mid_channels\?'),

@@ -96,6 +96,10 @@ def make_examples(
     import torch
 
     images = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
+    bands = deployable.model.bands
+    if not bands.are_pictures:  # colours in the place of bands
+        colors = [band % 3 for band in range(bands.number)]
+        images = bands.from_unit(images[:, colors] / 255)
     if not deployable.any_size:
         return [images, torch.zeros_like(images)]  # nothing to be found
     # what is built in may be the size in windows

@@ -2,7 +2,7 @@
 # it starts: a training on pixels alone, on the data set's own images.
 scale = 4
 sr_net = dict(
-    type='mmagic.EDSRNet',
+    type='sr4ir_mm.EDSRNet',
     in_channels=3,
     out_channels=3,
     mid_channels=24,

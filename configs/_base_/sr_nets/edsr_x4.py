@@ -1,7 +1,7 @@
 # EDSR-baseline, pre-trained on DIV2K: 1,517,571 parameters.
 scale = 4
 sr_net = dict(
-    type='mmagic.EDSRNet',
+    type='sr4ir_mm.EDSRNet',
     in_channels=3,
     out_channels=3,
     mid_channels=64,
@@ -17,7 +17,7 @@ sr_net = dict(
 sr_optim_wrapper = dict(
     type='OptimWrapper',
     optimizer=dict(type='AdamW', lr=1e-4, betas=(0.9, 0.999), weight_decay=0),
-    # The paper's EDSR computes in [0, 255], mmagic's in [0, 1]: the weights
+    # The paper's EDSR computes in [0, 255], ours in [0, 1]: the weights
     # are the same, the biases 255 times smaller, and so must be Adam's steps.
     paramwise_cfg=dict(
         custom_keys=dict(bias=dict(lr_mult=1 / 255, eps=255e-8))

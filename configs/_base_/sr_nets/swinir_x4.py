@@ -1,7 +1,7 @@
 # SwinIR-M ("classical"), pre-trained on DIV2K: 11,900,199 parameters.
 scale = 4
 sr_net = dict(
-    type='mmagic.SwinIRNet',
+    type='sr4ir_mm.SwinIRNet',
     upscale=scale,
     in_chans=3,
     img_size=48,

@@ -141,7 +141,8 @@ def activation_map(
     heat = torch.from_numpy(heat[None, :, :height, :width])
     size = image.shape[1:]
     heat = F.interpolate(heat, size=size, mode='bilinear')[0, 0]
-    return ActivationMap(image.cpu(), heat.clamp(0, 1).numpy(), network.score)
+    image = model.bands.look(image).cpu()
+    return ActivationMap(image, heat.clamp(0, 1).numpy(), network.score)
 
 
 def last_map(task_model: nn.Module, inputs: Tensor) -> str:

@@ -2,6 +2,7 @@ import copy
 import io
 import logging
 from contextlib import contextmanager, redirect_stdout
+from functools import partial
 from textwrap import fill
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -25,6 +26,7 @@ from torch.utils.data import Dataset
 from sr4ir_mm.evaluation.metrics import TASK_METRICS, look_through
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
+from sr4ir_mm.utils.bands import PICTURES, Bands
 from sr4ir_mm.utils.labels import name_label
 from sr4ir_mm.visualization import (
     CELL,
@@ -41,7 +43,7 @@ class Answer(NamedTuple):
     """What a model makes of one image.
 
     Args:
-        lr (Tensor): Its LR image, RGB in [0, 1], (3, h, w).
+        lr (Tensor): Its LR image, in [0, 1], (C, h, w).
         sample (BaseDataElement): The toolbox's, with ground truth, prediction,
             ``pred_img`` and, unless the image is LR itself, ``gt_img``: see
             :meth:`SRTaskModel.predict`.
@@ -245,11 +247,12 @@ def draw_comparison(
         ax.axis('off')
     lr = next(iter(answers.values())).lr
     factor = images[0].shape[2] / lr.shape[2]
-    _show_with_crop(axes[:, 0], lr, [round(x / factor) for x in crop], 'LR')
+    looked = partial(_show_with_crop, bands=samples[0].get('bands', PICTURES))
+    looked(axes[:, 0], lr, [round(x / factor) for x in crop], 'LR')
     for column, image, (name, answer) in zip(
         axes.T[1:], images, answers.items()
     ):
-        _show_with_crop(column, image, crop, fill(name, 32))
+        looked(column, image, crop, fill(name, 32))
         _caption(column[0], _describe_image(answer.scores))
         prediction = _describe_prediction(answer, pen)
         if in_text:
@@ -258,7 +261,7 @@ def draw_comparison(
             show_image(column[2], draw_sample(pen, answer.sample), '')
             _caption(column[2], prediction)
     if hr is not None:
-        _show_with_crop(axes[:, -1], hr, crop, 'HR')
+        looked(axes[:, -1], hr, crop, 'HR')
         if in_text:
             _caption(axes[1, -1], _name_classes(samples[0].gt_label, pen))
         else:
@@ -272,7 +275,7 @@ def most_different(images: Sequence[Tensor], size: int) -> Box:
     """Where images differ most.
 
     Args:
-        images (Sequence[Tensor]): RGB in [0, 1], each (3, H, W).
+        images (Sequence[Tensor]): in [0, 1], each (C, H, W).
         size (int): Side of the square that is looked for.
 
     Returns:
@@ -286,11 +289,15 @@ def most_different(images: Sequence[Tensor], size: int) -> Box:
 
 
 def _show_with_crop(
-    column: np.ndarray, image: Tensor, crop: Sequence[int], title: str
+    column: np.ndarray,
+    image: Tensor,
+    crop: Sequence[int],
+    title: str,
+    bands: Bands,
 ) -> None:
-    """An image, RGB in [0, 1], (3, h, w), and below it a part of it."""
+    """An image in [0, 1], (C, h, w), and below it a part of it."""
     left, top, width, height = crop
-    image = to_uint8(image)
+    image = to_uint8(image, bands)
     part = image[top : top + height, left : left + width]
     for ax, picture, text in zip(column, (image, part), (title, '')):
         show_image(ax, picture, text)

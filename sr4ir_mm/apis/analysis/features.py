@@ -9,7 +9,6 @@ from skimage.metrics import peak_signal_noise_ratio
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sr4ir_mm.models.degradations import quantize
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.registry import require_package
 from sr4ir_mm.visualization import CELL
@@ -64,7 +63,8 @@ def collect_features(
             (feature,) = model.features(views, name, [tap])
             features[name].append(_average(feature)[0].cpu().numpy())
         hr, sr = (
-            quantize(views[name]).cpu().numpy() for name in ('hr', model.view)
+            model.bands.quantize(views[name]).cpu().numpy()
+            for name in ('hr', model.view)
         )
         with np.errstate(divide='ignore'):
             psnr.append(peak_signal_noise_ratio(hr, sr, data_range=1))

@@ -9,7 +9,6 @@ from scipy.signal.windows import hann
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from sr4ir_mm.models.degradations import quantize
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 
 from .comparison import iterate_views
@@ -36,7 +35,7 @@ def compare_spectra(
     """Radial spectra of images, beside those of HR.
 
     Args:
-        pairs (Sequence[tuple]): Image and HR image: RGB in [0, 1], (3, H, W).
+        pairs (Sequence[tuple]): Image and HR image: in [0, 1], (C, H, W).
             Sizes may differ from pair to pair.
         num_bins (int): Rings of the frequency plane. Defaults to 32.
     """
@@ -72,14 +71,15 @@ def collect_pairs(
             view = 'sr' if model.view == 'shared' else model.view
             for name, image in (('bicubic', bicubic), ('view', views[view])):
                 pair = (
-                    quantize(x[0, :, :height, :width]) for x in (image, hr)
+                    model.bands.quantize(x[0, :, :height, :width])
+                    for x in (image, hr)
                 )
                 pairs[name].append(tuple(x.cpu() for x in pair))
     return pairs
 
 
 def _spectrum(image: Tensor, num_bins: int) -> Tuple[np.ndarray, np.ndarray]:
-    """RGB in [0, 1], (3, H, W) -> Fourier coefficients of its grey values,
+    """In [0, 1], (C, H, W) -> Fourier coefficients of its grey values,
     and the ring that each is in: flat arrays."""
     grey = image.double().mean(0).numpy()
     height, width = grey.shape

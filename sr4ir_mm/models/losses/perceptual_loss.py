@@ -69,9 +69,10 @@ class PerceptualLoss(Loss):
 
     def forward(self, model, views) -> Dict[str, Tensor]:
         """``loss_perceptual``; see :class:`Loss`."""
-        sr = self._features(views['sr'])
+        look = model.bands.look
+        sr = self._features(look(views['sr']))
         with torch.no_grad():
-            hr = self._features(views['hr'])
+            hr = self._features(look(views['hr']))
         weights = self.layer_weights.values()
         loss = sum(
             weight * self.criterion(*pair)

@@ -1,6 +1,5 @@
 import copy
 from functools import partial
-from importlib import import_module
 from typing import Optional
 
 import torch
@@ -9,9 +8,10 @@ from mmengine.model import initialize
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from sr4ir_mm.compat import networks_alone
 from sr4ir_mm.registry import MODELS, require_package
+from sr4ir_mm.utils.bands import PICTURES, Bands
 
+from ..band_weights import RGB, take_rgb_weights
 from ..lending import Lender
 from .spandrel import by_name
 
@@ -19,25 +19,20 @@ from .spandrel import by_name
 _CHANNELS = ('in_channels', 'out_channels', 'in_chans', 'num_in_ch')
 _CHANNELS += ('num_out_ch', 'in_nc', 'out_nc', 'img_channels', 'inp_channels')
 
-
-def _edsr() -> type:
-    """The same, with less work."""
-    return import_module('sr4ir_mm.models').EDSRNet
-
-
-def _swinir() -> type:
-    with networks_alone():
-        from mmagic.models.editors.swinir import SwinIRNet
-    return SwinIRNet
+# Networks that are here, too, as configs and checkpoints name mmagic's.
+_OURS = {
+    f'mmagic.{name}': f'sr4ir_mm.{name}' for name in ('EDSRNet', 'SwinIRNet')
+}
 
 
-# Networks of mmagic that need nothing else of it, and have none inside.
-_ALONE = dict(EDSRNet=_edsr, SwinIRNet=_swinir)
+def build_sr_net(
+    cfg: Optional[dict], bands: Bands = PICTURES
+) -> Optional[nn.Module]:
+    """Build an SR network for images of some bands. ``in_channels`` and the
+    like become their number.
 
-
-def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
-    """Build an SR network.
-
+    EDSR and SwinIR are ours, also if they are called mmagic's, which may be
+    installed or not: so a config, an old one too, means the same everywhere.
     ``init_cfg`` is seen to here, since networks of mmagic refuse it, ignore
     it, or have no ``init_weights``; so is ``with_cp``, OpenMMLab's name of
     activation checkpointing.
@@ -45,23 +40,32 @@ def build_sr_net(cfg: Optional[dict]) -> Optional[nn.Module]:
     if cfg is None:
         return None
     cfg = copy.deepcopy(by_name(cfg))  # LIIF writes into it
-    for key in _CHANNELS:
-        if cfg.get(key, 3) != 3:
+    keys = [key for key in _CHANNELS if key in cfg]
+    for key in keys:
+        if cfg[key] not in (RGB, bands.number):
             raise ValueError(
                 f'model.sr_net.{key}={cfg[key]}: SR networks read and make '
-                'RGB, of 3 channels.'
+                f'images, of {bands.number} channels (model.bands; not set, '
+                'RGB).'
             )
+        cfg[key] = bands.number
+    if not keys and bands.number != RGB:
+        raise ValueError(
+            f'model.sr_net.type={cfg.get("type")}, and model.bands.number='
+            f'{bands.number}: say by which of its arguments it takes as many '
+            f'channels ({", ".join(_CHANNELS)}).'
+        )
     init_cfg = cfg.pop('init_cfg', None)
     with_cp = cfg.pop('with_cp', False)
-    scope, _, name = str(cfg.get('type')).rpartition('.')
-    if scope == 'mmagic':
-        require_package('mmagic', 'mmagic', name)
-        cfg.setdefault('_scope_', scope)  # for networks inside of it
-        if name in _ALONE:
-            del cfg['_scope_']  # which would be imported as a whole
-            cfg['type'] = _ALONE[name]()
+    kind = cfg.get('type')
+    cfg['type'] = kind = _OURS.get(kind, kind)
+    if str(kind).startswith('mmagic.'):
+        require_package('mmagic', 'mmagic', kind)
+        cfg.setdefault('_scope_', 'mmagic')  # for networks inside of it
     network = MODELS.build(cfg)
     network.init_cfg, network.with_cp = init_cfg, with_cp
+    if bands.number != RGB:
+        take_rgb_weights(network, bands, 'model.sr_net', makes_images=True)
     if init_cfg is not None:
         network.init_weights = partial(initialize, network, init_cfg)
     return network

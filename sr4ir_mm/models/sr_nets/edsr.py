@@ -1,45 +1,137 @@
-from typing import Dict, Optional, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
+import torch.nn as nn
 import torch.nn.functional as F
+from mmengine.model import BaseModule, kaiming_init
 from torch import Tensor
 
-from sr4ir_mm.compat import networks_alone
 from sr4ir_mm.registry import MODELS
 
 from ..pretrained import prefixes_off
-from .edsr_files import edsr_options, edsr_weights
-
-with networks_alone():
-    from mmagic.models.editors import edsr
+from .edsr_files import DIV2K_MEAN, edsr_options, edsr_weights
 
 Weights = Tuple[Tensor, Tensor]  # of a convolution, and its bias
 
 
-@MODELS.register_module()
-class EDSRNet(edsr.EDSRNet):
-    """mmagic's EDSR, whose last two convolutions are computed as one.
+def _initialize(conv: nn.Conv2d, factor: float = 1) -> None:
+    """As mmagic does, from the same random numbers."""
+    kaiming_init(conv, mode='fan_in')
+    conv.weight.data *= factor
 
-    Between them there is nothing but a pixel shuffle, so that together they
-    are a single 5x5 convolution at half of the output's resolution, with 3 x 4
-    output channels instead of 256 and 64: at x4 a quarter less work for the
-    whole network, and no feature map of the size of the SR image. Weights,
-    their names, results and gradients are mmagic's, up to rounding.
+
+class _ResidualBlock(nn.Module):
+    def __init__(self, channels: int, res_scale: float) -> None:
+        super().__init__()
+        self.res_scale = res_scale
+        self.conv1 = nn.Conv2d(channels, channels, 3, padding=1)
+        self.conv2 = nn.Conv2d(channels, channels, 3, padding=1)
+        if res_scale == 1:
+            _initialize(self.conv1, 0.1)
+            _initialize(self.conv2, 0.1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        change = self.conv2(F.relu(self.conv1(x), inplace=True))
+        return torch.add(x, change, alpha=self.res_scale)
+
+
+class _Enlargement(nn.Module):
+    def __init__(self, channels: int, factor: int) -> None:
+        super().__init__()
+        self.scale_factor = factor
+        self.upsample_conv = nn.Conv2d(
+            channels, channels * factor**2, 3, padding=1
+        )
+        _initialize(self.upsample_conv)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pixel_shuffle(self.upsample_conv(x), self.scale_factor)
+
+
+@MODELS.register_module()
+class EDSRNet(BaseModule):
+    """EDSR, whose last two convolutions are computed as one.
+
+    Lim et al., "Enhanced deep residual networks for single image
+    super-resolution" (CVPRW 2017, https://arxiv.org/abs/1707.02921).
+    Arguments, weights, their names and order, the first random ones, results
+    and gradients (up to rounding) are those of mmagic 1.2.0: files fit both.
+    ``mmagic.EDSRNet`` in a config is this class, too, whether mmagic is
+    installed or not.
+
+    Between the last convolutions there is nothing but a pixel shuffle, so that
+    together they are a single 5x5 convolution at half of the output's
+    resolution, with 3 x 4 output channels instead of 256 and 64: at x4 a
+    quarter less work for the whole network, and no feature map of the size of
+    the SR image.
 
     Args:
-        **kwargs: Those of mmagic's ``EDSRNet``.
+        in_channels (int): Channels of the LR image.
+        out_channels (int): Of the SR image: as many.
+        mid_channels (int): Defaults to 64.
+        num_blocks (int): Number of residual blocks. Defaults to 16.
+        upscale_factor (int): 3, or a power of 2. Defaults to 4.
+        res_scale (float): Factor of what a block adds. The blocks of 1 begin
+            with small random weights. Defaults to 1.
+        rgb_mean (Sequence[float], optional): Of the images, in [0, 1], one
+            number for each channel; the network sees it as 0. Defaults to that
+            of DIV2K for RGB, and to the mean of its three for other images:
+            what is known of no band lies in the middle sooner than at 0.
+        rgb_std (Sequence[float], optional): By which the rest is divided.
+            Defaults to 1.
     """
 
     # of `merge_tail`, while weights stay as they are
     tail: Optional[Tuple[Weights, Weights]] = None
 
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        mid_channels: int = 64,
+        num_blocks: int = 16,
+        upscale_factor: int = 4,
+        res_scale: float = 1,
+        rgb_mean: Optional[Sequence[float]] = None,
+        rgb_std: Optional[Sequence[float]] = None,
+    ) -> None:
+        super().__init__()
+        if rgb_mean is None:
+            rgb_mean = DIV2K_MEAN
+            if in_channels != len(DIV2K_MEAN):
+                rgb_mean = [sum(DIV2K_MEAN) / len(DIV2K_MEAN)] * in_channels
+        std = [1.0] * in_channels if rgb_std is None else rgb_std
+        if not len(rgb_mean) == len(std) == in_channels == out_channels:
+            raise ValueError(
+                f'EDSRNet: in_channels={in_channels}, out_channels='
+                f'{out_channels}, rgb_mean={rgb_mean}, rgb_std={std}: '
+                'expected as many numbers as channels, in and out.'
+            )
+        for name, value in dict(mean=rgb_mean, std=std).items():
+            value = torch.tensor(value).view(1, -1, 1, 1)
+            self.register_buffer(name, value, persistent=False)
+        self.conv_first = nn.Conv2d(in_channels, mid_channels, 3, padding=1)
+        blocks = [
+            _ResidualBlock(mid_channels, res_scale) for _ in range(num_blocks)
+        ]
+        self.body = nn.Sequential(*blocks)
+        self.conv_after_body = nn.Conv2d(
+            mid_channels, mid_channels, 3, padding=1
+        )
+        stages = [
+            _Enlargement(mid_channels, factor)
+            for factor in enlargements(upscale_factor)
+        ]
+        self.upsample = nn.Sequential(*stages)
+        self.conv_last = nn.Conv2d(mid_channels, out_channels, 3, padding=1)
+
     def forward(self, lr: Tensor) -> Tensor:
         """
         Args:
-            lr (Tensor): RGB in [0, 1], (N, 3, h, w).
+            lr (Tensor): Images in [0, 1], (N, C, h, w).
 
         Returns:
-            Tensor: RGB around [0, 1], (N, 3, h * scale, w * scale).
+            Tensor: Images around [0, 1], (N, C, h * scale, w * scale).
         """
         mean, std = self.mean.to(lr), self.std.to(lr)
         shallow = self.conv_first((lr - mean) / std)
@@ -69,6 +161,18 @@ class EDSRNet(edsr.EDSRNet):
             if edsr_options(candidate) is not None:
                 return edsr_weights(candidate)
         return weights
+
+
+def enlargements(scale: int) -> List[int]:
+    """The pixel shuffles, one behind the other, that enlarge by ``scale``."""
+    if scale == 3:
+        return [3]
+    if scale < 2 or scale & (scale - 1):
+        raise ValueError(
+            f'The scale of the SR network is {scale}: expected 3, or a power '
+            'of 2.'
+        )
+    return [2] * (scale.bit_length() - 1)
 
 
 def merge(first, last, factor: int) -> Tuple[Weights, Weights]:

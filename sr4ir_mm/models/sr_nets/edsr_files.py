@@ -15,14 +15,14 @@ _NAMES = (
     (r'^tail\.0\.', 'upsample.'),
     (r'^tail\.1\.', 'conv_last.'),
 )
-_MEAN = (0.4488, 0.4371, 0.4040)  # of DIV2K, in [0, 1]
+DIV2K_MEAN = (0.4488, 0.4371, 0.4040)  # in [0, 1]
 _RANGE = 255  # in which both compute, unless a file says otherwise
 # The large EDSR damps its branches; no file says so.
 _LARGE, _RES_SCALE = 256, 0.1
 
 
 def edsr_options(weights: Dict[str, Tensor]) -> Optional[dict]:
-    """Arguments of ``mmagic.EDSRNet`` for some weights.
+    """Arguments of ``EDSRNet`` for some weights.
 
     Args:
         weights (dict): By the names of EDSR-PyTorch, BasicSR or mmagic.
@@ -92,12 +92,12 @@ def _range(shift: Optional[Tensor]) -> float:
     """The largest value of images whose mean is subtracted so."""
     if shift is None:
         return _RANGE
-    mean = torch.tensor(_MEAN)
+    mean = torch.tensor(DIV2K_MEAN)
     levels = -float(shift.float().sum() / mean.sum())
     if not torch.allclose(-shift.float(), levels * mean, rtol=1e-3):
         raise ValueError(
             f'sub_mean.bias={[round(x, 4) for x in shift.tolist()]} is no '
-            f'multiple of the mean of DIV2K, {_MEAN}, which our EDSR '
+            f'multiple of the mean of DIV2K, {DIV2K_MEAN}, which our EDSR '
             'subtracts.'
         )
     return levels

@@ -7,6 +7,7 @@ from torch import Tensor
 from sr4ir_mm.registry import MODELS
 
 from .builder import build_sr_net
+from .edsr_files import DIV2K_MEAN
 
 
 @MODELS.register_module()
@@ -30,7 +31,7 @@ class LIIF(BaseModule):
         self,
         network: dict,
         scale: int,
-        mean: Sequence[float] = (0.4488, 0.4371, 0.4040),
+        mean: Sequence[float] = DIV2K_MEAN,
     ) -> None:
         super().__init__()
         self.network = build_sr_net(network)

@@ -27,7 +27,7 @@ class Spandrel(nn.Module):
     In a config, ``init_cfg`` with a file is enough: its weights tell ``arch``
     and the options (:func:`by_name`), and options beside it replace those
     that were guessed. A file of EDSR, which spandrel does not know, becomes
-    ``mmagic.EDSRNet``.
+    ``sr4ir_mm.EDSRNet``.
 
     What spandrel's own call would do is left out: it clamps, ends gradients,
     and leaves the network in eval mode. Images of sizes that the network does
@@ -173,7 +173,7 @@ def read_network(file: str) -> Tuple[dict, int]:
     for candidate in prefixes_off(weights):
         options = edsr_options(candidate)
         if options is not None:
-            cfg = dict(type='mmagic.EDSRNet', **options, init_cfg=init_cfg)
+            cfg = dict(type='sr4ir_mm.EDSRNet', **options, init_cfg=init_cfg)
             return cfg, options['upscale_factor']
         about = _describe(candidate)
         if about is not None:
