@@ -529,8 +529,10 @@ class Preview:
             for name in ('lr', 'sr')
         )
         if sr.dtype != np.uint8:
+            # as most of the scene has it, but where it has no data
+            given = lr[(lr != self.scene.fill).any(axis=2)]
             low, high = np.percentile(
-                sr[np.isfinite(sr).all(axis=2)], (2, 98), axis=0
+                given if len(given) else lr.reshape(-1, 3), (2, 98), axis=0
             )
             span = np.maximum(high - low, 1e-12)
             lr, sr = (
