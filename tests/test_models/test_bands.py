@@ -241,9 +241,7 @@ def test_networks_for_other_bands():
 def test_images_of_other_bands_than_the_config_says():
     model = build_model(bands=dict(number=4), task_model=plain('seg'))
     with pytest.raises(ValueError, match='have 4 channels.*number=3'):
-        build_model().image_space.to_image(
-            torch.rand(1, 4, 8, 8), [(8, 8)], 1
-        )
+        build_model().image_space.to_image(torch.rand(1, 4, 8, 8), [(8, 8)], 1)
     with pytest.raises((ValueError, RuntimeError)):
         Views(model, torch.rand(1, 3, 32, 32))['hr']
 
@@ -265,9 +263,7 @@ def test_degradations_of_bands():
     assert ((levels - levels.round()).abs() > 0.01).any()
     assert not torch.equal(bicubic, Bicubic(scale=4)(hr))
     with pytest.raises(ValueError, match='JPEG compresses RGB of 8 bits'):
-        build_degradation(
-            [dict(type='sr4ir_mm.JPEG', quality=50)], 1, bands
-        )
+        build_degradation([dict(type='sr4ir_mm.JPEG', quality=50)], 1, bands)
 
 
 def test_metrics_of_bands():

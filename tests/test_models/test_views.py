@@ -161,9 +161,7 @@ def test_sr_network_of_another_number_of_channels():
     model = build_model()
     model.sr_net.forward = lambda lr: torch.zeros(2, 1, 32, 32)
     views = model.make_views(make_batch())
-    with pytest.raises(
-        ValueError, match=r'\(2, 1, 32, 32\): expected the'
-    ):
+    with pytest.raises(ValueError, match=r'\(2, 1, 32, 32\): expected the'):
         views['sr']
 
 
