@@ -67,6 +67,7 @@ extras = {
     'deploy': requirements('deploy'),
     'spandrel': requirements('spandrel'),
     'timm': requirements('timm'),
+    'raster': requirements('raster'),
     'yolo': requirements('yolo'),
     'analysis': requirements('analysis'),
     'docs': requirements('docs'),

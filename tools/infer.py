@@ -53,6 +53,20 @@ def parse_args() -> argparse.Namespace:
         'at once, e.g. 256',
     )
     parser.add_argument(
+        '--bands',
+        type=int,
+        nargs='+',
+        metavar='N',
+        help='of a scene (GeoTIFF ...): the bands that the model takes, from '
+        '1 on',
+    )
+    parser.add_argument(
+        '--polygons',
+        action='store_true',
+        help='of a scene: write regions, or masks of objects, as polygons, '
+        'too',
+    )
+    parser.add_argument(
         '--precision',
         choices=['float32', 'bfloat16', 'float16'],
         default='float32',

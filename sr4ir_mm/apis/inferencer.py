@@ -4,7 +4,7 @@ import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import repeat, takewhile
+from itertools import chain, repeat, takewhile
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -17,6 +17,7 @@ from typing import (
     List,
     NamedTuple,
     Optional,
+    Sequence,
     Tuple,
     Union,
 )
@@ -121,6 +122,12 @@ class Inferencer:
 
     dataset_meta: dict  # ``classes`` and ``palette``, as far as known
     view: str  # which the task network predicts from
+    toolbox: str  # of the task network
+    scale: int  # between LR and SR
+    bands: Optional[dict] = None  # ``model.bands``; None for RGB of 8 bits
+    loader: dict = {}  # arguments of the config's LoadRasterFromFile
+    reads_rasters = False  # whether the config has one
+    tile: Optional[int] = None
 
     def __init__(self, weights: str, show_progress: bool) -> None:
         self.weights = weights
@@ -188,6 +195,8 @@ class Inferencer:
         pred_score_thr: float = 0.3,
         show: bool = False,
         wait_time: float = 0,
+        bands: Optional[Sequence[int]] = None,
+        polygons: bool = False,
     ) -> Iterator[dict]:
         """Predict image by image, in the memory of some batches.
 
@@ -220,10 +229,18 @@ class Inferencer:
                 Defaults to False.
             wait_time (float): Seconds to show one; 0 waits for a key, but in
                 videos. Defaults to 0.
+            bands (Sequence[int], optional): Which bands of a scene are meant,
+                from 1 on. Defaults to those that the model was trained with.
+            polygons (bool): Whether what is found in scenes is written as
+                polygons: regions of a segmentor, masks of a detector.
+                Defaults to False.
 
         Yields:
             dict: ``name``, ``prediction``, ``lr``, ``sr`` and
-            ``visualization``, as in :meth:`__call__`.
+            ``visualization``, as in :meth:`__call__`. Of scenes
+            (:func:`is_scene`), which come last and are written as maps if
+            there is an ``out_dir``, pictures and labels are previews, and
+            boxes are in SR pixels.
 
         Raises:
             ValueError: If there is nothing that can be predicted from.
@@ -262,6 +279,8 @@ class Inferencer:
                 no_save_sr=no_save_sr,
                 no_save_pred=no_save_pred,
                 pred_score_thr=pred_score_thr,
+                bands=bands,
+                polygons=polygons,
             )
             index = ResultIndex(out_dir, about, share, resume)
             self.before = len(index.rows)
@@ -282,10 +301,23 @@ class Inferencer:
                 }
             total = len(images) if video is None else video.num_frames
             task = progress.add_task('Inference', total=total)
+            scenes = []
+            if index and not hr:
+                images, scenes = self._set_scenes_apart(images)
             found = self._predict_all(images, batch_size, hr, ahead)
-            for image, result in in_threads(
+            results = in_threads(
                 finish, found, threads, ahead, self._start_thread
-            ):
+            )
+            maps = self._predict_maps(
+                scenes,
+                writer,
+                bands,
+                polygons,
+                batch_size,
+                score_thr,
+                progress,
+            )
+            for image, result in chain(results, maps):
                 progress.advance(task)
                 if isinstance(result, Exception):
                     row = dict(skipped=self._skip(image.name, result))
@@ -302,13 +334,56 @@ class Inferencer:
                 yield result
         if index:
             index.finish(map(_name, range(len(source)), source))
-        all_of_them = video is not None or len(images) == len(source)
+        all_of_them = video is not None or total == len(source)
         if num == 0 and self.skipped and all_of_them:
             name, reason = next(iter(self.skipped.items()))
             raise ValueError(
                 f'None of {len(self.skipped)} image(s) could be predicted '
                 f'from. {name}: {reason}'
             )
+
+    def _set_scenes_apart(
+        self, images: List[Tuple['_Image', ImageType]]
+    ) -> Tuple[list, list]:
+        from .maps import is_scene
+
+        apart = [], []
+        for image, given in images:
+            scene = is_scene(given, self.reads_rasters)
+            apart[scene].append((image, given))
+        return apart
+
+    def _predict_maps(
+        self,
+        scenes: List[Tuple['_Image', ImageType]],
+        writer: ResultWriter,
+        bands: Optional[Sequence[int]],
+        polygons: bool,
+        batch_size: int,
+        score_thr: Optional[float],
+        progress: Progress,
+    ) -> Iterator[Tuple['_Image', Any]]:
+        """As :meth:`_write` returns it, of one scene after the other."""
+        for image, path in scenes:
+            from .maps import predict_map
+
+            try:
+                result = predict_map(
+                    self,
+                    str(path),
+                    image.stem,
+                    writer,
+                    bands,
+                    polygons,
+                    batch_size,
+                    score_thr,
+                    progress,
+                )
+            except Exception as error:  # the other scenes count
+                yield image, error
+            else:
+                row, result = result
+                yield image, (row, dict(result, name=image.name))
 
     def _write(
         self,
@@ -385,12 +460,13 @@ class Inferencer:
         batch_size: int,
         hr: bool,
         ahead: int,
+        load: Callable[[Any], np.ndarray] = read_image,
     ) -> Iterator[Tuple['_Image', Any]]:
         """What :meth:`_predict` has found in each, or the error."""
 
         def read(image: _Image, given: ImageType) -> Any:
             try:
-                return self._pack(read_image(given), image.name, hr)
+                return self._pack(load(given), image.name, hr)
             except Exception as error:  # the other images count
                 return error
 
@@ -460,6 +536,10 @@ class Inferencer:
 
     def _pictures(self, found: Any) -> Tuple[np.ndarray, np.ndarray]:
         """The LR and the SR image: RGB, uint8, (h, w, 3)."""
+        raise NotImplementedError
+
+    def _levels(self, found: Any) -> np.ndarray:
+        """The SR image: float32 around [0, 1], (h, w, C), of RGB or bands."""
         raise NotImplementedError
 
     def _to_plain(

@@ -54,6 +54,7 @@ class OnnxInferencer(Inferencer):
         self.outputs = [one.name for one in self.session.get_outputs()]
         self.dataset_meta = self.facts = self._read_facts()
         self.view = self.facts['view']
+        self.toolbox, self.scale = self.facts['toolbox'], self.facts['scale']
         *_, height, width = self.session.get_inputs()[0].shape
         # of the only images that it takes, else None
         self.size = (height, width) if isinstance(height, int) else None
@@ -138,6 +139,9 @@ class OnnxInferencer(Inferencer):
             for image in (found['lr'], sr)
         )
         return lr, sr
+
+    def _levels(self, found: Dict[str, np.ndarray]) -> np.ndarray:
+        return found['sr'].transpose(1, 2, 0)
 
     def _to_plain(
         self, found: Dict[str, np.ndarray], coordinates: str

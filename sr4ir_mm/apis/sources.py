@@ -21,7 +21,7 @@ InputsType = Union[ImageType, int, Sequence[ImageType]]
 # Of the images in a folder; torchvision's.
 IMG_EXTENSIONS = (
     *('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff'),
-    '.webp',
+    *('.webp', '.jp2'),
 )
 _ADDRESSES = ('http://', 'https://')
 

@@ -1,6 +1,6 @@
 """What tells the toolboxes apart when an image is packed or drawn."""
 
-from typing import Callable
+from typing import Callable, Optional
 
 from mmengine.config import Config
 from mmengine.dataset import Compose
@@ -20,6 +20,15 @@ VISUALIZER = dict(
 )
 # Transforms that need files or labels, which are not there.
 LOADERS = ('Load', 'Pack', 'DegradeInPipeline')
+
+
+def find_raster_loader(cfg: Config) -> Optional[dict]:
+    """The LoadRasterFromFile of a config's test pipeline, if it has one."""
+    dataset = (cfg.get('test_dataloader') or {}).get('dataset', {})
+    for transform in dataset.get('pipeline', []):
+        if transform['type'] == 'sr4ir_mm.LoadRasterFromFile':
+            return transform
+    return None
 
 
 def build_pipeline(cfg: Config, toolbox: str, hr: bool) -> Callable:

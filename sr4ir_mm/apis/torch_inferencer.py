@@ -14,7 +14,11 @@ from sr4ir_mm.visualization import to_uint8
 from .inferencer import Inferencer
 from .model import init_model
 from .predictions import rescale_prediction, to_plain
-from .toolboxes import build_pipeline, use_sliding_windows
+from .toolboxes import (
+    build_pipeline,
+    find_raster_loader,
+    use_sliding_windows,
+)
 
 PRECISIONS = ('float32', 'bfloat16', 'float16')
 
@@ -59,6 +63,12 @@ class TorchInferencer(Inferencer):
         self.cfg = self.model.cfg
         self.dataset_meta = self.model.dataset_meta
         self.precision = precision
+        self.tile = tile
+        self.toolbox, self.scale = self.model.toolbox, self.model.scale
+        self.bands = self.cfg.model.get('bands')
+        loader = find_raster_loader(self.cfg)
+        self.reads_rasters = loader is not None
+        self.loader = loader or {}
         self.pipeline: Dict[bool, Callable] = {
             hr: build_pipeline(self.cfg, self.model.toolbox, hr)
             for hr in (True, False)
@@ -150,6 +160,9 @@ class TorchInferencer(Inferencer):
     ) -> Tuple[np.ndarray, np.ndarray]:
         bands = self.model.bands
         return to_uint8(found.lr_img, bands), to_uint8(found.pred_img, bands)
+
+    def _levels(self, found: BaseDataElement) -> np.ndarray:
+        return found.pred_img.permute(1, 2, 0).float().numpy()
 
     def _to_plain(
         self, found: BaseDataElement, coordinates: str

@@ -3,6 +3,7 @@ from typing import Any
 
 from .cache import CacheImages
 from .digits import MNIST, SVHN
+from .rasters import IgnoreNodata, LoadRasterAnnotations, LoadRasterFromFile
 from .samplers import AspectRatioBatchSampler
 from .transforms import (
     CQMix,
@@ -21,8 +22,11 @@ __all__ = [
     'CacheImages',
     'DegradeInPipeline',
     'EvaluateAtInputSize',
+    'IgnoreNodata',
     'LoadAnnotationsByValue',
     'LoadLRImageFromFile',
+    'LoadRasterAnnotations',
+    'LoadRasterFromFile',
     'MNIST',
     'PackLR',
     'PairedRandomCrop',

@@ -16,12 +16,15 @@ from sr4ir_mm.utils.images import (
     read_header,
     require_file,
 )
+from sr4ir_mm.utils.rasters import Window
 
+from .rasters import LoadRasterAnnotations, LoadRasterFromFile
 from .transforms import LoadAnnotationsByValue, VOCBoxesAsCOCO
 
 if TYPE_CHECKING:
     from .census import Census
 
+_MIDDLE = 4096  # pixels per side that are read of a raster of labels
 _OFF = 2  # pixels by which a declared size may be wrong without harm
 
 
@@ -47,6 +50,8 @@ class CensusReader:
         transforms = getattr(dataset.pipeline, 'transforms', [])
         loaders = [t for t in transforms if 'LoadAnn' in type(t).__name__]
         self.load = loaders[0] if loaders else None
+        rasters = [t for t in transforms if isinstance(t, LoadRasterFromFile)]
+        self.raster = rasters[0] if rasters else None
         self.convert = [t for t in transforms if isinstance(t, VOCBoxesAsCOCO)]
         self.drops_boxes = any(
             type(t).__name__ == 'FilterAnnotations' for t in transforms
@@ -95,15 +100,18 @@ class CensusReader:
     ) -> Optional[Tuple[int, int]]:
         """Look at an image file; its width and height."""
         try:
-            header = read_header(path)
-            check_whole(path)
+            if self.raster is not None:
+                header = self.raster.read_header(path)
+            else:
+                header = read_header(path)
+                check_whole(path)
             if header is None:
                 census.formats['unknown'] += 1
                 return None
-        except DataError as error:
+        except (DataError, FileNotFoundError) as error:
             census.error('file' if osp.exists(path) else 'missing', str(error))
             return None
-        lost = lost_values(path, header)
+        lost = self.raster is None and lost_values(path, header)
         if lost:
             census.error('values', f'{path} {lost}')
         width, height = header.width, header.height
@@ -194,11 +202,21 @@ class CensusReader:
                 return
             require_file(path)
             check_whole(path)
-            if not isinstance(self.load, LoadAnnotationsByValue):
+            if not isinstance(
+                self.load, (LoadAnnotationsByValue, LoadRasterAnnotations)
+            ):
                 self._look_at_palette(path, census)
         if self.load is None or not hasattr(self.dataset, 'ignore_index'):
             return
-        mask = self.load(copy.deepcopy(info))['gt_seg_map']
+        info = copy.deepcopy(info)
+        if size and isinstance(self.load, LoadRasterAnnotations):
+            # the middle of a scene, which may be larger than the memory
+            info['raster_shape'] = size[::-1]
+            sides = [min(side, _MIDDLE) for side in size]
+            left, top = ((a - b) // 2 for a, b in zip(size, sides))
+            size = tuple(sides)
+            info['raster_window'] = Window(top, left, *sides[::-1])
+        mask = self.load(info)['gt_seg_map']
         if size and mask.shape != size[::-1]:
             census.error(
                 'mask size',

@@ -4,7 +4,7 @@ import mmcv
 import numpy as np
 import torch
 import torch.nn.functional as F
-from mmcv.transforms import BaseTransform, LoadImageFromFile
+from mmcv.transforms import BaseTransform
 from PIL import Image
 from torch import Tensor
 
@@ -103,18 +103,28 @@ class LoadLRImageFromFile(BaseTransform):
     """Load the real LR image of a pair: ``lr``, uint8, (h, w, 3).
 
     Goes before :class:`PairedRandomCrop`. ``RandomFlip`` is repeated on LR by
-    :class:`PackLR`. Other geometric augmentations do not know of LR.
+    :class:`PackLR`. Other geometric augmentations do not know of LR. Where
+    :class:`LoadRasterFromFile` has read a window of HR, that of LR is read.
 
     Args:
         replace (dict[str, str]): What to replace in the path of the HR image
             to get that of the LR image, e.g.
             ``{'/HR/': '/LR_x4/', '.png': 'x4.png'}``.
-        **kwargs: See :class:`mmcv.transforms.LoadImageFromFile`.
+        loader (str): The transform that reads it; of rasters
+            ``sr4ir_mm.LoadRasterFromFile``, and ``lr`` is what that one reads.
+            Defaults to ``LoadImageFromFile``.
+        **kwargs: Arguments of the loader, such as
+            :class:`mmcv.transforms.LoadImageFromFile`.
     """
 
-    def __init__(self, replace: Dict[str, str], **kwargs) -> None:
+    def __init__(
+        self,
+        replace: Dict[str, str],
+        loader: str = 'LoadImageFromFile',
+        **kwargs,
+    ) -> None:
         self.replace = replace
-        self.load = LoadImageFromFile(**kwargs)
+        self.load = TRANSFORMS.build(dict(type=loader, **kwargs))
 
     def transform(self, results: dict) -> dict:
         path = results['img_path']
@@ -125,7 +135,10 @@ class LoadLRImageFromFile(BaseTransform):
                 )
             path = path.replace(old, new)
         try:
-            lr = self.load(dict(img_path=path))['img']
+            given = dict(img_path=path)
+            if 'raster_window' in results:
+                given['hr'] = results['raster_shape'], results['raster_window']
+            lr = self.load(given)['img']
         except FileNotFoundError as error:
             raise FileNotFoundError(
                 f'No LR image {path} for {results["img_path"]}: see '

@@ -1,0 +1,639 @@
+"""Scenes that are too large for the memory: predicted in windows, written as
+maps."""
+
+import json
+import os.path as osp
+from contextlib import ExitStack
+from threading import Lock
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    Iterator,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
+
+import numpy as np
+
+from sr4ir_mm.utils.files import whole_file, write_image
+from sr4ir_mm.utils.images import DataError
+from sr4ir_mm.utils.labels import name_view
+from sr4ir_mm.utils.rasters import (
+    GDALRaster,
+    Raster,
+    Window,
+    import_rasterio,
+    open_raster,
+)
+
+from .drawing import draw_result
+from .geojson import write_boxes, write_regions
+from .objects import Objects
+from .writer import as_json
+
+if TYPE_CHECKING:
+    from rasterio import Affine
+    from rich.progress import Progress
+
+    from .inferencer import Inferencer
+    from .writer import ResultWriter
+
+# LR pixels of a window that are kept, and that are seen round them. Multiples
+# of 32, so that the grids of strided layers lie in a window as in the scene.
+KEPT, MARGIN = 256, 64
+KEPT_ABOVE_4 = 128  # at larger scales, for the SR image's sake
+BLOCK = 256  # pixels of a file's tiles
+NO_LABEL = 255
+PREVIEW = 1024  # pixels of its longer side
+SUFFIXES = ('.tif', '.tiff', '.jp2', '.vrt', '.img')
+
+
+def is_scene(path: Any, reads_rasters: bool) -> bool:
+    """Whether an input is a scene.
+
+    Args:
+        path (str | Path | np.ndarray): The input.
+        reads_rasters (bool): Whether the model was trained on rasters; if
+            not, scenes are the files that say where on earth they are.
+    """
+    if isinstance(path, np.ndarray) or '://' in str(path):
+        return False
+    if reads_rasters:
+        return True
+    if not str(path).lower().endswith(SUFFIXES):
+        return False
+    try:
+        with open_raster(str(path)) as raster:
+            return isinstance(raster, GDALRaster) and raster.is_map
+    except (DataError, ImportError, OSError):
+        return False  # what is wrong with it, reading it as an image says
+
+
+class Part:
+    """What the networks see of a scene at once.
+
+    Args:
+        scene (Scene): The scene.
+        row (int): Its place among the parts.
+        column (int): Likewise.
+        seen (Window): In LR pixels.
+        kept (Window): Of which the prediction counts.
+    """
+
+    def __init__(
+        self, scene: 'Scene', row: int, column: int, seen: Window, kept: Window
+    ) -> None:
+        self.scene = scene
+        self.row, self.column = row, column
+        self.seen, self.kept = seen, kept
+        self.name = f'{scene.raster.path}, {kept}'
+        self.missing: Optional[np.ndarray] = None
+        self.values: Optional[np.ndarray] = None
+
+    def read(self) -> np.ndarray:
+        """Its pixels, as the networks take them; what is kept of them stays
+        at hand."""
+        values, missing = self.scene.read(self.seen)
+        inside = self.inside(1)
+        self.values = values[inside]
+        self.missing = None if missing is None else missing[inside]
+        return self.scene.as_input(values)
+
+    def inside(self, scale: int) -> Tuple[slice, slice]:
+        """Where the kept part lies in the one that is seen."""
+        top = self.kept.top - self.seen.top
+        left = self.kept.left - self.seen.left
+        return (
+            slice(top * scale, (top + self.kept.height) * scale),
+            slice(left * scale, (left + self.kept.width) * scale),
+        )
+
+
+class Scene:
+    """A raster as a model takes it.
+
+    Args:
+        raster (Raster): The file, open.
+        inferencer (Inferencer): What predicts.
+        bands (Sequence[int], optional): Which of the file's bands, from 1 on.
+            Defaults to what the model was trained with.
+
+    Raises:
+        DataError: If the file is not like that.
+    """
+
+    def __init__(
+        self,
+        raster: Raster,
+        inferencer: 'Inferencer',
+        bands: Optional[Sequence[int]],
+    ) -> None:
+        self.raster = raster
+        self.model_bands = inferencer.bands
+        loader = inferencer.loader
+        self.fill = loader.get('fill', 0)
+        self.bands = self._choose(bands or loader.get('bands'))
+        self.has_mask = isinstance(raster, GDALRaster) and raster.has_mask(
+            self.bands
+        )
+        self._lock = Lock()
+        if self.model_bands is None and raster.dtype != np.uint8:
+            raise DataError(
+                f'{raster.path} has values of {raster.dtype}, and the model '
+                'takes 8 bits: train it on rasters (model.bands, '
+                'LoadRasterFromFile), or convert the file.'
+            )
+        if getattr(raster, 'has_points', False):
+            raise DataError(
+                f'{raster.path} is placed by ground control points, which do '
+                'not make a grid: make one (gdalwarp) and predict from that.'
+            )
+
+    def _choose(self, bands: Optional[Sequence[int]]) -> List[int]:
+        raster = self.raster
+        number = self.model_bands['number'] if self.model_bands else 3
+        if bands is None:
+            bands = raster.check_bands(None)
+            if len(bands) == number + 1:
+                alpha = getattr(raster, 'alpha', None)
+                bands = [band for band in bands if band != alpha]
+        bands = list(raster.check_bands(bands))
+        grey = self.model_bands is None and len(bands) == 1
+        if len(bands) != number and not grey:
+            raise DataError(
+                f'{raster.path} has {raster.count} bands, of which {bands} '
+                f'are meant, and the model takes {number}: say which, e.g. '
+                f'--bands {" ".join(map(str, range(1, number + 1)))}.'
+            )
+        return bands
+
+    def read(self, window: Window) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+        """See :meth:`Raster.read`; one thread at a time."""
+        with self._lock:
+            return self.raster.read(self.bands, window, self.fill)
+
+    def as_input(self, values: np.ndarray) -> np.ndarray:
+        """In the order of bands that the inferencer takes."""
+        if self.model_bands is not None:
+            return values
+        return np.ascontiguousarray(
+            np.broadcast_to(values[..., ::-1], (*values.shape[:2], 3))
+        )
+
+    def as_levels(self, values: np.ndarray, like: np.dtype) -> np.ndarray:
+        """Values of [0, 1] in the range of the file; integers are rounded, and
+        stay inside of it."""
+        value_range = (self.model_bands or {}).get('range', 255)
+        low, high = np.broadcast_to(
+            (0, value_range) if np.isscalar(value_range) else value_range,
+            (values.shape[-1], 2),
+        ).T.astype(np.float32)
+        if like.kind == 'f':
+            return (values * (high - low) + low).astype(like)
+        levels = np.rint(values.clip(0, 1) * (high - low) + low)
+        info = np.iinfo(like)
+        return levels.clip(info.min, info.max).astype(like)
+
+    def parts(self, kept: int, margin: int) -> Iterator[Part]:
+        """Cut it into parts, row by row.
+
+        Args:
+            kept (int): Side of what is kept of a part; 0 for all at once.
+            margin (int): Pixels round it that are seen, too.
+        """
+        height, width = self.raster.height, self.raster.width
+        kept = kept or max(height, width)
+        for row, top in enumerate(range(0, height, kept)):
+            for column, left in enumerate(range(0, width, kept)):
+                bottom, right = (
+                    min(top + kept, height),
+                    min(left + kept, width),
+                )
+                y, x = max(top - margin, 0), max(left - margin, 0)
+                seen = Window(
+                    y,
+                    x,
+                    min(bottom + margin, height) - y,
+                    min(right + margin, width) - x,
+                )
+                part = Window(top, left, bottom - top, right - left)
+                yield Part(self, row, column, seen, part)
+
+
+class RasterFile:
+    """A GeoTIFF on the grid of the SR image, written part by part.
+
+    Args:
+        path (str): Where to.
+        scene (Scene): Of which it is.
+        scale (int): How much finer its grid is.
+        count (int): How many bands it has.
+        dtype (np.dtype): Of its values.
+        nodata (float, optional): The value of no data.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        scene: Scene,
+        scale: int,
+        count: int,
+        dtype: np.dtype,
+        nodata: Optional[float],
+    ) -> None:
+        rasterio = import_rasterio(path)
+        source = getattr(scene.raster, 'file', None)
+        placed = source is not None and scene.raster.is_map
+        dtype = np.dtype(dtype)
+        self.scale = scale
+        rgb = scene.model_bands is None and count == 3
+        self.file = rasterio.open(
+            path,
+            'w',
+            driver='GTiff',
+            height=scene.raster.height * scale,
+            width=scene.raster.width * scale,
+            count=count,
+            dtype=dtype,
+            crs=source.crs if source is not None else None,
+            transform=finer(source.transform, scale) if placed else None,
+            nodata=nodata,
+            tiled=True,
+            blockxsize=BLOCK,
+            blockysize=BLOCK,
+            compress='deflate',
+            predictor=3 if dtype.kind == 'f' else 2,
+            bigtiff='IF_SAFER',
+            # four bands of 8 bits would be RGB and alpha to GDAL
+            photometric='RGB' if rgb else 'MINISBLACK',
+            alpha='NO',
+        )
+
+    def describe_bands(self, scene: Scene) -> None:
+        """Give its bands what the source says of them."""
+        source = getattr(scene.raster, 'file', None)
+        if source is None or len(scene.bands) != self.file.count:
+            return
+        at = [band - 1 for band in scene.bands]
+        self.file.descriptions = [source.descriptions[i] for i in at]
+        for key in ('scales', 'offsets', 'units'):
+            values = tuple(getattr(source, key)[i] for i in at)
+            if any(values) and set(values) != {1.0}:
+                setattr(self.file, key, values)
+
+    def write(self, part: Part, values: np.ndarray) -> None:
+        """Write the kept pixels of a part: (h, w, bands) or (h, w)."""
+        values = values[..., None] if values.ndim == 2 else values
+        self.file.write(values.transpose(2, 0, 1), window=self._window(part))
+
+    def write_mask(self, part: Part, data: np.ndarray) -> None:
+        """Write where it has data: bool, (h, w)."""
+        import rasterio
+
+        # not in a file beside it, which would keep its temporary name
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True):
+            self.file.write_mask(data, window=self._window(part))
+
+    def _window(self, part: Part):
+        from rasterio.windows import Window as File
+
+        top, left, height, width = (side * self.scale for side in part.kept)
+        return File(left, top, width, height)
+
+
+def finer(transform: 'Affine', scale: int) -> 'Affine':
+    """The transform of a grid whose pixels are 1/scale as large."""
+    a, b, c, d, e, f = transform[:6]
+    return type(transform)(a / scale, b / scale, c, d / scale, e / scale, f)
+
+
+class MapWriter:
+    """Writes what is predicted from the parts of a scene: the SR raster, and
+    labels or objects. Files appear when they are complete.
+
+    Args:
+        scene (Scene): The scene.
+        inferencer (Inferencer): What predicts.
+        paths (dict): Where to write ``sr`` and ``pred``, without a suffix, as
+            far as these are wanted.
+        polygons (bool): Whether regions of a segmentor become polygons, and
+            those of a detector its masks.
+    """
+
+    def __init__(
+        self,
+        scene: Scene,
+        inferencer: 'Inferencer',
+        paths: Dict[str, str],
+        polygons: bool,
+    ) -> None:
+        self.scene, self.inferencer = scene, inferencer
+        self.scale = inferencer.scale
+        self.paths = paths
+        self.polygons = polygons
+        self.preview = Preview(scene, self.scale)
+        self.files: Dict[str, str] = {}  # by folder, for ResultIndex
+        self.sr: Optional[RasterFile] = None
+        self.labels: Optional[RasterFile] = None
+        self.objects = Objects(self.scale, MARGIN // 2)
+        self.classes: Optional[dict] = None  # of a classifier
+        self._open = ExitStack()
+
+    def __enter__(self) -> 'MapWriter':
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._open.__exit__(*error)
+
+    def add(self, part: Part, found: Any) -> Optional[Exception]:
+        """Write a part; parts come in their order."""
+        if isinstance(found, Exception):
+            return found
+        inside, scale = part.inside(self.scale), self.scale
+        missing = part.missing
+        if missing is not None:
+            missing = missing.repeat(scale, 0).repeat(scale, 1)
+        values = self.scene.as_levels(
+            self.inferencer._levels(found)[inside], self.scene.raster.dtype
+        )
+        if 'sr' in self.paths:
+            self._write_sr(part, values, missing)
+        prediction = self.inferencer._to_plain(found, 'sr')
+        labels = None
+        if isinstance(prediction, np.ndarray):
+            labels = prediction[inside]
+            if missing is not None:
+                labels = np.where(missing.all(axis=2), NO_LABEL, labels)
+                labels = labels.astype(np.uint8)
+            if 'pred' in self.paths:
+                self._write_labels(part, labels)
+        elif 'bboxes' in prediction:
+            self.objects.add(part, prediction)
+        else:
+            self.classes = prediction
+        self.preview.add(part, values, labels)
+        return None
+
+    def _write_sr(
+        self, part: Part, values: np.ndarray, missing: Optional[np.ndarray]
+    ) -> None:
+        if self.sr is None:
+            self.sr = self._open_sr(values)
+        nodata = self.sr.file.nodata
+        if nodata is not None:
+            # what is predicted is data
+            other = nodata + 1 if nodata < 1 else nodata - 1
+            values = np.where(values == nodata, other, values)
+            if missing is not None:
+                whole = missing.all(axis=2, keepdims=True)
+                alike = missing.shape == values.shape
+                values = np.where(missing if alike else whole, nodata, values)
+            values = values.astype(self.scene.raster.dtype)
+        elif self.scene.has_mask:
+            data = np.ones(values.shape[:2], bool)
+            if missing is not None:
+                data = ~missing.all(axis=2)
+            self.sr.write_mask(part, data)
+        self.sr.write(part, values)
+
+    def _open_sr(self, values: np.ndarray) -> RasterFile:
+        source = getattr(self.scene.raster, 'file', None)
+        nodata = None if source is None else source.nodata
+        if nodata is None and values.dtype.kind == 'f':
+            nodata = np.nan
+        raster = self._raster('sr', values.shape[2], values.dtype, nodata)
+        raster.describe_bands(self.scene)
+        return raster
+
+    def _write_labels(self, part: Part, labels: np.ndarray) -> None:
+        if self.labels is None:
+            self.labels = self._raster('pred', 1, np.uint8, NO_LABEL)
+            meta = self.inferencer.dataset_meta
+            names = meta.get('classes')
+            if names:
+                text = json.dumps(list(names), ensure_ascii=False)
+                self.labels.file.update_tags(classes=text)
+            if meta.get('palette'):
+                colors = enumerate(map(tuple, meta['palette']))
+                self.labels.file.write_colormap(1, dict(colors))
+            self.labels.file.set_band_description(1, 'label')
+        self.labels.write(part, labels)
+
+    def _raster(
+        self, kind: str, count: int, dtype: Any, nodata: Optional[float]
+    ) -> RasterFile:
+        path = self._new_file(kind, '.tif')
+        raster = RasterFile(path, self.scene, self.scale, count, dtype, nodata)
+        # entered, it would have to be closed by the same thread
+        self._open.callback(raster.file.close)
+        return raster
+
+    def _new_file(self, kind: str, suffix: str) -> str:
+        path = self.paths[kind] + suffix
+        name = f'{kind}/{osp.basename(path)}'
+        # the polygons of labels have a folder's entry of their own
+        self.files[kind if kind not in self.files else 'polygons'] = name
+        return self._open.enter_context(whole_file(path))
+
+    def finish(self) -> Union[np.ndarray, dict]:
+        """Write what takes the whole scene; returns what was predicted, in
+        coordinates of the SR image, labels as in the preview."""
+        wanted = 'pred' in self.paths
+        for one in (self.sr, self.labels):
+            if one is not None:  # no file appears before all are complete
+                one.file.close()
+        raster = self.scene.raster
+        source = getattr(raster, 'file', None)
+        crs = transform = None
+        if source is not None and raster.is_map:
+            crs, transform = source.crs, finer(source.transform, self.scale)
+        names = self.inferencer.dataset_meta.get('classes')
+        if self.labels is not None and self.polygons:
+            path = self._new_file('pred', '.geojson')
+            write_regions(self.labels.file.name, names, path)
+        if self.preview.labels is not None:
+            return self.preview.labels
+        if self.classes is not None:
+            if wanted:
+                path = self._new_file('pred', '.json')
+                with open(path, 'w', encoding='utf-8') as file:
+                    json.dump(as_json(self.classes), file, indent=1)
+            return self.classes
+        found = self.objects.merged()
+        if wanted:
+            path = self._new_file('pred', '.geojson')
+            write_boxes(found, crs, transform, path, self.polygons)
+        return found
+
+
+class Preview:
+    """A scene in few pixels.
+
+    Args:
+        scene (Scene): The scene.
+        scale (int): Of the model.
+    """
+
+    def __init__(self, scene: Scene, scale: int) -> None:
+        self.scene, self.scale = scene, scale
+        height = scene.raster.height * scale
+        width = scene.raster.width * scale
+        self.step = max(1, -(-max(height, width) // PREVIEW))
+        self.size = tuple(-(-side // self.step) for side in (height, width))
+        self.pictures: Dict[str, np.ndarray] = {}
+        self.labels: Optional[np.ndarray] = None
+
+    def add(
+        self, part: Part, sr: np.ndarray, labels: Optional[np.ndarray]
+    ) -> None:
+        """Take every so many pixels of a part."""
+        starts = [self.scale * start for start in part.kept[:2]]
+        sides = [self.scale * side for side in part.kept[2:]]
+        at = [
+            np.arange(-start % self.step, side, self.step)
+            for start, side in zip(starts, sides)
+        ]
+        y, x = (
+            slice(-(-start // self.step), -(-start // self.step) + len(index))
+            for start, index in zip(starts, at)
+        )
+        for name, values, index in (
+            ('lr', part.values, [one // self.scale for one in at]),
+            ('sr', sr, at),
+        ):
+            if name not in self.pictures:
+                shape = (*self.size, values.shape[2])
+                self.pictures[name] = np.zeros(shape, values.dtype)
+            self.pictures[name][y, x] = values[np.ix_(*index)]
+        if labels is not None:
+            if self.labels is None:
+                self.labels = np.zeros(self.size, np.uint8)
+            self.labels[y, x] = labels[np.ix_(*at)]
+
+    def draw(self) -> Tuple[np.ndarray, np.ndarray]:
+        """The LR and the SR image: RGB, uint8, (h, w, 3)."""
+        bands = (self.scene.model_bands or {}).get('rgb') or [0, 1, 2]
+        lr, sr = (
+            self.pictures[name][..., [min(b, self.last(name)) for b in bands]]
+            for name in ('lr', 'sr')
+        )
+        if sr.dtype != np.uint8:
+            low, high = np.percentile(
+                sr[np.isfinite(sr).all(axis=2)], (2, 98), axis=0
+            )
+            span = np.maximum(high - low, 1e-12)
+            lr, sr = (
+                (((one - low) / span).clip(0, 1) * 255).astype(np.uint8)
+                for one in (lr, sr)
+            )
+        small = lr[:: self.scale, :: self.scale]
+        return np.ascontiguousarray(small), np.ascontiguousarray(sr)
+
+    def shrink(self, prediction: Union[np.ndarray, dict]) -> Any:
+        """What is found, in pixels of the preview, where it is drawn."""
+        if isinstance(prediction, np.ndarray) or 'bboxes' not in prediction:
+            return prediction
+        boxes = np.reshape(prediction['bboxes'], (-1, 4)) / self.step
+        found = dict(prediction, bboxes=boxes.tolist())
+        found.pop('masks', None)  # each in pixels of its part
+        return found
+
+    def last(self, name: str) -> int:
+        return self.pictures[name].shape[2] - 1
+
+
+def predict_map(
+    inferencer: 'Inferencer',
+    path: str,
+    stem: str,
+    writer: 'ResultWriter',
+    bands: Optional[Sequence[int]],
+    polygons: bool,
+    batch_size: int,
+    score_thr: Optional[float],
+    progress: 'Progress',
+) -> Tuple[dict, dict]:
+    """Predict from a scene, part by part, and write what is found.
+
+    Args:
+        inferencer (Inferencer): What predicts.
+        path (str): The scene.
+        stem (str): What its files are called.
+        writer (ResultWriter): Which of them are wanted, and where.
+        bands (Sequence[int], optional): See :class:`Scene`.
+        polygons (bool): See :class:`MapWriter`.
+        batch_size (int): How many parts the networks see at once.
+        score_thr (float, optional): Score from which on boxes are drawn; None
+            for no drawing.
+        progress (Progress): Where the parts are counted.
+
+    Returns:
+        tuple[dict, dict]: Its row of :class:`ResultIndex`, and what
+        :meth:`Inferencer.stream` yields, but the name.
+
+    Raises:
+        DataError: That names the part at which it failed; then no file is
+            left.
+    """
+    from .inferencer import AHEAD, in_threads
+
+    wanted = dict(sr='sr' in writer.pictures, pred=writer.pred)
+    paths = {
+        kind: osp.join(writer.out_dir, kind, stem)
+        for kind, wants in wanted.items()
+        if wants
+    }
+    with open_raster(path) as raster:
+        scene = Scene(raster, inferencer, bands)
+        parts = list(scene.parts(*part_size(inferencer)))
+        task = progress.add_task(stem, total=len(parts))
+        with MapWriter(scene, inferencer, paths, polygons) as maps:
+            found = inferencer._predict_all(
+                ((part, part) for part in parts),
+                batch_size,
+                False,
+                AHEAD,
+                Part.read,
+            )
+            for part, error in in_threads(maps.add, found, 1, 1):
+                if error is not None:
+                    raise DataError(
+                        f'{part.kept} of {raster.height} x {raster.width}: '
+                        f'{inferencer._explain(error)}'
+                    ) from error
+                progress.advance(task)
+            prediction = maps.finish()
+    lr, sr = maps.preview.draw()
+    drawing, files = None, maps.files
+    if score_thr is not None:
+        drawing = draw_result(
+            lr,
+            sr,
+            maps.preview.shrink(prediction),
+            name_view(inferencer.view),
+            inferencer.dataset_meta,
+            score_thr,
+        )
+        if 'visualization' in writer.pictures:
+            files['vis'] = f'vis/{stem}.png'
+            picture = osp.join(writer.out_dir, files['vis'])
+            write_image(drawing[..., ::-1], picture)
+    row = dict(files=files)
+    if maps.classes is not None:
+        row['prediction'] = as_json(maps.classes)
+    result = dict(prediction=prediction, lr=lr, sr=sr, visualization=drawing)
+    return row, result
+
+
+def part_size(inferencer: 'Inferencer') -> Tuple[int, int]:
+    """LR pixels per side that are kept of a part, and seen round it."""
+    if inferencer.toolbox == 'mmpretrain':  # a class of the whole
+        return 0, 0
+    if inferencer.tile is not None:
+        side = inferencer.tile - 2 * MARGIN
+        return max(side // 32 * 32, 32), MARGIN
+    return KEPT if inferencer.scale <= 4 else KEPT_ABOVE_4, MARGIN
