@@ -302,9 +302,9 @@ def collect_facts(model: SRTaskModel) -> Dict[str, Any]:
 
     Returns:
         dict: The ``format`` of an ONNX file, see :mod:`.onnx_inferencer`;
-        ``toolbox``, ``scale``, ``view`` and ``bands``; ``classes`` and ``palette``, or
-        None; and by which score (``thr``) or how many (``topk``) an image has
-        several labels, or None if it has one.
+        ``toolbox``, ``scale``, ``view`` and ``bands``; ``classes`` and
+        ``palette``, or None; and by which score (``thr``) or how many
+        (``topk``) an image has several labels, or None if it has one.
     """
     meta = getattr(model, 'dataset_meta', {})
     several = None

@@ -24,6 +24,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import SyncBatchNorm, _BatchNorm
 from torch.utils.data import DataLoader
 
+from sr4ir_mm.datasets.bands_check import check_bands
 from sr4ir_mm.datasets.census import (
     Census,
     compare_classes,
@@ -104,6 +105,9 @@ def check_data(
     found = [None]
     if is_main_process():
         try:
+            if hasattr(model, 'image_space'):
+                space = model.image_space
+                check_bands(dataset, name, space.bands, space.loads_rgb)
             found[0] = take_census(dataset, name, scale, ignored - {None})
         except Exception as error:  # all processes stop, not this one alone
             found[0] = error

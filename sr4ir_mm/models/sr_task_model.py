@@ -32,9 +32,9 @@ class SRTaskModel(PhasedModel):
         task_model (dict): Config of the task model, unchanged from its
             toolbox.
         sr_net (dict, optional): Config of the SR network, images in [0, 1] to
-            images in [0, 1], e.g. ``sr4ir_mm.EDSRNet``. ``init_cfg`` works here
-            for every network, also for those that do not take it themselves.
-            Not needed by recipes that never look at view ``sr``.
+            images in [0, 1], e.g. ``sr4ir_mm.EDSRNet``. ``init_cfg`` works
+            here for every network, also for those that do not take it
+            themselves. Not needed by recipes that never look at view ``sr``.
         scale (int): Factor between LR and HR. Defaults to 4.
         phases (Sequence[dict]): The recipe: configs of :class:`Phase`, in the
             order in which each iteration runs them. Only training needs it.

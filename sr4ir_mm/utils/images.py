@@ -16,8 +16,12 @@ _TAIL = 4096
 # 12 bits in a file of 16: OpenCV takes the upper eight.
 _DARK = 1 << 12
 _ADVICE = (
-    'Convert it to 8 bits, with the range of its values stretched to 0 to 255.'
+    'Load it by sr4ir_mm.LoadRasterFromFile and say in model.bands what it '
+    'holds (docs/en/rasters.md).'
 )
+# Of those whose further images OpenCV passes over; photographs of some
+# cameras hold a copy for displays.
+_ANIMATED = ('GIF', 'PNG', 'WEBP')
 _KINDS = {2: 'signed integers', 3: 'floating-point numbers'}
 
 
@@ -37,6 +41,9 @@ class ImageHeader:
         turned (bool): Whether the EXIF entry swaps width and height.
         kind (str): What its values are. Defaults to unsigned integers.
         pages (int): 2 if there are more images in it. Defaults to 1.
+        beside (str): What a TIFF's further bands are beside: ``grey``, of
+            which libtiff shows the first alone, or ``alpha``, by which it
+            multiplies colours. Defaults to neither.
     """
 
     width: int
@@ -46,6 +53,7 @@ class ImageHeader:
     turned: bool = False
     kind: str = 'unsigned integers'
     pages: int = 1
+    beside: str = ''
 
 
 def require_file(path: str) -> None:
@@ -82,13 +90,15 @@ def read_header(path: str) -> Optional[ImageHeader]:
             bits, bands = _depth(image)
             turned = image.getexif().get(0x0112, 1) >= 5
             size = image.size[::-1] if turned else image.size
+            moves = image.format in _ANIMATED and image.is_animated
     except UnidentifiedImageError:
         if osp.splitext(path)[1].lower() in _ENDS:
             raise DataError(f'{path} is damaged, or no image.') from None
         return None
     except Exception as error:
         raise DataError(f'{path} is damaged ({message(error)}).') from error
-    return ImageHeader(*size, bands, bits, turned)
+    pages = 2 if moves else 1
+    return ImageHeader(*size, bands, bits, turned, pages=pages)
 
 
 def _depth(image: Image.Image) -> Tuple[int, int]:
@@ -115,7 +125,13 @@ def _read_tiff_header(path: str) -> ImageHeader:
     turned = tags.get(274, 1) >= 5
     size = (tags[256], tags[257])[:: -1 if turned else 1]
     kind = _KINDS.get(kind, ImageHeader.kind)
-    return ImageHeader(*size, tags.get(277, 1), bits, turned, kind, pages)
+    bands = tags.get(277, 1)
+    beside = ''
+    if bands > 1 and tags.get(262, 1) in (0, 1):
+        beside = 'grey'
+    elif bands == 4 and 2 in np.atleast_1d(tags.get(338, 0)):
+        beside = 'alpha'
+    return ImageHeader(*size, bands, bits, turned, kind, pages, beside)
 
 
 def _read_tags(
@@ -166,21 +182,34 @@ def lost_values(path: str, header: ImageHeader) -> Optional[str]:
         )
     if header.bands > 4:
         return (
-            f'{what}: images of up to four are read, as grey or RGB. Save '
-            'three of them as an RGB image.'
+            f'{what}: images of up to four are read, as grey or RGB. {_ADVICE}'
         )
+    if header.beside == 'grey':
+        return f'{what}, of which the first would be read, as grey. {_ADVICE}'
     if header.bits > 16 or header.kind != ImageHeader.kind:
         return f'{what}: unsigned 8 or 16 bits are read. {_ADVICE}'
     values = None
-    if header.bits == 16:
+    if header.bits == 16 or header.beside == 'alpha':
         values = cv2.imread(path, cv2.IMREAD_UNCHANGED)
-    if values is not None and values.max() < _DARK:
+    if values is None:
+        return None
+    if header.beside == 'alpha' and not is_opaque(values):
+        return (
+            f'{what}, the fourth of them tagged as alpha, by which the others '
+            f'would be multiplied. {_ADVICE}'
+        )
+    if header.bits == 16 and values.max() < _DARK:
         return (
             'has 16 bits, of which only the lower 12 are used (its largest '
             f'value is {values.max()}): the upper eight, which are read, are '
             f'nearly black. {_ADVICE}'
         )
     return None
+
+
+def is_opaque(values: np.ndarray) -> bool:
+    """Whether the last band of an image hides nothing."""
+    return bool((values[..., -1] == np.iinfo(values.dtype).max).all())
 
 
 def message(error: Exception) -> str:

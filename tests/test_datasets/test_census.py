@@ -224,6 +224,21 @@ def write_bands(path, number, dtype=np.uint8):
     )
 
 
+def write_alpha(path, alpha=30, **kwargs):
+    import tifffile
+
+    data = np.full((64, 64, 4), 150, np.uint8)
+    data[..., 3] = alpha
+    tifffile.imwrite(
+        path, data, photometric='rgb', extrasamples=['unassalpha']
+    )
+
+
+def write_frames(path):
+    frames = [Image.new('L', (64, 64), value) for value in (0, 200)]
+    frames[0].save(path, save_all=True, append_images=frames[1:])
+
+
 def write_pages(path):
     import tifffile
 
@@ -244,6 +259,10 @@ BAD_VALUES = dict(
     rgb_12_bit=('.png', lambda path: write_16_bits(path, 4000, 3)),
     eight_bands=('.tif', lambda path: write_bands(path, 8)),
     five_bands=('.tiff', lambda path: write_bands(path, 5)),
+    two_beside_grey=('.tif', lambda path: write_bands(path, 2)),
+    four_beside_grey=('.tif', lambda path: write_bands(path, 4)),
+    infrared_as_alpha=('.tif', write_alpha),
+    frames=('.gif', write_frames),
     signed=('.tif', lambda path: write_bands(path, 3, np.int16)),
     floats=('.tif', write_float),
     pages=('.tif', write_pages),
@@ -272,6 +291,13 @@ def test_16_bits_are_read(root):
     path = root / 'wide.png'
     write_16_bits(path, 65535, 3)
     assert read_image(path).max() == 255
+
+
+def test_an_alpha_band_that_hides_nothing(root):
+    from sr4ir_mm.apis.sources import read_image
+
+    write_alpha(root / 'opaque.tif', 255)
+    assert (read_image(root / 'opaque.tif') == 150).all()
 
 
 # ------------------------------------------------------------------ masks

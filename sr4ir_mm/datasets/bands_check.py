@@ -1,0 +1,127 @@
+"""Images that a pipeline loads are what ``model.bands`` says."""
+
+from contextlib import contextmanager
+from typing import Any, Iterator
+
+import numpy as np
+from mmengine.dataset import BaseDataset
+
+from sr4ir_mm.utils.bands import Bands
+from sr4ir_mm.utils.images import DataError
+
+from .census import leaves
+
+# They cut values at 255, or take what is above for something else.
+PHOTOMETRIC = (
+    'PhotoMetricDistortion YOLOXHSVRandomAug AdjustGamma CLAHE Rerange '
+    'RGB2Gray RandomGrayscale ColorJitter ColorTransform Color Brightness '
+    'Contrast Sharpness Solarize SolarizeAdd Posterize Equalize AutoContrast '
+    'Invert AutoAugment RandAugment AugMix Lighting GenerateEdge Albu '
+    'Albumentations Corrupt DegradeInPipeline'
+).split()
+SAMPLES = 8
+# Of the range; less of it is a file of fewer bits.
+DARK = 1 / 16
+
+
+def check_bands(dataset: Any, name: str, bands: Bands, is_rgb: bool) -> None:
+    """Look at how a data set's images are loaded, and at a few of them.
+
+    Args:
+        dataset: Of a toolbox, initialized.
+        name (str): Of its data loader, such as ``train_dataloader``.
+        bands (Bands): What the model takes them for.
+        is_rgb (bool): Whether it takes them in the order in which they are
+            loaded: ``model.bands`` or ``model.input_is_rgb`` is set.
+
+    Raises:
+        DataError: If they are something else, or a transform spoils them.
+    """
+    for leaf in leaves(dataset):
+        for transform in _transforms(leaf):
+            kind = type(transform).__name__
+            key = f'{name}: {kind}'
+            if getattr(transform, 'imdecode_backend', 'cv2') == 'tifffile':
+                raise DataError(
+                    f"{key}.imdecode_backend='tifffile' loads RGB of the "
+                    "file's own values, where BGR of 8 bits is expected: take "
+                    'sr4ir_mm.LoadRasterFromFile and model.bands.'
+                )
+            if kind == 'LoadRasterFromFile' and not is_rgb:
+                raise DataError(
+                    f'{key} loads bands in the order of the file: say in '
+                    'model.bands what they are, dict(number=3, range=255) '
+                    'for RGB of 8 bits.'
+                )
+            deep = not bands.are_pictures
+            if deep and kind in PHOTOMETRIC:
+                raise DataError(
+                    f'{key} is made for 8 bits and RGB, and model.bands are '
+                    f'others ({bands.number}, up to {max(bands.high)}): leave '
+                    'it out.'
+                )
+        if not bands.are_pictures and len(leaf):
+            _look(leaf, name, bands)
+
+
+def _transforms(dataset: Any) -> Iterator[Any]:
+    pipeline = getattr(dataset, 'pipeline', None)
+    queue = list(getattr(pipeline, 'transforms', []))
+    while queue:
+        transform = queue.pop(0)
+        yield transform
+        inner = getattr(transform, 'transforms', None) or []
+        for one in inner:
+            queue += one if isinstance(one, (list, tuple)) else [one]
+
+
+@contextmanager
+def _same_randomness() -> Iterator[None]:
+    """Inside, windows may be drawn, and training begins as if they were not."""
+    state = np.random.get_state()
+    try:
+        yield
+    finally:
+        np.random.set_state(state)
+
+
+def _look(dataset: BaseDataset, name: str, bands: Bands) -> None:
+    """At some images, as they are loaded."""
+    loads = (
+        transform
+        for transform in _transforms(dataset)
+        if type(transform).__name__.startswith('Load')
+    )
+    load = next(loads, None)
+    if load is None or not hasattr(dataset, 'get_data_info'):
+        return
+    low, high = (np.array(ends) for ends in (bands.low, bands.high))
+    most = -np.inf
+    where = np.linspace(0, len(dataset) - 1, SAMPLES).astype(int)
+    for index in np.unique(where):
+        info = dataset.get_data_info(int(index))
+        with _same_randomness():
+            image = np.asarray(load(dict(info))['img'])
+        image = image.reshape(*image.shape[:2], -1)
+        what = f'{name}: {info.get("img_path", "an image")}'
+        if image.shape[2] != bands.number:
+            raise DataError(
+                f'{what} has {image.shape[2]} bands, and model.bands.number='
+                f'{bands.number}: choose them by LoadRasterFromFile.bands.'
+            )
+        values = image.reshape(-1, bands.number)
+        lowest, highest = values.min(0), values.max(0)
+        if (lowest < low).any() or (highest > high).any():
+            raise DataError(
+                f'{what} has values of {lowest.min():g} to '
+                f'{highest.max():g}, and model.bands.range is '
+                f'{low.min():g} to {high.max():g}: widen it.'
+            )
+        most = max(most, ((highest - low) / (high - low)).max())
+    if most < DARK:
+        raise DataError(
+            f'{name}: its images use the lowest {most:.1%} of model.bands.'
+            f'range alone, {low.min():g} to {high.max():g}, so that they are '
+            f'nearly black: set it to what they have, such as 4095 for 12 '
+            'bits.'
+        )
