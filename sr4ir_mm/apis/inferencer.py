@@ -349,7 +349,7 @@ class Inferencer:
     def _set_scenes_apart(
         self, images: List[Tuple['_Image', ImageType]]
     ) -> Tuple[list, list]:
-        from .maps import is_scene
+        from .scenes import is_scene
 
         apart = [], []
         for image, given in images:
@@ -525,7 +525,7 @@ class Inferencer:
             return read_image(image)
         if isinstance(image, np.ndarray):
             return image
-        from .maps import Scene
+        from .scenes import Scene
 
         with open_raster(str(image)) as raster:
             scene = Scene(raster, self, bands)

@@ -1,16 +1,13 @@
-"""Scenes that are too large for the memory: predicted in windows, written as
-maps."""
+"""What is predicted from scenes, as maps: GeoTIFF and GeoJSON."""
 
 import json
 import os.path as osp
 from contextlib import ExitStack, closing
-from threading import Lock
+from math import prod
 from typing import (
     TYPE_CHECKING,
     Any,
     Dict,
-    Iterator,
-    List,
     Optional,
     Sequence,
     Tuple,
@@ -19,14 +16,10 @@ from typing import (
 
 import numpy as np
 
-from sr4ir_mm.utils.bands import PICTURES
 from sr4ir_mm.utils.files import whole_file, write_image
 from sr4ir_mm.utils.images import DataError
 from sr4ir_mm.utils.labels import name_view
 from sr4ir_mm.utils.rasters import (
-    GDALRaster,
-    Raster,
-    Window,
     import_rasterio,
     open_raster,
 )
@@ -34,6 +27,7 @@ from sr4ir_mm.utils.rasters import (
 from .drawing import draw_result
 from .geojson import write_boxes, write_regions
 from .objects import Objects
+from .scenes import Part, Scene
 from .writer import as_json
 
 if TYPE_CHECKING:
@@ -50,185 +44,6 @@ KEPT_ABOVE_4 = 128  # at larger scales, for the SR image's sake
 BLOCK = 256  # pixels of a file's tiles
 NO_LABEL = 255
 PREVIEW = 1024  # pixels of its longer side
-SUFFIXES = ('.tif', '.tiff', '.jp2', '.vrt', '.img')
-
-
-def is_scene(path: Any, reads_rasters: bool) -> bool:
-    """Whether an input is a scene.
-
-    Args:
-        path (str | Path | np.ndarray): The input.
-        reads_rasters (bool): Whether the model was trained on rasters; if
-            not, scenes are the files that say where on earth they are.
-    """
-    if isinstance(path, np.ndarray) or '://' in str(path):
-        return False
-    if reads_rasters:
-        return True
-    if not str(path).lower().endswith(SUFFIXES):
-        return False
-    try:
-        with open_raster(str(path)) as raster:
-            return isinstance(raster, GDALRaster) and raster.is_map
-    except (DataError, ImportError, OSError):
-        return False  # what is wrong with it, reading it as an image says
-
-
-class Part:
-    """What the networks see of a scene at once.
-
-    Args:
-        scene (Scene): The scene.
-        row (int): Its place among the parts.
-        column (int): Likewise.
-        seen (Window): In LR pixels.
-        kept (Window): Of which the prediction counts.
-    """
-
-    def __init__(
-        self, scene: 'Scene', row: int, column: int, seen: Window, kept: Window
-    ) -> None:
-        self.scene = scene
-        self.row, self.column = row, column
-        self.seen, self.kept = seen, kept
-        self.name = f'{scene.raster.path}, {kept}'
-        self.missing: Optional[np.ndarray] = None
-        self.values: Optional[np.ndarray] = None
-
-    def read(self) -> np.ndarray:
-        """Its pixels, as the networks take them; what is kept of them stays
-        at hand."""
-        values, missing = self.scene.read(self.seen)
-        inside = self.inside(1)
-        self.values = values[inside]
-        self.missing = None if missing is None else missing[inside]
-        return self.scene.as_input(values)
-
-    def inside(self, scale: int) -> Tuple[slice, slice]:
-        """Where the kept part lies in the one that is seen."""
-        top = self.kept.top - self.seen.top
-        left = self.kept.left - self.seen.left
-        return (
-            slice(top * scale, (top + self.kept.height) * scale),
-            slice(left * scale, (left + self.kept.width) * scale),
-        )
-
-
-class Scene:
-    """A raster as a model takes it.
-
-    Args:
-        raster (Raster): The file, open.
-        inferencer (Inferencer): What predicts.
-        bands (Sequence[int], optional): Which of the file's bands, from 1 on.
-            Defaults to what the model was trained with.
-
-    Raises:
-        DataError: If the file is not like that.
-    """
-
-    def __init__(
-        self,
-        raster: Raster,
-        inferencer: 'Inferencer',
-        bands: Optional[Sequence[int]],
-    ) -> None:
-        self.raster = raster
-        self.model_bands = inferencer.bands
-        self.of_model = inferencer.bands or PICTURES
-        loader = inferencer.loader
-        self.fill = loader.get('fill', 0)
-        self.bands = self._choose(bands or loader.get('bands'))
-        self.has_mask = isinstance(raster, GDALRaster) and raster.has_mask(
-            self.bands
-        )
-        self._lock = Lock()
-        most = max(self.of_model.high)
-        whole = raster.dtype.kind in 'ui'
-        if self.model_bands is None and raster.dtype != np.uint8:
-            raise DataError(
-                f'{raster.path} has values of {raster.dtype}, and the model '
-                'takes 8 bits: train it on rasters (model.bands, '
-                'LoadRasterFromFile), or convert the file.'
-            )
-        if whole and np.iinfo(raster.dtype).max < most:
-            raise DataError(
-                f'{raster.path} has values of {raster.dtype}, and model.bands.'
-                f'range of the model is up to {most}: all would be dark.'
-            )
-        if getattr(raster, 'has_points', False):
-            raise DataError(
-                f'{raster.path} is placed by ground control points, which do '
-                'not make a grid: make one (gdalwarp) and predict from that.'
-            )
-
-    def _choose(self, bands: Optional[Sequence[int]]) -> List[int]:
-        raster = self.raster
-        number = self.of_model.number
-        if bands is None:
-            bands = raster.check_bands(None)
-            if len(bands) == number + 1:
-                alpha = getattr(raster, 'alpha', None)
-                bands = [band for band in bands if band != alpha]
-        bands = list(raster.check_bands(bands))
-        grey = self.model_bands is None and len(bands) == 1
-        if len(bands) != number and not grey:
-            raise DataError(
-                f'{raster.path} has {raster.count} bands, of which {bands} '
-                f'are meant, and the model takes {number}: say which, e.g. '
-                f'--bands {" ".join(map(str, range(1, number + 1)))}.'
-            )
-        return bands
-
-    def read(self, window: Window) -> Tuple[np.ndarray, Optional[np.ndarray]]:
-        """See :meth:`Raster.read`; one thread at a time."""
-        with self._lock:
-            return self.raster.read(self.bands, window, self.fill)
-
-    def as_input(self, values: np.ndarray) -> np.ndarray:
-        """In the order of bands that the inferencer takes."""
-        if self.model_bands is not None:
-            return values
-        return np.ascontiguousarray(
-            np.broadcast_to(values[..., ::-1], (*values.shape[:2], 3))
-        )
-
-    def as_file(self, image: np.ndarray) -> np.ndarray:
-        """An image in [0, 1], (C, h, w), in values of the file, (h, w, C);
-        whole numbers are rounded, and stay inside of the model's range."""
-        dtype = self.raster.dtype
-        if dtype.kind == 'f':
-            values = self.of_model.from_unit(image)
-        else:
-            values = np.rint(self.of_model.from_unit(image.clip(0, 1)))
-            info = np.iinfo(dtype)
-            values = values.clip(info.min, info.max)
-        return values.astype(dtype).transpose(1, 2, 0)
-
-    def parts(self, kept: int, margin: int) -> Iterator[Part]:
-        """Cut it into parts, row by row.
-
-        Args:
-            kept (int): Side of what is kept of a part; 0 for all at once.
-            margin (int): Pixels round it that are seen, too.
-        """
-        height, width = self.raster.height, self.raster.width
-        kept = kept or max(height, width)
-        for row, top in enumerate(range(0, height, kept)):
-            for column, left in enumerate(range(0, width, kept)):
-                bottom, right = (
-                    min(top + kept, height),
-                    min(left + kept, width),
-                )
-                y, x = max(top - margin, 0), max(left - margin, 0)
-                seen = Window(
-                    y,
-                    x,
-                    min(bottom + margin, height) - y,
-                    min(right + margin, width) - x,
-                )
-                part = Window(top, left, bottom - top, right - left)
-                yield Part(self, row, column, seen, part)
 
 
 class RasterFile:
@@ -598,8 +413,12 @@ def predict_map(
     }
     with open_raster(path) as raster:
         scene = Scene(raster, inferencer, bands)
-        parts = list(scene.parts(*part_size(inferencer)))
-        task = progress.add_task(stem, total=len(parts))
+        kept, margin = part_size(inferencer)
+        sides = (raster.height, raster.width) if kept else ()
+        total = prod(-(-side // kept) for side in sides)
+        task = progress.add_task(stem, total=total)
+        # none of them lives on, since each holds its pixels
+        parts = scene.parts(kept, margin)
         found = inferencer._predict_all(
             ((part, part) for part in parts),
             batch_size,

@@ -48,7 +48,12 @@ class CensusReader:
         self.classes = list((dataset.metainfo or {}).get('classes') or ())
         self.palette = (dataset.metainfo or {}).get('palette')
         transforms = getattr(dataset.pipeline, 'transforms', [])
-        loaders = [t for t in transforms if 'LoadAnn' in type(t).__name__]
+        loaders = [
+            t
+            for t in transforms
+            if 'LoadAnn' in type(t).__name__
+            or isinstance(t, LoadRasterAnnotations)
+        ]
         self.load = loaders[0] if loaders else None
         rasters = [t for t in transforms if isinstance(t, LoadRasterFromFile)]
         self.raster = rasters[0] if rasters else None

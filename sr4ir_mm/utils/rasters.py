@@ -1,5 +1,6 @@
 """Image files of any number of bands, bits and size, read in windows."""
 
+import os
 import os.path as osp
 import warnings
 from contextlib import suppress
@@ -9,8 +10,9 @@ import numpy as np
 
 from .images import DataError, message
 
-# Blocks that GDAL keeps; its default is a share of the machine's memory.
-_CACHE = 256 << 20
+# MB of blocks that GDAL keeps: else a share of the machine's memory. It looks
+# once, at the first block of all; options of rasterio's Env come too late.
+os.environ.setdefault('GDAL_CACHEMAX', '256')
 
 
 class Window(NamedTuple):
@@ -179,9 +181,7 @@ class GDALRaster(Raster):
             warnings.simplefilter(
                 'ignore', rasterio.errors.NotGeoreferencedWarning
             )
-            # in this thread alone, and of all options the one of all threads
-            with rasterio.Env(GDAL_CACHEMAX=_CACHE):
-                self.file = rasterio.open(path)
+            self.file = rasterio.open(path)
         others = self.file.subdatasets
         if others:
             self.file.close()

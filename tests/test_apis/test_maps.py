@@ -3,14 +3,16 @@
 import json
 import os
 from types import SimpleNamespace
+from weakref import WeakSet
 
 import numpy as np
 import pytest
 from tiny import SEGMENTOR
 
-from sr4ir_mm.apis import SRInferencer, maps
+from sr4ir_mm.apis import SRInferencer, maps, scenes
 from sr4ir_mm.apis.inferencer import Inferencer
 from sr4ir_mm.apis.objects import Objects
+from sr4ir_mm.apis.scenes import Part, Scene
 from sr4ir_mm.utils.bands import read_bands
 
 rasterio = pytest.importorskip('rasterio')
@@ -214,7 +216,7 @@ def test_range_of_each_band(dtype, expected):
     raster = SimpleNamespace(dtype=np.dtype(dtype))
     scene = SimpleNamespace(of_model=bands, raster=raster)
     image = np.array([[0, 0.25, 1.5], [0, 0.5, -1]], np.float32)[:, None]
-    assert maps.Scene.as_file(scene, image).tolist() == [expected]
+    assert Scene.as_file(scene, image).tolist() == [expected]
 
 
 @pytest.mark.parametrize('scene', ['rgb', 'rgba', 'grey'])
@@ -279,7 +281,7 @@ def test_a_detector_sees_what_no_window_has(tmp_path, small_parts):
     rng = np.random.default_rng(0)
     corners = np.stack([rng.integers(2, 100, 60), rng.integers(2, 60, 60)], 1)
     objects = [[x, y, x + 6, y + 8] for x, y in corners.tolist()]
-    parts = maps.Scene.parts(
+    parts = Scene.parts(
         SimpleNamespace(
             raster=SimpleNamespace(height=75, width=110, path='a.tif')
         ),
@@ -307,6 +309,22 @@ def test_a_detector_sees_what_no_window_has(tmp_path, small_parts):
     np.testing.assert_allclose(
         np.array(merged['bboxes'])[order] / 2, objects, atol=0.3
     )
+
+
+def test_parts_do_not_live_on(tmp_path, small_parts, monkeypatch):
+    """A scene takes the memory of a few."""
+    alive, counts = WeakSet(), []
+
+    class Counted(Part):
+        def __init__(self, *args):
+            super().__init__(*args)
+            alive.add(self)
+            counts.append(len(alive))
+
+    monkeypatch.setattr(scenes, 'Part', Counted)
+    path = write(tmp_path / 'a.tif', make(256, 320), **UTM)
+    predict(Trivial(), path, tmp_path / 'out')
+    assert len(counts) == 80 and max(counts) < 16
 
 
 @pytest.mark.parametrize('kind', ['network', 'file'])

@@ -11,6 +11,8 @@ from mmengine.registry import init_default_scope
 from PIL import Image
 
 from sr4ir_mm.datasets import LoadRasterAnnotations, LoadRasterFromFile
+from sr4ir_mm.datasets.census import take_census
+from sr4ir_mm.registry import DATASETS
 from sr4ir_mm.utils.images import DataError
 from sr4ir_mm.utils.rasters import Window
 
@@ -199,6 +201,30 @@ def test_what_cannot_be_meant(scene, tmp_path):
         LoadRasterFromFile()(dict(img_path=path))
     found = LoadRasterAnnotations()(dict(seg_map_path=path))['gt_seg_map']
     np.testing.assert_array_equal(found, scene['labels'])
+
+
+def test_census_reads_rasters(scene, tmp_path):
+    """As the pipeline does: all that is wrong is what it cannot read."""
+    init_default_scope('mmseg')
+    (tmp_path / 'cut.tif').write_text('no image')
+    lines = ['a.tif\tl.tif', 'cut.tif\tl.tif']
+    (tmp_path / 'list.txt').write_text('\n'.join(lines))
+    cfg = dict(
+        type='sr4ir_mm.ListedMasks',
+        ann_file='list.txt',
+        data_root=str(tmp_path),
+        data_prefix=dict(img_path='', seg_map_path=''),
+        metainfo=dict(classes=tuple('abcdefg')),
+        pipeline=[dict(LOAD, window=(8, 8)), LABELS],
+    )
+    (found,) = take_census(DATASETS.build(cfg), 'train_dataloader', 4)
+    assert dict(found.sizes) == {'80x60': 1}
+    assert dict(found.formats) == {'4 x 16 bits': 1}
+    assert found.counts == dict(
+        enumerate(2 * np.bincount(scene['labels'].ravel()))
+    )
+    (error,) = found.errors.values()
+    assert 'cut.tif is damaged, or no image' in str(error)
 
 
 def test_no_more_than_the_window_is_read(tmp_path):
