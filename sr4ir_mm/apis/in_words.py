@@ -6,7 +6,7 @@ from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 
-from sr4ir_mm.utils.labels import name_label
+from sr4ir_mm.utils.labels import NO_LABEL, name_label
 
 _MOST_IMAGES = 10  # with a line each
 _MOST_CLASSES = 5  # in a line
@@ -63,6 +63,7 @@ class InWords:
         return _join(found, _FORMS[self._kind])
 
     def _pixels(self, labels: np.ndarray) -> Dict[str, int]:
+        labels = labels[labels != NO_LABEL]
         found, pixels = np.unique(labels, return_counts=True)
         names = (name_label(label, self.classes) for label in found.tolist())
         return dict(zip(names, pixels.tolist()))

@@ -18,7 +18,7 @@ import numpy as np
 
 from sr4ir_mm.utils.files import whole_file, write_image
 from sr4ir_mm.utils.images import DataError
-from sr4ir_mm.utils.labels import name_view
+from sr4ir_mm.utils.labels import NO_LABEL, name_view
 from sr4ir_mm.utils.rasters import (
     import_rasterio,
     open_raster,
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 KEPT, MARGIN = 256, 64
 KEPT_ABOVE_4 = 128  # at larger scales, for the SR image's sake
 BLOCK = 256  # pixels of a file's tiles
-NO_LABEL = 255
 PREVIEW = 1024  # pixels of its longer side
 
 

@@ -7,9 +7,8 @@ from mmcv.transforms import BaseTransform
 
 from sr4ir_mm.registry import TRANSFORMS
 from sr4ir_mm.utils.images import DataError, ImageHeader
+from sr4ir_mm.utils.labels import NO_LABEL
 from sr4ir_mm.utils.rasters import GDALRaster, Raster, Window, open_raster
-
-IGNORED = 255  # the label that losses and metrics of mmseg ignore
 
 
 @TRANSFORMS.register_module()
@@ -173,18 +172,18 @@ class LoadRasterAnnotations(BaseTransform):
             )
         labels = labels[..., 0].astype(np.int64)
         if results.get('reduce_zero_label'):
-            labels = np.where(labels == 0, IGNORED, labels - 1)
-            labels[labels == IGNORED - 1] = IGNORED
+            labels = np.where(labels == 0, NO_LABEL, labels - 1)
+            labels[labels == NO_LABEL - 1] = NO_LABEL
         if results.get('label_map'):
             old = labels.copy()
             for before, after in results['label_map'].items():
                 labels[old == before] = after
         if missing is not None:
-            labels[missing[..., 0]] = IGNORED
-        if labels.size and not 0 <= labels.min() <= labels.max() <= IGNORED:
+            labels[missing[..., 0]] = NO_LABEL
+        if labels.size and not 0 <= labels.min() <= labels.max() <= NO_LABEL:
             raise DataError(
                 f'{path} has labels from {labels.min()} to {labels.max()}: '
-                f'expected 0 to {IGNORED - 1}, and {IGNORED} for what is '
+                f'expected 0 to {NO_LABEL - 1}, and {NO_LABEL} for what is '
                 'ignored.'
             )
         results['gt_seg_map'] = labels.astype(np.uint8)
@@ -210,6 +209,6 @@ class IgnoreNodata(BaseTransform):
                     f'and an image of {results["nodata"].shape}: IgnoreNodata '
                     'goes before what crops or resizes.'
                 )
-            labels = np.where(results['nodata'], IGNORED, labels)
+            labels = np.where(results['nodata'], NO_LABEL, labels)
             results['gt_seg_map'] = labels.astype(np.uint8)
         return results

@@ -4,6 +4,8 @@ from typing import Optional, Sequence
 
 import numpy as np
 
+NO_LABEL = 255  # of a pixel that is ignored, or has no data
+
 
 def name_label(label: int, classes: Optional[Sequence[str]]) -> str:
     """Its number, where it has no name."""

@@ -10,6 +10,7 @@ import pytest
 from tiny import SEGMENTOR
 
 from sr4ir_mm.apis import SRInferencer, maps, scenes
+from sr4ir_mm.apis.in_words import InWords
 from sr4ir_mm.apis.inferencer import Inferencer
 from sr4ir_mm.apis.objects import Objects
 from sr4ir_mm.apis.scenes import Part, Scene
@@ -110,7 +111,10 @@ def test_maps_lie_on_the_scene(tmp_path, small_parts, place):
     with rasterio.open(path, 'r+') as file:
         file.descriptions = ('blue', 'green', 'red', 'nir')
         file.scales = [1e-4] * 4
-    predict(by, path, tmp_path / 'out')
+    result = predict(by, path, tmp_path / 'out')
+    words = InWords(tuple('abcde'), 0)
+    words.add(result)
+    assert '255' not in words.lines()[0]
     large = values.repeat(2, 0).repeat(2, 1)
     with rasterio.open(path) as lr:
         for kind in ('sr', 'pred'):
