@@ -26,7 +26,9 @@ import cv2
 import numpy as np
 from rich.progress import Progress, ProgressColumn, Task
 
+from sr4ir_mm.utils.bands import Bands
 from sr4ir_mm.utils.labels import name_view
+from sr4ir_mm.utils.rasters import open_raster
 
 from .drawing import draw_result
 from .result_index import ResultIndex
@@ -124,7 +126,7 @@ class Inferencer:
     view: str  # which the task network predicts from
     toolbox: str  # of the task network
     scale: int  # between LR and SR
-    bands: Optional[dict] = None  # ``model.bands``; None for RGB of 8 bits
+    bands: Optional[Bands] = None  # ``model.bands``, where that is set
     loader: dict = {}  # arguments of the config's LoadRasterFromFile
     reads_rasters = False  # whether the config has one
     tile: Optional[int] = None
@@ -202,7 +204,8 @@ class Inferencer:
 
         Args:
             inputs (str | Path | int | np.ndarray | Sequence): See
-                :func:`find_inputs`.
+                :func:`find_inputs`. Of a model with ``model.bands``, arrays
+                are (h, w, C), of these bands and their values.
             batch_size (int): See :meth:`__call__`. Defaults to 1.
             return_datasamples (bool): See :meth:`__call__`.
             out_dir (str): Folder for ``vis``, ``sr`` and ``pred``, see
@@ -304,7 +307,8 @@ class Inferencer:
             scenes = []
             if index and not hr:
                 images, scenes = self._set_scenes_apart(images)
-            found = self._predict_all(images, batch_size, hr, ahead)
+            load = partial(self._load, bands=bands)
+            found = self._predict_all(images, batch_size, hr, ahead, load)
             results = in_threads(
                 finish, found, threads, ahead, self._start_thread
             )
@@ -460,7 +464,7 @@ class Inferencer:
         batch_size: int,
         hr: bool,
         ahead: int,
-        load: Callable[[Any], np.ndarray] = read_image,
+        load: Callable[[Any], np.ndarray],
     ) -> Iterator[Tuple['_Image', Any]]:
         """What :meth:`_predict` has found in each, or the error."""
 
@@ -513,6 +517,20 @@ class Inferencer:
         logging.getLogger('sr4ir_mm').warning(text)
         return reason
 
+    def _load(
+        self, image: ImageType, bands: Optional[Sequence[int]]
+    ) -> np.ndarray:
+        """An image as :meth:`_pack` takes it; arrays of bands are so."""
+        if self.bands is None and not self.reads_rasters:
+            return read_image(image)
+        if isinstance(image, np.ndarray):
+            return image
+        from .maps import Scene
+
+        with open_raster(str(image)) as raster:
+            scene = Scene(raster, self, bands)
+            return scene.as_input(scene.read(raster.whole)[0])
+
     # ------------------------------------------- what runs the networks
 
     def _start_thread(self) -> None:
@@ -526,7 +544,8 @@ class Inferencer:
         return about
 
     def _pack(self, pixels: np.ndarray, name: str, hr: bool) -> dict:
-        """What the networks take of an image: BGR, uint8, (h, w, 3). Its
+        """What the networks take of an image: BGR, uint8, (h, w, 3), or the
+        bands that the model was trained on, of the file's values. Its
         ``inputs`` have a shape; those of one shape make a batch."""
         raise NotImplementedError
 
@@ -538,8 +557,8 @@ class Inferencer:
         """The LR and the SR image: RGB, uint8, (h, w, 3)."""
         raise NotImplementedError
 
-    def _levels(self, found: Any) -> np.ndarray:
-        """The SR image: float32 around [0, 1], (h, w, C), of RGB or bands."""
+    def _sr_image(self, found: Any) -> np.ndarray:
+        """The SR image around [0, 1]: float32, RGB or bands, (C, h, w)."""
         raise NotImplementedError
 
     def _to_plain(

@@ -3,7 +3,7 @@ maps."""
 
 import json
 import os.path as osp
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from threading import Lock
 from typing import (
     TYPE_CHECKING,
@@ -19,6 +19,7 @@ from typing import (
 
 import numpy as np
 
+from sr4ir_mm.utils.bands import PICTURES
 from sr4ir_mm.utils.files import whole_file, write_image
 from sr4ir_mm.utils.images import DataError
 from sr4ir_mm.utils.labels import name_view
@@ -134,6 +135,7 @@ class Scene:
     ) -> None:
         self.raster = raster
         self.model_bands = inferencer.bands
+        self.of_model = inferencer.bands or PICTURES
         loader = inferencer.loader
         self.fill = loader.get('fill', 0)
         self.bands = self._choose(bands or loader.get('bands'))
@@ -141,11 +143,18 @@ class Scene:
             self.bands
         )
         self._lock = Lock()
+        most = max(self.of_model.high)
+        whole = raster.dtype.kind in 'ui'
         if self.model_bands is None and raster.dtype != np.uint8:
             raise DataError(
                 f'{raster.path} has values of {raster.dtype}, and the model '
                 'takes 8 bits: train it on rasters (model.bands, '
                 'LoadRasterFromFile), or convert the file.'
+            )
+        if whole and np.iinfo(raster.dtype).max < most:
+            raise DataError(
+                f'{raster.path} has values of {raster.dtype}, and model.bands.'
+                f'range of the model is up to {most}: all would be dark.'
             )
         if getattr(raster, 'has_points', False):
             raise DataError(
@@ -155,7 +164,7 @@ class Scene:
 
     def _choose(self, bands: Optional[Sequence[int]]) -> List[int]:
         raster = self.raster
-        number = self.model_bands['number'] if self.model_bands else 3
+        number = self.of_model.number
         if bands is None:
             bands = raster.check_bands(None)
             if len(bands) == number + 1:
@@ -184,19 +193,17 @@ class Scene:
             np.broadcast_to(values[..., ::-1], (*values.shape[:2], 3))
         )
 
-    def as_levels(self, values: np.ndarray, like: np.dtype) -> np.ndarray:
-        """Values of [0, 1] in the range of the file; integers are rounded, and
-        stay inside of it."""
-        value_range = (self.model_bands or {}).get('range', 255)
-        low, high = np.broadcast_to(
-            (0, value_range) if np.isscalar(value_range) else value_range,
-            (values.shape[-1], 2),
-        ).T.astype(np.float32)
-        if like.kind == 'f':
-            return (values * (high - low) + low).astype(like)
-        levels = np.rint(values.clip(0, 1) * (high - low) + low)
-        info = np.iinfo(like)
-        return levels.clip(info.min, info.max).astype(like)
+    def as_file(self, image: np.ndarray) -> np.ndarray:
+        """An image in [0, 1], (C, h, w), in values of the file, (h, w, C);
+        whole numbers are rounded, and stay inside of the model's range."""
+        dtype = self.raster.dtype
+        if dtype.kind == 'f':
+            values = self.of_model.from_unit(image)
+        else:
+            values = np.rint(self.of_model.from_unit(image.clip(0, 1)))
+            info = np.iinfo(dtype)
+            values = values.clip(info.min, info.max)
+        return values.astype(dtype).transpose(1, 2, 0)
 
     def parts(self, kept: int, margin: int) -> Iterator[Part]:
         """Cut it into parts, row by row.
@@ -357,8 +364,8 @@ class MapWriter:
         missing = part.missing
         if missing is not None:
             missing = missing.repeat(scale, 0).repeat(scale, 1)
-        values = self.scene.as_levels(
-            self.inferencer._levels(found)[inside], self.scene.raster.dtype
+        values = self.scene.as_file(
+            self.inferencer._sr_image(found)[(slice(None), *inside)]
         )
         if 'sr' in self.paths:
             self._write_sr(part, values, missing)
@@ -516,14 +523,16 @@ class Preview:
 
     def draw(self) -> Tuple[np.ndarray, np.ndarray]:
         """The LR and the SR image: RGB, uint8, (h, w, 3)."""
-        bands = (self.scene.model_bands or {}).get('rgb') or [0, 1, 2]
+        bands = self.scene.of_model.rgb
         lr, sr = (
             self.pictures[name][..., [min(b, self.last(name)) for b in bands]]
             for name in ('lr', 'sr')
         )
         if sr.dtype != np.uint8:
+            # as most of the scene has it, but where it has no data
+            given = lr[(lr != self.scene.fill).any(axis=2)]
             low, high = np.percentile(
-                sr[np.isfinite(sr).all(axis=2)], (2, 98), axis=0
+                given if len(given) else lr.reshape(-1, 3), (2, 98), axis=0
             )
             span = np.maximum(high - low, 1e-12)
             lr, sr = (
@@ -591,15 +600,18 @@ def predict_map(
         scene = Scene(raster, inferencer, bands)
         parts = list(scene.parts(*part_size(inferencer)))
         task = progress.add_task(stem, total=len(parts))
-        with MapWriter(scene, inferencer, paths, polygons) as maps:
-            found = inferencer._predict_all(
-                ((part, part) for part in parts),
-                batch_size,
-                False,
-                AHEAD,
-                Part.read,
-            )
-            for part, error in in_threads(maps.add, found, 1, 1):
+        found = inferencer._predict_all(
+            ((part, part) for part in parts),
+            batch_size,
+            False,
+            AHEAD,
+            Part.read,
+        )
+        # whatever happens, no thread reads or writes when files are closed
+        with MapWriter(scene, inferencer, paths, polygons) as maps, closing(
+            found
+        ), closing(in_threads(maps.add, found, 1, 1)) as added:
+            for part, error in added:
                 if error is not None:
                     raise DataError(
                         f'{part.kept} of {raster.height} x {raster.width}: '

@@ -140,8 +140,8 @@ class OnnxInferencer(Inferencer):
         )
         return lr, sr
 
-    def _levels(self, found: Dict[str, np.ndarray]) -> np.ndarray:
-        return found['sr'].transpose(1, 2, 0)
+    def _sr_image(self, found: Dict[str, np.ndarray]) -> np.ndarray:
+        return found['sr']
 
     def _to_plain(
         self, found: Dict[str, np.ndarray], coordinates: str

@@ -65,7 +65,8 @@ class TorchInferencer(Inferencer):
         self.precision = precision
         self.tile = tile
         self.toolbox, self.scale = self.model.toolbox, self.model.scale
-        self.bands = self.cfg.model.get('bands')
+        has_bands = self.cfg.model.get('bands') is not None
+        self.bands = self.model.bands if has_bands else None
         loader = find_raster_loader(self.cfg)
         self.reads_rasters = loader is not None
         self.loader = loader or {}
@@ -161,8 +162,8 @@ class TorchInferencer(Inferencer):
         bands = self.model.bands
         return to_uint8(found.lr_img, bands), to_uint8(found.pred_img, bands)
 
-    def _levels(self, found: BaseDataElement) -> np.ndarray:
-        return found.pred_img.permute(1, 2, 0).float().numpy()
+    def _sr_image(self, found: BaseDataElement) -> np.ndarray:
+        return found.pred_img.float().numpy()
 
     def _to_plain(
         self, found: BaseDataElement, coordinates: str

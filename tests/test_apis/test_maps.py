@@ -11,6 +11,7 @@ from tiny import SEGMENTOR
 from sr4ir_mm.apis import SRInferencer, maps
 from sr4ir_mm.apis.inferencer import Inferencer
 from sr4ir_mm.apis.objects import Objects
+from sr4ir_mm.utils.bands import read_bands
 
 rasterio = pytest.importorskip('rasterio')
 from rasterio.warp import transform as warp  # noqa: E402
@@ -67,7 +68,7 @@ class Trivial(Inferencer):
         classes=list('abcde'), palette=[[i, 9, 9] for i in range(5)]
     )
     view, toolbox, scale = 'sr', 'mmseg', 2
-    bands = dict(number=4, rgb=(2, 1, 0), range=4095)
+    bands = read_bands(dict(number=4, rgb=(2, 1, 0), range=250))
 
     def __init__(self, **kwargs):
         super().__init__('a.pth', show_progress=False)
@@ -79,8 +80,9 @@ class Trivial(Inferencer):
     def _predict(self, items):
         return [item['inputs'] for item in items]
 
-    def _levels(self, found):
-        return found.repeat(2, 0).repeat(2, 1) / np.float32(4095)
+    def _sr_image(self, found):
+        large = found.repeat(2, 0).repeat(2, 1).transpose(2, 0, 1)
+        return large / np.float32(max(self.bands.high))
 
     def _to_plain(self, found, coordinates):
         return (found[..., 0] % 5).astype(np.uint8).repeat(2, 0).repeat(2, 1)
@@ -100,12 +102,13 @@ def make(height=75, width=110, bands=4, high=4000):
 @pytest.mark.parametrize('place', [UTM, TURNED], ids=['utm', 'turned'])
 def test_maps_lie_on_the_scene(tmp_path, small_parts, place):
     values = make()
+    by = Trivial(bands=read_bands(dict(number=4, range=4095)))
     values[20:50, :70, 1] = values[20:40, 10:60] = 0
     path = write(tmp_path / 'a.tif', values, nodata=0, **place)
     with rasterio.open(path, 'r+') as file:
         file.descriptions = ('blue', 'green', 'red', 'nir')
         file.scales = [1e-4] * 4
-    predict(Trivial(), path, tmp_path / 'out')
+    predict(by, path, tmp_path / 'out')
     large = values.repeat(2, 0).repeat(2, 1)
     with rasterio.open(path) as lr:
         for kind in ('sr', 'pred'):
@@ -199,13 +202,19 @@ def test_depth_and_masks_are_kept(tmp_path, small_parts, dtype, mask):
     assert not list((tmp_path / 'out/sr').glob('*.msk'))
 
 
-def test_range_of_each_band():
-    scene = SimpleNamespace(model_bands=dict(range=[(-1000, 3000), (0, 100)]))
-    values = np.array([[[0, 0], [0.25, 0.5], [1.5, -1]]], np.float32)
-    levels = maps.Scene.as_levels(scene, values, np.dtype('int16'))
-    assert levels.tolist() == [[[-1000, 0], [0, 50], [3000, 0]]]
-    floats = maps.Scene.as_levels(scene, values, np.dtype('float32'))
-    assert floats.tolist() == [[[-1000, 0], [0, 50], [5000, -100]]]
+@pytest.mark.parametrize(
+    'dtype,expected',
+    [
+        ('int16', [[-1000, 0], [0, 50], [3000, 0]]),
+        ('float32', [[-1000, 0], [0, 50], [5000, -100]]),
+    ],
+)
+def test_range_of_each_band(dtype, expected):
+    bands = read_bands(dict(number=2, range=[(-1000, 3000), (0, 100)]))
+    raster = SimpleNamespace(dtype=np.dtype(dtype))
+    scene = SimpleNamespace(of_model=bands, raster=raster)
+    image = np.array([[0, 0.25, 1.5], [0, 0.5, -1]], np.float32)[:, None]
+    assert maps.Scene.as_file(scene, image).tolist() == [expected]
 
 
 @pytest.mark.parametrize('scene', ['rgb', 'rgba', 'grey'])
@@ -339,12 +348,18 @@ def test_what_a_model_does_not_take(tmp_path):
         ),
         (Trivial(), make(bands=4), [1, 2, 3, 9], 'asks for number 9'),
         (rgb, make(bands=3), None, 'values of uint16, and the model takes 8'),
+        (
+            Trivial(bands=read_bands(dict(number=4, range=65535))),
+            make().astype('uint8'),
+            None,
+            'uint8, and .*up to 65535',
+        ),
     ]
     for i, (by, values, bands, match) in enumerate(cases):
         path = write(tmp_path / f'{i}.tif', values, **UTM)
         with pytest.raises(ValueError, match=match):
             predict(by, path, tmp_path / 'out', bands=bands)
-    by = Trivial()
+    by = Trivial(bands=read_bands(dict(number=4, range=4095)))
     path = write(tmp_path / 'b.tif', make(bands=7), **UTM)
     predict(by, path, tmp_path / 'out', bands=[7, 1, 2, 3])
     with rasterio.open(tmp_path / 'out/sr/b.tif') as file:
