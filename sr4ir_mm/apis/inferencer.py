@@ -26,7 +26,7 @@ import cv2
 import numpy as np
 from rich.progress import Progress, ProgressColumn, Task
 
-from sr4ir_mm.utils.bands import Bands
+from sr4ir_mm.utils.bands import PICTURES, Bands
 from sr4ir_mm.utils.labels import name_view
 from sr4ir_mm.utils.rasters import open_raster
 
@@ -524,6 +524,12 @@ class Inferencer:
         if self.bands is None and not self.reads_rasters:
             return read_image(image)
         if isinstance(image, np.ndarray):
+            number = (self.bands or PICTURES).number
+            if image.ndim != 3 or image.shape[2] != number:
+                raise ValueError(
+                    f'is an array of shape {image.shape}: (h, w, {number}) is '
+                    'expected, of the bands and values of model.bands'
+                )
             return image
         from .maps import Scene
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
 
 import numpy as np
 
+from sr4ir_mm.utils.bands import PICTURES, read_bands
 from sr4ir_mm.utils.mistakes import explain
 
 from .inferencer import Inferencer
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 FACTS = (
     *('format', 'toolbox', 'scale', 'view', 'classes', 'palette'),
-    'several_labels',
+    *('several_labels', 'bands', 'loader'),
 )
 DEVICES = dict(cpu='CPUExecutionProvider', cuda='CUDAExecutionProvider')
 
@@ -55,6 +56,10 @@ class OnnxInferencer(Inferencer):
         self.dataset_meta = self.facts = self._read_facts()
         self.view = self.facts['view']
         self.toolbox, self.scale = self.facts['toolbox'], self.facts['scale']
+        if self.facts['bands'] is not None:
+            self.bands = read_bands(self.facts['bands'])
+        self.reads_rasters = self.facts['loader'] is not None
+        self.loader = self.facts['loader'] or {}
         *_, height, width = self.session.get_inputs()[0].shape
         # of the only images that it takes, else None
         self.size = (height, width) if isinstance(height, int) else None
@@ -109,14 +114,17 @@ class OnnxInferencer(Inferencer):
                 '{} x {} pixels, where {} takes {} x {} alone (another: '
                 'sr4ir export --size)'.format(*size, self.weights, *self.size)
             )
-        rgb = pixels[..., ::-1].transpose(2, 0, 1)
-        return dict(inputs=np.ascontiguousarray(rgb))
+        if self.bands is None:
+            pixels = pixels[..., ::-1]
+        elif not self.bands.are_pictures:
+            pixels = pixels.astype(np.float32)
+        return dict(inputs=np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
     def _predict(self, items: List[dict]) -> List[Dict[str, np.ndarray]]:
         """
         Returns:
-            list[dict]: What the file gives for each image, and ``lr``: RGB,
-            uint8, (3, h, w).
+            list[dict]: What the file gives for each image, and ``lr``, (C, h,
+            w): RGB, uint8, or other bands, float32, of the file's values.
         """
         if self.size is not None and len(items) > 1:
             return [found for one in items for found in self._predict([one])]
@@ -133,12 +141,18 @@ class OnnxInferencer(Inferencer):
     def _pictures(
         self, found: Dict[str, np.ndarray]
     ) -> Tuple[np.ndarray, np.ndarray]:
-        sr = np.rint(found['sr'] * 255).astype(np.uint8)
+        bands = self.bands or PICTURES
         lr, sr = (
-            np.ascontiguousarray(image.transpose(1, 2, 0))
-            for image in (found['lr'], sr)
+            np.rint(bands.look(image) * 255).clip(0, 255).astype(np.uint8)
+            for image in (
+                bands.to_unit(found['lr'].astype(np.float32)),
+                found['sr'],
+            )
         )
-        return lr, sr
+        return tuple(
+            np.ascontiguousarray(image.transpose(1, 2, 0))
+            for image in (lr, sr)
+        )
 
     def _sr_image(self, found: Dict[str, np.ndarray]) -> np.ndarray:
         return found['sr']
