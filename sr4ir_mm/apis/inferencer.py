@@ -554,7 +554,9 @@ def _todo(
     for index, image in enumerate(images):
         name = _name(index * step, image)
         if not done.get(name, {}).get('files'):
-            stem = writer.free_stem(name)
+            stem = writer.free_stem(
+                name if isinstance(image, np.ndarray) else image
+            )
             if name not in done and index % world == rank:
                 yield _Image(name, stem), image
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tarfile
 import threading
 import time
 
@@ -91,10 +92,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def predict(folder, out, by=None, stop_after=None, **kwargs):
+def predict(
+    folder, out, by=None, stop_after=None, inputs='in/**/*.png', **kwargs
+):
     by = by or Brightness()
     results = by.stream(
-        str(folder / 'in/**/*.png'), out_dir=str(folder / out), **kwargs
+        str(folder / inputs), out_dir=str(folder / out), **kwargs
     )
     for number, _ in enumerate(results, start=1):
         if number == stop_after:
@@ -240,6 +243,51 @@ def test_another_number_of_processes_goes_on(folder):
     predict(folder, 'out', stop_after=1, share=(1, 2), resume=True)
     predict(folder, 'out', resume=True)
     assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
+
+
+def test_shards_go_on_as_folders_do(folder):
+    """Rows and files are those of one undisturbed run."""
+    for shard, pattern in (('a', '[0-3].png'), ('b', '[4-9].png')):
+        with tarfile.open(folder / f's-{shard}.tar', 'w') as tar:
+            for path in sorted((folder / 'in').rglob(pattern)):
+                tar.add(path, path.relative_to(folder / 'in'))
+            end = tar.offset
+    with open(folder / 's-b.tar', 'rb+') as file:
+        file.truncate(end)  # as if more should follow
+    kwargs = dict(inputs='s-{a,b}.tar', resume=True)
+
+    by = predict(folder, 'undisturbed', **kwargs)
+    lines = (folder / 'undisturbed/results.jsonl').read_text().splitlines()
+    rows = {row['name']: row for row in map(json.loads, lines)}
+    assert [name[len(str(folder)) + 1 :] for name in rows] == [
+        *(f's-a.tar/{i}.png' for i in (0, 1, 2, 3)),
+        *('s-a.tar/deep/0.png', 's-b.tar/4.png', 's-b.tar/5.png'),
+        *('s-b.tar/6.png', 's-b.tar/7.png', 's-b.tar'),
+    ]
+    assert len(lines) == 10 and set(by.skipped) == {*list(rows)[-2:]}
+    assert rows[f'{folder}/s-a.tar/deep/0.png']['files'] == dict(
+        vis='vis/s-a_deep_0.png',
+        sr='sr/s-a_deep_0.png',
+        pred='pred/s-a_deep_0.json',
+    )
+
+    for rank, stop_after in ((1, 2), (0, 1), (0, 2), (1, None)):
+        predict(
+            folder,
+            'out',
+            stop_after=stop_after,
+            share=(rank, 2),
+            **kwargs,
+        )
+    predict(folder, 'out', **kwargs)
+    assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
+    plain = predict(folder, 'plain')  # of the same images
+    assert len(plain.skipped) == 1
+    for name in ('0', '3', '6'):
+        shard = 'a' if name < '4' else 'b'
+        assert (folder / f'out/sr/s-{shard}_{name}.png').read_bytes() == (
+            folder / f'plain/sr/{name}.png'
+        ).read_bytes()
 
 
 def test_results_of_another_model_are_not_gone_on_with(folder):
