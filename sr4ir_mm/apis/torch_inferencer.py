@@ -59,6 +59,7 @@ class TorchInferencer(Inferencer):
         self.cfg = self.model.cfg
         self.dataset_meta = self.model.dataset_meta
         self.precision = precision
+        self.scale = self.model.scale
         self.pipeline: Dict[bool, Callable] = {
             hr: build_pipeline(self.cfg, self.model.toolbox, hr)
             for hr in (True, False)

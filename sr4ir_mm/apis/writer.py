@@ -33,6 +33,9 @@ class ResultWriter:
         vis (bool): Whether to write ``vis``.
         sr (bool): Whether to write ``sr``.
         pred (bool): Whether to write ``pred``.
+
+    Raises:
+        ValueError: If there can be no such folder.
     """
 
     def __init__(
@@ -43,6 +46,14 @@ class ResultWriter:
         sr: bool,
         pred: bool,
     ) -> None:
+        if out_dir:
+            try:
+                os.makedirs(out_dir, exist_ok=True)
+            except OSError as error:
+                raise ValueError(
+                    f'out_dir={out_dir!r} (--out-dir) cannot be a folder '
+                    f'({error.strerror}): give another.'
+                ) from error
         self.out_dir = out_dir
         self.video = source if isinstance(source, Video) else None
         self._files: Dict[str, Set[str]] = defaultdict(set)  # by their stems

@@ -305,6 +305,52 @@ def test_results_of_another_model_are_not_gone_on_with(folder):
             predict(folder, 'out', resume=True, **{name: other})
 
 
+@pytest.mark.parametrize(
+    'sizes, batches',
+    [
+        ('abcdabcdabcdabcd', [4, 4, 4, 4]),
+        ('aaaaaabb', [4, 2, 2]),
+        ('abbbbbbbbbbbbbbb', [1, 4, 4, 4, 3]),
+        ('a' + 'b' * 40, [1] + [4] * 10),
+    ],
+)
+def test_a_batch_has_images_of_one_size(tmp_path, sizes, batches):
+    """From near and far, in no other order; and not too many wait."""
+    for number, size in enumerate(sizes):
+        size = 8 + ord(size), 8
+        write_image(tmp_path / f'in/{number:02d}.png', number, size)
+
+    class Batches(Brightness):
+        def __init__(self):
+            super().__init__()
+            self.batches = []
+
+        def _predict(self, items):
+            self.batches.append(len(items))
+            assert len({item['inputs'].shape for item in items}) == 1
+            return super()._predict(items)
+
+    by = Batches()
+    results = by.stream(str(tmp_path / 'in'), batch_size=4)
+    names = [os.path.basename(result['name']) for result in results]
+    assert names == sorted(os.listdir(tmp_path / 'in'))
+    assert by.batches == batches
+
+
+def test_arrays_have_no_names_to_go_on_by(tmp_path):
+    images = [np.zeros((8, 8, 3), np.uint8)] * 2
+    out = str(tmp_path / 'out')
+    assert len([*Brightness().stream(images, out_dir=out)]) == 2
+    with pytest.raises(ValueError, match='resume=True: nothing tells'):
+        [*Brightness().stream(images, out_dir=out, resume=True)]
+
+
+@pytest.mark.parametrize('out', ['in/0.png', 'in/0.png/out'])
+def test_results_cannot_be_in_a_file(folder, out):
+    with pytest.raises(ValueError, match=r'--out-dir\) cannot be a folder'):
+        predict(folder, out)
+
+
 def test_no_batch_is_empty(folder):
     """It would take all images of one size."""
     with pytest.raises(ValueError, match=r'batch_size=0 \(--batch-size\)'):
@@ -343,3 +389,44 @@ def test_a_full_disk_ends_it(folder, monkeypatch):
     with pytest.raises(OSError, match='No space'):
         predict(folder, 'out')
     assert not (folder / 'out/results.jsonl').read_text()
+
+
+@pytest.mark.parametrize(
+    'visible, there, local, gpu, warns',
+    [
+        (None, 2, 1, '1', False),
+        (None, 2, 2, '0', True),  # it would have found none, and said nothing
+        (None, 0, 3, '3', False),
+        ('4,5', 8, 1, '5', False),
+        ('4,5', 8, 3, '5', True),
+        ('', 2, 1, '', False),
+        ('-1', 2, 1, '-1', False),
+    ],
+)
+def test_each_process_has_a_gpu(
+    visible,
+    there,
+    local,
+    gpu,
+    warns,
+    monkeypatch,
+    tmp_path,
+    caplog,
+    load_script,
+):
+    script = tmp_path / 'nvidia-smi'
+    lines = [f'GPU {i}: H100 (UUID: GPU-{i})' for i in range(there)]
+    script.write_text('#!/bin/sh\ncat <<end\n' + '\n'.join(lines) + '\nend\n')
+    script.chmod(0o755)
+    monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
+    for name, value in dict(
+        RANK=local, WORLD_SIZE=4, LOCAL_RANK=local
+    ).items():
+        monkeypatch.setenv(name, str(value))
+    # so that it is put back
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', str(visible))
+    if visible is None:
+        del os.environ['CUDA_VISIBLE_DEVICES']
+    assert load_script('infer').join('pytorch') == (local, 4)
+    assert os.environ['CUDA_VISIBLE_DEVICES'] == gpu
+    assert ('shares GPU' in caplog.text) is warns
