@@ -286,7 +286,11 @@ def test_the_page_takes_it(pair, load_script, make_image, tmp_path):
     cv2.imwrite(path, make_image())
     page = load_script('demo_app')
     one, other = (
-        page.answer(by, path, False, 0.0, max_pixels=4e6) for by in pair('cls')
+        page.answer(
+            SRInferencer(weights=weights, show_progress=False),
+            *(path, False, 0.0, 4e6),
+        )
+        for weights in pair('cls')
     )
     assert one[2].shape == other[2].shape
     assert one[3] == pytest.approx(other[3], abs=1e-4)
