@@ -23,7 +23,7 @@ from sr4ir_mm.registry import require_package
 from sr4ir_mm.utils.files import whole_file
 from sr4ir_mm.utils.safe_load import META
 
-from .onnx_inferencer import FORMAT
+from .onnx_inferencer import FORMAT, start_session
 from .predictions import has_several_labels
 from .toolboxes import find_raster_loader
 
@@ -370,14 +370,8 @@ def check_onnx(
         NotImplementedError: If onnxruntime refuses the file.
     """
     require_package('onnxruntime', 'onnxruntime', 'Checking an ONNX file')
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is in the result
     try:
-        session = onnxruntime.InferenceSession(
-            path, options, providers=['CPUExecutionProvider']
-        )
+        session = start_session(path)
     except Exception as error:  # onnxruntime's have no common base
         raise NotImplementedError(
             f'onnxruntime refuses what PyTorch exports of this model: {error}'

@@ -19,6 +19,7 @@ from typing import (
 
 import numpy as np
 
+from sr4ir_mm.drawing import draw_result
 from sr4ir_mm.utils.bands import PICTURES
 from sr4ir_mm.utils.files import whole_file, write_image
 from sr4ir_mm.utils.images import DataError
@@ -31,7 +32,6 @@ from sr4ir_mm.utils.rasters import (
     open_raster,
 )
 
-from .drawing import draw_result
 from .geojson import write_boxes, write_regions
 from .objects import Objects
 from .writer import as_json
@@ -57,11 +57,11 @@ def is_scene(path: Any, reads_rasters: bool) -> bool:
     """Whether an input is a scene.
 
     Args:
-        path (str | Path | np.ndarray): The input.
+        path (Any): The input: a path, or something else.
         reads_rasters (bool): Whether the model was trained on rasters; if
             not, scenes are the files that say where on earth they are.
     """
-    if isinstance(path, np.ndarray) or '://' in str(path):
+    if not isinstance(path, (str, Path)) or '://' in str(path):
         return False
     if reads_rasters:
         return True

@@ -6,7 +6,16 @@ The file's metadata, as JSON: see :func:`collect_facts`.
 
 import json
 import os.path as osp
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 
@@ -165,7 +174,7 @@ class OnnxInferencer(Inferencer):
             return found['labels' if coordinates == 'sr' else 'lr_labels']
         scores = found['scores']
         if 'boxes' in found:
-            factor = self.facts['scale'] if coordinates == 'sr' else 1
+            factor = self.scale if coordinates == 'sr' else 1
             return plain_boxes(
                 (found['boxes'] * factor).tolist(),
                 scores.tolist(),
@@ -203,14 +212,9 @@ def _open(path: str, device: Optional[str]) -> 'InferenceSession':
         raise ValueError(
             f'device={device!r}: this onnxruntime has {", ".join(there)}.'
         )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is in its errors
-    # its threads would wait by computing, beside those that read and write
-    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    providers = [DEVICES[name] for name in {wanted: 0, 'cpu': 0}]
     try:
-        session = onnxruntime.InferenceSession(
-            path, options, [DEVICES[name] for name in {wanted: 0, 'cpu': 0}]
-        )
+        session = start_session(path, providers)
     except Exception as error:  # onnxruntime's have no common base
         raise ValueError(
             f'{path!r} is no ONNX file that onnxruntime can read: {error}'
@@ -220,3 +224,26 @@ def _open(path: str, device: Optional[str]) -> 'InferenceSession':
             "device='cuda': onnxruntime finds no GPU, or not its libraries."
         )
     return session
+
+
+def start_session(
+    path: str,
+    providers: Sequence[str] = (DEVICES['cpu'],),
+    threads: int = 0,
+) -> 'InferenceSession':
+    """onnxruntime with an ONNX file, as wherever this package runs one.
+
+    Args:
+        path (str): The file.
+        providers (Sequence[str]): Names by which onnxruntime knows devices.
+            Defaults to the CPU alone.
+        threads (int): Of an operator. Defaults to 0: one for each core.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what goes wrong is in its errors
+    # its threads would wait by computing, beside those that read and write
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    return onnxruntime.InferenceSession(path, options, list(providers))

@@ -316,6 +316,21 @@ def test_options_of_checkpoints(pair, option):
         SRInferencer(weights=pair('cls')[1], **option)
 
 
+def test_the_page_takes_it(pair, load_script, make_image, tmp_path):
+    path = str(tmp_path / 'image.png')
+    cv2.imwrite(path, make_image())
+    page = load_script('demo_app')
+    one, other = (
+        page.answer(
+            SRInferencer(weights=weights, show_progress=False),
+            *(path, False, 0.0, 4e6),
+        )
+        for weights in pair('cls')
+    )
+    assert one[2].shape == other[2].shape
+    assert one[3] == pytest.approx(other[3], abs=1e-4)
+
+
 def test_devices(pair):
     with pytest.raises(ValueError, match="device='tpu': this onnxruntime has"):
         SRInferencer(weights=pair('cls')[1], device='tpu')
