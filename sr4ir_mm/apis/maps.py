@@ -4,6 +4,7 @@ maps."""
 import json
 import os.path as osp
 from contextlib import ExitStack, closing
+from pathlib import Path
 from threading import Lock
 from typing import (
     TYPE_CHECKING,
