@@ -1,6 +1,6 @@
 import copy
 import os.path as osp
-from typing import TYPE_CHECKING, Tuple
+from typing import TYPE_CHECKING, Optional, Sequence, Tuple
 
 import cv2
 import numpy as np
@@ -10,6 +10,7 @@ from mmengine.visualization import Visualizer
 from mmengine.visualization.utils import img_from_canvas
 from torch import Tensor
 
+from sr4ir_mm.drawing import draw_classes
 from sr4ir_mm.models.degradations import to_levels
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
@@ -136,7 +137,8 @@ def draw_sample(
     pen.dataset_meta = name_labels(pen.dataset_meta, _num_labels(sample))
     what = dict(draw_gt=gt, draw_pred=not gt, **kwargs)
     if hasattr(pen, 'visualize_cls'):  # mmpretrain's
-        return _write_classes(pen, drawn, sample.cpu(), gt)
+        classes = (pen.dataset_meta or {}).get('classes')
+        return _write_classes(drawn, sample.cpu(), classes, gt)
     if hasattr(sample, 'gt_sem_seg') and 'palette' in (pen.dataset_meta or {}):
         what.setdefault('with_labels', False)  # there is a legend
     pen.set_image(drawn)
@@ -145,26 +147,17 @@ def draw_sample(
 
 
 def _write_classes(
-    pen: Visualizer, image: np.ndarray, sample, gt: bool
+    image: np.ndarray, sample, classes: Optional[Sequence[str]], gt: bool
 ) -> np.ndarray:
     """Names on an enlarged picture; mmpretrain's own way, ``visualize_cls``,
     puts the labels' numbers before them."""
     labels = sample.get('gt_label' if gt else 'pred_label', torch.tensor([]))
-    classes = (pen.dataset_meta or {}).get('classes')
-    lines = [name_label(label, classes) for label in labels.tolist()]
+    found = dict(pred_label=labels.tolist())
+    found['pred_class'] = [name_label(i, classes) for i in labels.tolist()]
     if not gt:
-        scores = sample.pred_score[labels].tolist()
-        lines = [f'{line} {s:.2f}' for line, s in zip(lines, scores)]
+        found['pred_score'] = sample.pred_score[labels].tolist()
     zoom = 256 / min(image.shape[:2])
-    pen.set_image(cv2.resize(image, None, fx=zoom, fy=zoom))
-    pen.draw_texts(
-        '\n'.join(lines),
-        np.array([[12, 12]]),
-        font_sizes=15,
-        colors='w',
-        bboxes=dict(facecolor='black', alpha=0.5, boxstyle='Round'),
-    )
-    return pen.get_image()
+    return draw_classes(cv2.resize(image, None, fx=zoom, fy=zoom), found)
 
 
 def _num_labels(sample) -> int:

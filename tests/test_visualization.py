@@ -6,6 +6,7 @@ from mmpretrain.visualization import UniversalVisualizer
 from mmseg.visualization import SegLocalVisualizer
 from tiny import build_model, make_batch
 
+from sr4ir_mm import drawing
 from sr4ir_mm.visualization import (
     add_legend,
     draw_panel,
@@ -37,20 +38,27 @@ def test_panel_has_a_column_for_each_picture(options, columns):
 @pytest.mark.parametrize(
     'classes, gt, text',
     [
-        (('cat', 'dog'), False, 'dog 0.98'),
+        (('cat', 'dog'), False, 'dog: 0.98'),
         (('cat', 'dog'), True, 'cat'),
-        (None, False, '1 0.98'),
-        (('cat',), False, '1 0.98'),  # more labels than names
+        (None, False, '1: 0.98'),
+        (('cat',), False, '1: 0.98'),  # more labels than names
     ],
 )
-def test_classes_have_their_names_alone(classes, gt, text):
+def test_classes_have_their_names_alone(classes, gt, text, monkeypatch):
+    """As a prediction draws them."""
+    written, write = [], drawing._write
+    monkeypatch.setattr(
+        drawing,
+        '_write',
+        lambda image, texts: written.extend(texts) or write(image, texts),
+    )
     pen = make_pen(UniversalVisualizer, dict(classes=classes))
     sample = DataSample().set_gt_label(0).set_pred_label(1)
     sample.set_pred_score(torch.tensor([0.02, 0.98]))
-    sample.set_field(torch.rand(3, 24, 32), 'pred_img')
+    sample.set_field(torch.zeros(3, 24, 32), 'pred_img')
     picture = draw_sample(pen, sample, gt=gt)
-    assert picture.shape[:2] == (256, 341)
-    assert [text] == [item.get_text() for item in pen.ax_save.texts]
+    assert picture.shape[:2] == (256, 341) and picture.any()
+    assert [one.words for one in written] == [text]
 
 
 @pytest.mark.parametrize('name, columns', [('car', 9), ('a' * 40, 3)])

@@ -22,7 +22,12 @@ def parse_args() -> argparse.Namespace:
         description='A page to try models on: drop an image, see LR, SR and '
         'what is predicted'
     )
-    parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT')
+    parser.add_argument(
+        'checkpoints',
+        nargs='+',
+        metavar='CHECKPOINT',
+        help='or an ONNX file of `sr4ir export`',
+    )
     parser.add_argument(
         '--config', help='config file (default: the one in each checkpoint)'
     )
@@ -67,7 +72,7 @@ def answer(
         ) from None
     except Image.DecompressionBombError as error:
         raise ValueError(f'{error}') from None
-    scale = 1 if hr else inferencer.model.scale
+    scale = 1 if hr else inferencer.scale
     num_pixels = height * width * scale**2
     if num_pixels > max_pixels:
         raise ValueError(
@@ -86,7 +91,7 @@ def predict(
     (result,) = inferencer.stream(
         path, hr=hr, return_vis=True, pred_score_thr=threshold
     )
-    classes = inferencer.model.dataset_meta.get('classes') or []
+    classes = inferencer.dataset_meta.get('classes') or []
     words = to_words(result['prediction'], classes, threshold)
     return result['lr'], result['sr'], result['visualization'], words
 

@@ -2,9 +2,12 @@
 INPUTS CHECKPOINT``, ``INPUTS FILE.onnx``, or ``--model NAME``."""
 
 import argparse
+import logging
 import os
+import re
+import subprocess
 import sys
-from typing import Tuple
+from typing import List, Tuple
 
 from sr4ir_mm.cli import (
     add_cfg_options,
@@ -22,8 +25,9 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument(
         'inputs',
-        help='image, folder of images, pattern ("photos/*.jpg"), address, '
-        "video, or a webcam's index",
+        help='image, folder of images or tar shards, pattern '
+        '("photos/*.jpg", "shards-{000..009}.tar"), address, video, or a '
+        "webcam's index",
     )
     add_checkpoint(parser)
     parser.add_argument(
@@ -80,7 +84,12 @@ def parse_args() -> argparse.Namespace:
         help='of predictions: those of the image that is given, or of the SR '
         'image',
     )
-    parser.add_argument('--batch-size', type=int, default=1)
+    parser.add_argument(
+        '--batch-size',
+        type=int,
+        default=1,
+        help='images of one size that go through the networks at once',
+    )
     parser.add_argument(
         '--pred-score-thr',
         type=float,
@@ -126,9 +135,27 @@ def join(launcher: str) -> Tuple[int, int]:
         return 0, 1
     rank, world, local = (int(os.environ[name]) for name in names[launcher])
     gpus = os.environ.get('CUDA_VISIBLE_DEVICES')
-    gpus = gpus.split(',') if gpus else list(map(str, range(local + 1)))
-    os.environ['CUDA_VISIBLE_DEVICES'] = gpus[local % len(gpus)]
+    gpus = _list_gpus(local) if gpus is None else gpus.split(',')
+    os.environ['CUDA_VISIBLE_DEVICES'] = gpu = gpus[local % len(gpus)]
+    # Slurm may have told each process of its own GPU alone
+    too_few = local >= len(gpus) and launcher == 'pytorch'
+    if too_few and gpu not in ('', '-1'):
+        logging.getLogger('sr4ir_mm').warning(
+            'Process %d shares GPU %s with another: this machine has more '
+            'processes than GPUs (%d).',
+            *(rank, gpu, len(gpus)),
+        )
     return rank, world
+
+
+def _list_gpus(local: int) -> List[str]:
+    """Their numbers; of as many as there are processes, if nobody knows."""
+    try:
+        text = subprocess.check_output(['nvidia-smi', '-L'], text=True)
+    except (OSError, subprocess.CalledProcessError):
+        text = ''
+    num = len(re.findall('^GPU ', text, re.M)) or local + 1
+    return list(map(str, range(num)))
 
 
 def infer(args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from mmengine.config import Config
 from safetensors.torch import save
 from torch import Tensor
 from torchvision.ops import nms
@@ -22,8 +23,9 @@ from sr4ir_mm.registry import require_package
 from sr4ir_mm.utils.files import whole_file
 from sr4ir_mm.utils.safe_load import META
 
-from .onnx_inferencer import FORMAT
+from .onnx_inferencer import FORMAT, start_session
 from .predictions import has_several_labels
+from .toolboxes import find_raster_loader
 
 OPSET = 17
 
@@ -302,11 +304,14 @@ def collect_facts(model: SRTaskModel) -> Dict[str, Any]:
 
     Returns:
         dict: The ``format`` of an ONNX file, see :mod:`.onnx_inferencer`;
-        ``toolbox``, ``scale``, ``view`` and ``bands``; ``classes`` and
-        ``palette``, or None; and by which score (``thr``) or how many
-        (``topk``) an image has several labels, or None if it has one.
+        ``toolbox``, ``scale`` and ``view``; ``model.bands`` and the
+        arguments of the config's ``LoadRasterFromFile`` (``loader``), or None;
+        ``classes`` and ``palette``, or None; and by which score (``thr``) or
+        how many (``topk``) an image has several labels, or None if it has one.
     """
     meta = getattr(model, 'dataset_meta', {})
+    cfg = getattr(model, 'cfg', Config())
+    bands = cfg.get('model', {}).get('bands')
     several = None
     if has_several_labels(model.task_model):
         head = model.task_model.head
@@ -316,7 +321,8 @@ def collect_facts(model: SRTaskModel) -> Dict[str, Any]:
         toolbox=model.toolbox,
         scale=model.scale,
         view=model.view,
-        bands=model.bands._asdict(),
+        bands=bands,
+        loader=find_raster_loader(cfg),
         classes=meta.get('classes'),
         palette=meta.get('palette'),
         several_labels=several,
@@ -364,14 +370,8 @@ def check_onnx(
         NotImplementedError: If onnxruntime refuses the file.
     """
     require_package('onnxruntime', 'onnxruntime', 'Checking an ONNX file')
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is in the result
     try:
-        session = onnxruntime.InferenceSession(
-            path, options, providers=['CPUExecutionProvider']
-        )
+        session = start_session(path)
     except Exception as error:  # onnxruntime's have no common base
         raise NotImplementedError(
             f'onnxruntime refuses what PyTorch exports of this model: {error}'

@@ -28,7 +28,8 @@ class InWords:
         self.classes = classes
         self.least = least
         self.number = 0
-        self._lines: List[str] = []
+        self._names: List[str] = []
+        self._texts: List[str] = []
         self._sum: Counter = Counter()
 
     def add(self, result: dict) -> None:
@@ -44,17 +45,27 @@ class InWords:
         # of classes, the images are counted
         self._sum.update(found if self._kind != 'cls' else list(found))
         if self.number <= _MOST_IMAGES:
-            name = osp.basename(result['name'])
-            self._lines.append(f'{name}: {self._join(found)}')
+            self._names.append(result['name'])
+            self._texts.append(self._join(found))
 
     def lines(self) -> List[str]:
         """What to print."""
         if self.number <= _MOST_IMAGES:
-            return self._lines
+            return list(map('{}: {}'.format, self._shorten(), self._texts))
         if self._kind == 'seg':
             return [f'Of all pixels: {self._join(self._sum)}']
         what = dict(det='Boxes', cls='Images')[self._kind]
         return [f'{what}: {_join(self._sum, _FORMS["det"])}']
+
+    def _shorten(self) -> List[str]:
+        """Names without the folders that tell none from another."""
+        paths = [name.split(osp.sep) for name in self._names]
+        depths = range(1, max(map(len, paths), default=0) + 1)
+        for depth in depths:
+            names = [osp.join(*path[-depth:]) for path in paths]
+            if len(set(names)) == len(set(self._names)):
+                return names
+        return self._names
 
     def _join(self, found: Dict[str, float]) -> str:
         if self._kind == 'seg':

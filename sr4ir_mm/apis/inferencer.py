@@ -4,7 +4,7 @@ import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import chain, repeat, takewhile
+from itertools import chain, islice, repeat, takewhile
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -26,11 +26,11 @@ import cv2
 import numpy as np
 from rich.progress import Progress, ProgressColumn, Task
 
-from sr4ir_mm.utils.bands import Bands
+from sr4ir_mm.drawing import draw_result
+from sr4ir_mm.utils.bands import PICTURES, Bands
 from sr4ir_mm.utils.labels import name_view
 from sr4ir_mm.utils.rasters import open_raster
 
-from .drawing import draw_result
 from .result_index import ResultIndex
 from .sources import ImageType, InputsType, Video, find_inputs, read_image
 from .writer import ResultWriter, as_json
@@ -152,8 +152,9 @@ class Inferencer:
                 :func:`find_inputs`.
             return_datasamples (bool): Whether predictions are the toolbox's
                 data samples. Defaults to False.
-            batch_size (int): How many neighbouring images of one size go
-                through the networks at once. Defaults to 1.
+            batch_size (int): How many images of one size go through the
+                networks at once; they are looked for among some batches of
+                images. Defaults to 1.
             return_sr (bool): Whether to return the SR images.
                 Defaults to True.
             **kwargs: See :meth:`stream`.
@@ -269,6 +270,11 @@ class Inferencer:
             raise ValueError(
                 f'{video.name} is one video: processes cannot share it, nor '
                 'does --resume go on in the middle of it.'
+            )
+        if resume and any(isinstance(one, np.ndarray) for one in source):
+            raise ValueError(
+                'resume=True: nothing tells whether arrays are those of the '
+                'call before; write them to files, which have names.'
             )
         if video and ahead:
             source = _read_ahead(video, ahead)
@@ -474,40 +480,45 @@ class Inferencer:
             except Exception as error:  # the other images count
                 return error
 
-        threads = THREADS if ahead else 1
-        batch: List[Tuple[_Image, dict]] = []
+        window: Deque[_Waiting] = deque()
         for image, item in in_threads(
             read,
             images,
-            threads,
+            THREADS if ahead else 1,
             ahead and ahead + batch_size,
             self._start_thread,
         ):
-            if isinstance(item, Exception):
-                yield image, item
-                continue
-            if batch and item['inputs'].shape != batch[0][1]['inputs'].shape:
-                yield from self._process(batch)
-                batch = []
-            batch.append((image, item))
-            if len(batch) == batch_size:
-                yield from self._process(batch)
-                batch = []
-        if batch:
-            yield from self._process(batch)
+            window.append(_Waiting(image, item))
+            yield from self._advance(window, batch_size, AHEAD * batch_size)
+        yield from self._advance(window, batch_size, 0)
 
-    def _process(
-        self, batch: List[Tuple['_Image', dict]]
-    ) -> List[Tuple['_Image', Any]]:
-        """A batch, image by image where anything fails."""
-        images, items = zip(*batch)
+    def _advance(
+        self, window: Deque['_Waiting'], batch_size: int, room: int
+    ) -> Iterator[Tuple['_Image', Any]]:
+        """Predict from the image that waits first, with those of its size,
+        once they make a batch or there is no more room; and so on."""
+        while window:
+            first = window[0]
+            if first.item is None:
+                yield first.image, window.popleft().found
+                continue
+            alike = (w for w in window if w.shape == first.shape)
+            batch = list(islice(alike, batch_size))
+            if len(batch) < batch_size and len(window) < room:
+                return
+            found = self._process([waiting.item for waiting in batch])
+            for waiting, waiting.found in zip(batch, found):
+                waiting.item = waiting.shape = None
+
+    def _process(self, items: List[dict]) -> list:
+        """What is found in a batch, image by image where anything fails."""
         try:
-            return [*zip(images, self._predict(list(items)))]
+            return self._predict(items)
         except Exception as error:  # whatever a network does
-            if len(batch) == 1:
-                return [(images[0], error)]
+            if len(items) == 1:
+                return [error]
         # outside of `except`, which keeps alive what took the memory
-        return [pair for one in batch for pair in self._process([one])]
+        return [found for one in items for found in self._process([one])]
 
     def _skip(self, name: str, error: Exception) -> str:
         self.skipped[name] = reason = self._explain(error)
@@ -524,7 +535,17 @@ class Inferencer:
         if self.bands is None and not self.reads_rasters:
             return read_image(image)
         if isinstance(image, np.ndarray):
+            number = (self.bands or PICTURES).number
+            if image.ndim != 3 or image.shape[2] != number:
+                raise ValueError(
+                    f'is an array of shape {image.shape}: (h, w, {number}) is '
+                    'expected, of the bands and values of model.bands'
+                )
             return image
+        if not isinstance(image, (str, Path)):
+            raise ValueError(
+                'is in a tar shard, of which RGB of 8 bits is read: unpack it'
+            )
         from .scenes import Scene
 
         with open_raster(str(image)) as raster:
@@ -581,6 +602,22 @@ class _Image(NamedTuple):
 
     name: str
     stem: str
+
+
+class _Waiting:
+    """An image before and after the networks.
+
+    Args:
+        image (_Image): Which it is.
+        item (dict | Exception): What the networks take, or why there is
+            none.
+    """
+
+    def __init__(self, image: _Image, item: Union[dict, Exception]) -> None:
+        self.image = image
+        failed = isinstance(item, Exception)
+        self.item, self.found = (None, item) if failed else (item, None)
+        self.shape = None if failed else item['inputs'].shape
 
 
 class _Speed(ProgressColumn):
@@ -653,7 +690,9 @@ def _todo(
     for index, image in enumerate(images):
         name = _name(index * step, image)
         if not done.get(name, {}).get('files'):
-            stem = writer.free_stem(name)
+            stem = writer.free_stem(
+                name if isinstance(image, np.ndarray) else image
+            )
             if name not in done and index % world == rank:
                 yield _Image(name, stem), image
 

@@ -16,6 +16,7 @@ from typing import (
 
 import numpy as np
 
+from sr4ir_mm.drawing import draw_result
 from sr4ir_mm.utils.files import whole_file, write_image
 from sr4ir_mm.utils.images import DataError
 from sr4ir_mm.utils.labels import NO_LABEL, name_view
@@ -24,7 +25,6 @@ from sr4ir_mm.utils.rasters import (
     open_raster,
 )
 
-from .drawing import draw_result
 from .geojson import write_boxes, write_regions
 from .objects import Objects
 from .scenes import Part, Scene

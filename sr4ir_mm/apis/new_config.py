@@ -33,6 +33,7 @@ from sr4ir_mm.utils.config_files import read_config_file
 from sr4ir_mm.utils.files import find_folder, whole_file
 from sr4ir_mm.utils.images import DataError, read_header
 from sr4ir_mm.utils.mistakes import few
+from sr4ir_mm.utils.rasters import open_raster
 
 from .data_check import print_each
 from .own_data import TASKS
@@ -82,6 +83,8 @@ class Found:
         origin (str): Where its splits are from.
         sizes (dict[str, tuple]): Width and height of each image.
         sides (np.ndarray): Shorter sides of objects, in pixels.
+        bands (dict, optional): Of images that are not RGB of 8 bits, what
+            ``model.bands`` is.
     """
 
     folder: Folder
@@ -89,6 +92,7 @@ class Found:
     origin: str
     sizes: Dict[str, Tuple[int, int]]
     sides: np.ndarray
+    bands: Optional[dict] = None
 
     @property
     def classes(self) -> List[str]:
@@ -136,7 +140,7 @@ def init(
 def find(root: str, task: Optional[str] = None) -> Found:
     """Look at a folder of images and labels."""
     folder = look_at(root, task)
-    sizes = _sizes(folder)
+    sizes, bands = _sizes(folder)
     _leave_out_small(folder, sizes)
     origin = complete_splits(folder)
     kept = {image for part in folder.splits.values() for image, _ in part}
@@ -150,21 +154,67 @@ def find(root: str, task: Optional[str] = None) -> Found:
         sides = np.array([min(item['bbox'][2:]) for item in objects])
     else:
         sides = np.array([min(size) for size in sizes.values()])
-    return Found(folder, masks, origin, sizes, sides)
+    return Found(folder, masks, origin, sizes, sides, bands)
 
 
-def _sizes(folder: Folder) -> Dict[str, Tuple[int, int]]:
-    """Width and height of the images, as far as they are known."""
-    sizes = {}
+def _sizes(
+    folder: Folder,
+) -> Tuple[Dict[str, Tuple[int, int]], Optional[dict]]:
+    """Width and height of the images, as far as they are known, and what their
+    bands are, if they are no pictures."""
+    sizes, deep = {}, False
     images = {image for part in folder.splits.values() for image, _ in part}
     images = sorted(images)
     for image in track(images, 'Looking at the images', transient=True):
         header = read_header(folder.path(image))
         if header:
             sizes[image] = header.width, header.height
+            deep = deep or not header.is_picture
     if not sizes:
         raise DataError(f'{folder.root}: no image of it has a known size.')
-    return sizes
+    files = [folder.path(image) for image in images]
+    return sizes, measure_bands(files) if deep else None
+
+
+def measure_bands(files: Sequence[str]) -> dict:
+    """What ``model.bands`` is for some images, of their values.
+
+    Args:
+        files (Sequence[str]): All of them: a value that only one has counts.
+
+    Raises:
+        DataError: If they have different numbers of bands, or one of them
+            cannot be read.
+    """
+    first, low, high = None, np.inf, -np.inf
+    for file in track(files, 'Looking at their values', transient=True):
+        with open_raster(file) as raster:
+            first = first or raster
+            if raster.count != first.count:
+                raise DataError(
+                    f'{first.path} has {first.count} bands, and {file} '
+                    f'{raster.count}: a model takes one number of them.'
+                )
+            values, missing = raster.read()
+        if missing is not None:
+            values = values[~missing]
+        if values.size:
+            low = min(low, values.min())
+            high = max(high, values.max())
+    bands = dict(number=first.count, range=_range(low, high, first.dtype))
+    return bands
+
+
+def _range(low: float, high: float, dtype: np.dtype):
+    """A round one that holds all values."""
+    if dtype.kind == 'u':
+        bits = next(b for b in (8, 10, 12, 14, 16, 32) if high < 2**b)
+        return 2**bits - 1
+    if 0 <= low and high <= 1:
+        return 1.0
+    step = 10.0 ** np.floor(np.log10(max(high - low, 1e-6)) - 1)
+    ends = np.floor(low / step) * step, np.ceil(high / step) * step
+    return tuple(int(e) if dtype.kind == 'i' else float(e) for e in ends)
 
 
 def _leave_out_small(
@@ -220,6 +270,12 @@ def choose(
     crop = max(int(min(limit, short) // step * step), int(step))
     if task == 'det' and (model != 'small' or crop > 0.9 * short):
         crop = None  # whole images: their detector enlarges them alike
+    if found.bands:
+        reasons.append(
+            'Images are no RGB of 8 bits: `bands` says what is 0 and 1 in '
+            'them, and may say which are red, green and blue to look at '
+            '(rgb=(2, 1, 0), say).'
+        )
     number = len(folder.splits['train'])
     batch_size = max(2, min(_BATCH[task], number // 2))
     low, high = _ITERS
@@ -420,6 +476,8 @@ def _body(found: Found, choice: Choice, out: str, model: str) -> List[str]:
             length = f'epochs={max(1, epochs)}'
     if (task, model) == ('det', 'base'):
         extra = ', resize=(1333, 800)'
+    if found.bands:
+        extra += f', bands=dict({_keywords(found.bands)})'
     net = sr_net(model, choice.scale)
     return [
         f'_base_ = {base!r}',
@@ -428,6 +486,10 @@ def _body(found: Found, choice: Choice, out: str, model: str) -> List[str]:
         '',
         f'wrap(_base_, sr_net={net!r}, recipe={RECIPE!r}, {length}{extra})',
     ]
+
+
+def _keywords(values: dict) -> str:
+    return ', '.join(f'{key}={value!r}' for key, value in values.items())
 
 
 def read_toolbox_config(model: str, task: str) -> Config:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Dict, List, Tuple
 import numpy as np
 
 if TYPE_CHECKING:
-    from .maps import Part
+    from .scenes import Part
 
 IOU = 0.5  # above which two boxes of one class are of one object
 

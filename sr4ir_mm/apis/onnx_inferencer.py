@@ -6,10 +6,20 @@ The file's metadata, as JSON: see :func:`collect_facts`.
 
 import json
 import os.path as osp
-from typing import TYPE_CHECKING, Any, Dict, List, Optional, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Dict,
+    List,
+    Optional,
+    Sequence,
+    Tuple,
+    Union,
+)
 
 import numpy as np
 
+from sr4ir_mm.utils.bands import PICTURES, read_bands
 from sr4ir_mm.utils.mistakes import explain
 
 from .inferencer import Inferencer
@@ -22,7 +32,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 FACTS = (
     *('format', 'toolbox', 'scale', 'view', 'classes', 'palette'),
-    'several_labels',
+    *('several_labels', 'bands', 'loader'),
 )
 DEVICES = dict(cpu='CPUExecutionProvider', cuda='CUDAExecutionProvider')
 
@@ -55,6 +65,10 @@ class OnnxInferencer(Inferencer):
         self.dataset_meta = self.facts = self._read_facts()
         self.view = self.facts['view']
         self.toolbox, self.scale = self.facts['toolbox'], self.facts['scale']
+        if self.facts['bands'] is not None:
+            self.bands = read_bands(self.facts['bands'])
+        self.reads_rasters = self.facts['loader'] is not None
+        self.loader = self.facts['loader'] or {}
         *_, height, width = self.session.get_inputs()[0].shape
         # of the only images that it takes, else None
         self.size = (height, width) if isinstance(height, int) else None
@@ -109,14 +123,17 @@ class OnnxInferencer(Inferencer):
                 '{} x {} pixels, where {} takes {} x {} alone (another: '
                 'sr4ir export --size)'.format(*size, self.weights, *self.size)
             )
-        rgb = pixels[..., ::-1].transpose(2, 0, 1)
-        return dict(inputs=np.ascontiguousarray(rgb))
+        if self.bands is None:
+            pixels = pixels[..., ::-1]
+        elif not self.bands.are_pictures:
+            pixels = pixels.astype(np.float32)
+        return dict(inputs=np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
     def _predict(self, items: List[dict]) -> List[Dict[str, np.ndarray]]:
         """
         Returns:
-            list[dict]: What the file gives for each image, and ``lr``: RGB,
-            uint8, (3, h, w).
+            list[dict]: What the file gives for each image, and ``lr``, (C, h,
+            w): RGB, uint8, or other bands, float32, of the file's values.
         """
         if self.size is not None and len(items) > 1:
             return [found for one in items for found in self._predict([one])]
@@ -133,12 +150,18 @@ class OnnxInferencer(Inferencer):
     def _pictures(
         self, found: Dict[str, np.ndarray]
     ) -> Tuple[np.ndarray, np.ndarray]:
-        sr = np.rint(found['sr'] * 255).astype(np.uint8)
+        bands = self.bands or PICTURES
         lr, sr = (
-            np.ascontiguousarray(image.transpose(1, 2, 0))
-            for image in (found['lr'], sr)
+            np.rint(bands.look(image) * 255).clip(0, 255).astype(np.uint8)
+            for image in (
+                bands.to_unit(found['lr'].astype(np.float32)),
+                found['sr'],
+            )
         )
-        return lr, sr
+        return tuple(
+            np.ascontiguousarray(image.transpose(1, 2, 0))
+            for image in (lr, sr)
+        )
 
     def _sr_image(self, found: Dict[str, np.ndarray]) -> np.ndarray:
         return found['sr']
@@ -151,7 +174,7 @@ class OnnxInferencer(Inferencer):
             return found['labels' if coordinates == 'sr' else 'lr_labels']
         scores = found['scores']
         if 'boxes' in found:
-            factor = self.facts['scale'] if coordinates == 'sr' else 1
+            factor = self.scale if coordinates == 'sr' else 1
             return plain_boxes(
                 (found['boxes'] * factor).tolist(),
                 scores.tolist(),
@@ -189,14 +212,9 @@ def _open(path: str, device: Optional[str]) -> 'InferenceSession':
         raise ValueError(
             f'device={device!r}: this onnxruntime has {", ".join(there)}.'
         )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is in its errors
-    # its threads would wait by computing, beside those that read and write
-    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    providers = [DEVICES[name] for name in {wanted: 0, 'cpu': 0}]
     try:
-        session = onnxruntime.InferenceSession(
-            path, options, [DEVICES[name] for name in {wanted: 0, 'cpu': 0}]
-        )
+        session = start_session(path, providers)
     except Exception as error:  # onnxruntime's have no common base
         raise ValueError(
             f'{path!r} is no ONNX file that onnxruntime can read: {error}'
@@ -206,3 +224,26 @@ def _open(path: str, device: Optional[str]) -> 'InferenceSession':
             "device='cuda': onnxruntime finds no GPU, or not its libraries."
         )
     return session
+
+
+def start_session(
+    path: str,
+    providers: Sequence[str] = (DEVICES['cpu'],),
+    threads: int = 0,
+) -> 'InferenceSession':
+    """onnxruntime with an ONNX file, as wherever this package runs one.
+
+    Args:
+        path (str): The file.
+        providers (Sequence[str]): Names by which onnxruntime knows devices.
+            Defaults to the CPU alone.
+        threads (int): Of an operator. Defaults to 0: one for each core.
+    """
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4  # what goes wrong is in its errors
+    # its threads would wait by computing, beside those that read and write
+    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
+    return onnxruntime.InferenceSession(path, options, list(providers))

@@ -32,8 +32,9 @@ def use_data(
 ) -> Union[Config, ConfigDict]:
     """Put other data into a config that :func:`wrap` made.
 
-    Works on the config in place, below ``wrap(_base_)``. Heads get the number
-    of classes, metrics the annotations. HR is the image as its file has it:
+    Works on the config in place, below ``wrap(_base_)``, whose ``bands`` say
+    that images are rasters. Heads get the number of classes, metrics the
+    annotations. HR is the image as its file has it:
     training crops and flips it, and nothing enlarges it before LR is made.
     The task network's learning rate goes with the batch size, where the
     config says for which it is meant (``auto_scale_lr.base_batch_size``).
@@ -63,8 +64,13 @@ def use_data(
     pairs = lr and dict(lr=lr, scale=cfg['model']['scale'])
     _set_classes(cfg, task, len(classes))
     _set_size(cfg, task, crop)
-    training = _pipeline(task, load, crop, short_side, pairs, True)
-    testing = _pipeline(task, load, crop, short_side, pairs, False)
+    image = 'LoadImageFromFile'
+    if cfg['model'].get('bands'):
+        image = 'sr4ir_mm.LoadRasterFromFile'
+    training, testing = (
+        _pipeline(task, image, load, crop, short_side, pairs, training)
+        for training in (True, False)
+    )
     metainfo = dict(classes=tuple(classes))
     if palette:
         metainfo['palette'] = [tuple(color) for color in palette]
@@ -131,25 +137,31 @@ def _loading(cfg: Config, task: str, values: Optional[Sequence]) -> List[dict]:
 
 def _pipeline(
     task: str,
+    image: str,
     load: List[dict],
     crop: Optional[int],
     short_side: Optional[int],
     pairs: Optional[dict],
     training: bool,
 ) -> List[dict]:
-    steps = [dict(type='LoadImageFromFile')]
+    steps = [dict(type=image)]
     if pairs:
-        steps.append(
-            dict(type='sr4ir_mm.LoadLRImageFromFile', replace=pairs['lr'])
+        loading = dict(
+            type='sr4ir_mm.LoadLRImageFromFile', replace=pairs['lr']
         )
+        if image != 'LoadImageFromFile':
+            loading['loader'] = image
+        steps.append(loading)
     steps += load
     if short_side:
+        # Pillow knows RGB of 8 bits
+        backend = 'pillow' if image == 'LoadImageFromFile' else 'cv2'
         steps.append(
             dict(
                 type='ResizeEdge',
                 scale=short_side,
                 edge='short',
-                backend='pillow',
+                backend=backend,
             )
         )
     if pairs and training and task != 'det':

@@ -37,7 +37,6 @@ class ResultIndex:
         rank, world = share
         part = '' if world == 1 else f'.{rank}-of-{world}'
         self.path = osp.join(folder, f'results{part}.jsonl')
-        os.makedirs(folder, exist_ok=True)
         self.rows: Dict[str, dict] = {}
         if resume:
             self._check(about)

@@ -1,5 +1,6 @@
 """Scenes: images that are too large for the memory, part by part."""
 
+from pathlib import Path
 from threading import Lock
 from typing import (
     TYPE_CHECKING,
@@ -27,11 +28,11 @@ def is_scene(path: Any, reads_rasters: bool) -> bool:
     """Whether an input is a scene.
 
     Args:
-        path (str | Path | np.ndarray): The input.
+        path (Any): The input: a path, or something else.
         reads_rasters (bool): Whether the model was trained on rasters; if
             not, scenes are the files that say where on earth they are.
     """
-    if isinstance(path, np.ndarray) or '://' in str(path):
+    if not isinstance(path, (str, Path)) or '://' in str(path):
         return False
     if reads_rasters:
         return True

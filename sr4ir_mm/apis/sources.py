@@ -1,11 +1,14 @@
-"""What can be predicted from: files, folders, patterns, arrays, videos."""
+"""What can be predicted from: files, folders, patterns, tar shards, arrays,
+videos."""
 
 import glob
 import logging
 import mimetypes
 import os.path as osp
+import re
 from io import BytesIO
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Iterator, List, Optional, Sequence, Union
 from urllib.request import urlopen
 
@@ -15,7 +18,9 @@ from PIL import Image, UnidentifiedImageError
 
 from sr4ir_mm.utils.images import DataError, lost_values, read_header
 
-ImageType = Union[str, Path, np.ndarray]
+from .shards import Member, list_shard
+
+ImageType = Union[str, Path, Member, np.ndarray]
 InputsType = Union[ImageType, int, Sequence[ImageType]]
 
 # Of the images in a folder; torchvision's.
@@ -93,13 +98,15 @@ def find_inputs(
 
     Args:
         inputs (str | Path | int | np.ndarray | Sequence | Video): An image, a
-            folder of images, a pattern such as ``photos/*.jpg``, an address, a
-            video, the index of a webcam, an array (see :func:`read_image`), or
-            several images.
+            folder of images or tar shards, a pattern such as ``photos/*.jpg``
+            or ``shards-{000..009}.tar``, an address, a video, the index of a
+            webcam, an array (see :func:`read_image`), or several images or
+            shards.
         every (int): See :class:`Video`; of images, 1. Defaults to 1.
 
     Returns:
-        Video | list: A video, or images.
+        Video | list: A video, or images; of shards (:func:`list_shard`),
+        what is in them.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -116,24 +123,79 @@ def find_inputs(
         )
     if isinstance(inputs, np.ndarray):
         return [inputs]
-    if not isinstance(inputs, (str, Path)):
-        if len(inputs) == 0:
+    if isinstance(inputs, (str, Path)):
+        files = _find_files(str(inputs))
+    else:
+        try:
+            files = list(inputs)
+        except TypeError:
+            raise ValueError(
+                f'{inputs!r} is nothing to predict from: give a path, an '
+                'array, or a list of them.'
+            ) from None
+        if not files:
             raise ValueError('There are no images: the list is empty.')
-        return list(inputs)
-    inputs = str(inputs)
+    images = [image for file in files for image in _unpack(file)]
+    if not images:
+        raise ValueError(
+            f'{files[0]!r} and {len(files) - 1} other tar files have no '
+            f'images in them ({", ".join(IMG_EXTENSIONS)}).'
+        )
+    return images
+
+
+def _find_files(inputs: str) -> List[str]:
     if inputs.startswith(_ADDRESSES):
         return [inputs]
     if osp.isdir(inputs):
         return _list_folder(inputs)
-    if not osp.exists(inputs):
-        files = sorted(filter(osp.isfile, glob.glob(inputs, recursive=True)))
-        if not files:
-            raise FileNotFoundError(
-                f'There is no file, folder or pattern with files {inputs!r}.'
+    if osp.exists(inputs):
+        _check_regular(inputs)
+        return [inputs]
+    several = _expand_braces(inputs)
+    if len(several) > 1:
+        return [file for one in several for file in _find_files(one)]
+    files = sorted(filter(osp.isfile, glob.glob(inputs, recursive=True)))
+    if not files:
+        raise FileNotFoundError(
+            f'There is no file, folder or pattern with files {inputs!r}.'
+        )
+    return files
+
+
+def _expand_braces(pattern: str) -> List[str]:
+    """``{a,b}`` and ``{008..011}``, as a shell does it."""
+    match = re.search(r'{(?:(\d+)\.\.(\d+)|([^{}]*,[^{}]*))}', pattern)
+    if match is None:
+        return [pattern]
+    first, last, words = match.groups()
+    if words is None:
+        padded = any(re.match(r'0\d', end) for end in (first, last))
+        width = max(len(first), len(last)) if padded else 0
+        step = 1 if int(first) <= int(last) else -1
+        numbers = range(int(first), int(last) + step, step)
+        words = ','.join(f'{number:0{width}d}' for number in numbers)
+    return [
+        one
+        for word in words.split(',')
+        for one in _expand_braces(
+            pattern[: match.start()] + word + pattern[match.end() :]
+        )
+    ]
+
+
+def _unpack(file: ImageType) -> List[ImageType]:
+    """A shard's images, or what is none as it is."""
+    if isinstance(file, (str, Path)):
+        path = str(file)
+        if path.lower().endswith(('.tar.gz', '.tgz', '.tar.zst', '.tar.xz')):
+            raise ValueError(
+                f'{path} is compressed, so that no image in it can be read '
+                'without all before it: unpack it to a .tar.'
             )
-        return files
-    _check_regular(inputs)
-    return [inputs]
+        if path.lower().endswith('.tar') and not path.startswith(_ADDRESSES):
+            return list_shard(path, IMG_EXTENSIONS)
+    return [file]
 
 
 def _is_video(inputs: InputsType) -> bool:
@@ -152,7 +214,7 @@ def _list_folder(folder: str) -> List[str]:
     files = sorted(
         str(path)
         for path in Path(folder).iterdir()
-        if path.suffix.lower() in IMG_EXTENSIONS and path.is_file()
+        if path.suffix.lower() in (*IMG_EXTENSIONS, '.tar') and path.is_file()
     )
     if not files:
         raise ValueError(
@@ -170,9 +232,10 @@ def read_image(image: ImageType) -> np.ndarray:
     dropped, and of 16 bits the upper 8 are taken, if they hold anything.
 
     Args:
-        image (str | Path | np.ndarray): A path or an address, or an array that
-            is like what OpenCV reads: BGR, uint8 or uint16, (h, w, 3), or grey
-            (h, w), or with alpha (h, w, 4).
+        image (str | Path | Member | np.ndarray): A path or an address, an
+            image in a shard, or an array that is like what OpenCV reads: BGR,
+            uint8 or uint16, (h, w, 3), or grey (h, w), or with alpha
+            (h, w, 4).
 
     Returns:
         np.ndarray: BGR, uint8, (h, w, 3).
@@ -183,16 +246,7 @@ def read_image(image: ImageType) -> np.ndarray:
     """
     if isinstance(image, np.ndarray):
         return _as_bgr(image)
-    image = str(image)
-    if image.startswith(_ADDRESSES):
-        with urlopen(image) as answer:
-            content = answer.read()
-    else:
-        _check_regular(image)
-        lost = osp.isfile(image) and _lost(image)
-        if lost:
-            raise ValueError(lost)
-        content = Path(image).read_bytes()
+    content = _read(image)
     try:
         # OpenCV fills up a file that was cut short with grey
         with Image.open(BytesIO(content)) as picture:
@@ -208,6 +262,27 @@ def read_image(image: ImageType) -> np.ndarray:
     if read is None:
         raise ValueError('is no image')
     return read
+
+
+def _read(image: Union[str, Path, Member]) -> bytes:
+    """What is in a file, unless it has values that 8 bits lose."""
+    path, lost = str(image), None
+    if isinstance(image, Member):
+        content = image.read()
+        with NamedTemporaryFile(suffix=osp.splitext(path)[1]) as file:
+            file.write(content)
+            file.flush()
+            lost = _lost(file.name)
+    elif path.startswith(_ADDRESSES):
+        with urlopen(path) as answer:
+            content = answer.read()
+    else:
+        _check_regular(path)
+        lost = osp.isfile(path) and _lost(path)
+        content = b'' if lost else Path(path).read_bytes()
+    if lost:
+        raise ValueError(lost)
+    return content
 
 
 def _lost(path: str) -> Optional[str]:

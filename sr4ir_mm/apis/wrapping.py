@@ -6,6 +6,7 @@ from typing import Any, List, Optional, Sequence, Union
 
 from mmengine.config import Config, ConfigDict
 
+from sr4ir_mm.utils.bands import SWAPS
 from sr4ir_mm.utils.files import find_folder
 
 from .schedule import lay_out, shorten, start_on_pixels
@@ -86,7 +87,8 @@ def wrap(
             as ``scale``, ``cqmix`` or ``resize``. ``degradation`` may be a
             file, too, or its name in ``configs/_base_/degradations``.
             ``resize=None`` leaves the pipelines of a detector as they are, and
-            HR is what they make.
+            HR is what they make. With ``bands``, images are loaded by
+            :class:`LoadRasterFromFile`, and normalised as their ranges say.
 
     Returns:
         Config | ConfigDict: ``cfg``, or what was read of the file.
@@ -101,6 +103,8 @@ def wrap(
         shorten(cfg, epochs, iters)
     options, sr_optim_wrapper = _sr_options(sr_net)
     options.update(_toolbox_options(cfg, scope, model))
+    if model.get('bands'):
+        _load_bands(cfg)
     if isinstance(model.get('degradation'), str):
         found = _read(model['degradation'], 'degradations')
         model['degradation'] = found.degradation
@@ -231,6 +235,31 @@ def _toolbox_options(cfg, scope: str, model: dict) -> dict:
     return options
 
 
+def _load_bands(cfg) -> None:
+    """Of images that are no pictures, whose bands have no mean yet."""
+
+    def change(node: Any) -> None:
+        if _kind(node) == 'LoadImageFromFile':
+            node.clear()
+            node['type'] = 'sr4ir_mm.LoadRasterFromFile'
+        elif isinstance(node, (dict, list, tuple)):
+            inner = node.values() if isinstance(node, dict) else node
+            for item in list(inner):
+                change(item)
+
+    change({key: cfg[key] for key in cfg if key != 'model'})
+    preprocessor = _preprocessor(cfg)
+    preprocessor.update(mean=None, std=None)
+    for key in SWAPS:
+        if key in preprocessor:
+            preprocessor[key] = False
+
+
+def _preprocessor(cfg) -> dict:
+    preprocessor = cfg['model'].get('data_preprocessor')
+    return cfg['data_preprocessor'] if preprocessor is None else preprocessor
+
+
 def _resize_once(cfg) -> None:
     """HR is what the test pipeline makes of an image: test-time augmentation
     does not resize it to other sizes."""
@@ -299,9 +328,7 @@ def _kind(item: Any) -> str:
 
 
 def _pad_in_preprocessor(cfg) -> None:
-    preprocessor = cfg['model'].get('data_preprocessor')
-    if preprocessor is None:
-        preprocessor = cfg['data_preprocessor']
+    preprocessor = _preprocessor(cfg)
     divisor = preprocessor.get('pad_size_divisor', 1)
     preprocessor['pad_size_divisor'] = max(32, divisor)
     if preprocessor.get('mean') is None:

@@ -2,6 +2,7 @@ import json
 import os
 import os.path as osp
 from collections import defaultdict
+from pathlib import Path
 from typing import Dict, Iterable, List, Set, Union
 
 import cv2
@@ -9,6 +10,7 @@ import numpy as np
 
 from sr4ir_mm.utils.files import whole_file, write_image
 
+from .shards import Member
 from .sources import ImageType, Video
 
 # Encoders refuse, or fail on, larger frames.
@@ -31,6 +33,9 @@ class ResultWriter:
         vis (bool): Whether to write ``vis``.
         sr (bool): Whether to write ``sr``.
         pred (bool): Whether to write ``pred``.
+
+    Raises:
+        ValueError: If there can be no such folder.
     """
 
     def __init__(
@@ -41,12 +46,20 @@ class ResultWriter:
         sr: bool,
         pred: bool,
     ) -> None:
+        if out_dir:
+            try:
+                os.makedirs(out_dir, exist_ok=True)
+            except OSError as error:
+                raise ValueError(
+                    f'out_dir={out_dir!r} (--out-dir) cannot be a folder '
+                    f'({error.strerror}): give another.'
+                ) from error
         self.out_dir = out_dir
         self.video = source if isinstance(source, Video) else None
         self._files: Dict[str, Set[str]] = defaultdict(set)  # by their stems
-        for path in () if self.video else source:
-            if not isinstance(path, np.ndarray):
-                name = osp.basename(str(path))
+        for image in () if self.video else source:
+            if not isinstance(image, np.ndarray):
+                name = _file_name(image)
                 self._files[osp.splitext(name)[0]].add(name)
         wanted = dict(visualization=('vis', vis), sr=('sr', sr))
         self.pictures: Dict[str, str] = {
@@ -98,10 +111,10 @@ class ResultWriter:
         are."""
         self._taken.update(osp.splitext(osp.basename(f))[0] for f in files)
 
-    def free_stem(self, name: str) -> str:
+    def free_stem(self, image: Union[str, Path, Member]) -> str:
         """A name for the files of an image, which none has had: two images
         may have the same name, in two folders, say."""
-        file = osp.basename(name)
+        file = _file_name(image)
         stem = osp.splitext(file)[0]
         stem = free = file if len(self._files[stem]) > 1 else stem
         number = 1
@@ -143,6 +156,12 @@ class ResultWriter:
                 json.dump(
                     as_json(prediction), file, indent=1, ensure_ascii=False
                 )
+
+
+def _file_name(image: Union[str, Path, Member]) -> str:
+    if isinstance(image, Member):
+        return image.file_name
+    return osp.basename(str(image))
 
 
 def as_json(prediction: dict) -> dict:

@@ -77,7 +77,7 @@ def _transforms(dataset: Any) -> Iterator[Any]:
 
 @contextmanager
 def _same_randomness() -> Iterator[None]:
-    """Inside, windows may be drawn, and training begins as if they were not."""
+    """Inside, windows may be drawn; a training begins as if they were not."""
     state = np.random.get_state()
     try:
         yield

@@ -334,6 +334,16 @@ class Bicubic(Degradation):
         super().__init__(**kwargs)
         self.antialias = antialias
 
+    def forward(self, *args, **kwargs) -> Tensor:
+        """See :class:`Degradation`."""
+        if self.scale == 1:  # a chain may have it among others
+            raise ValueError(
+                'model.scale=1: model.degradation=Bicubic would leave each '
+                'image as it is, so that LR is HR: take an SR network that '
+                'enlarges, or a degradation that does more than that.'
+            )
+        return super().forward(*args, **kwargs)
+
     @property
     def alone(self) -> bool:
         """See :class:`Degradation`."""

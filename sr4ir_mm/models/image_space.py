@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from sr4ir_mm.datasets.transforms import is_pair
-from sr4ir_mm.utils.bands import PICTURES, Bands
+from sr4ir_mm.utils.bands import PICTURES, SWAPS, Bands
 
 Size = Tuple[int, int]
 
@@ -14,8 +14,7 @@ Size = Tuple[int, int]
 def swaps_channels(data_preprocessor: Optional[dict]) -> bool:
     """Whether a data preprocessor of this config turns BGR into RGB, or the
     other way round."""
-    keys = 'bgr_to_rgb', 'rgb_to_bgr', 'to_rgb'
-    return any((data_preprocessor or {}).get(key, False) for key in keys)
+    return any((data_preprocessor or {}).get(key, False) for key in SWAPS)
 
 
 def fit_within(size: Size, limits: Size) -> Size:

@@ -11,6 +11,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+# Keys of data preprocessors that turn BGR into RGB, or the other way round.
+SWAPS = ('bgr_to_rgb', 'rgb_to_bgr', 'to_rgb')
+
 
 class Bands(NamedTuple):
     """What ``model.bands`` says of images, in a file's order of bands.

@@ -55,6 +55,16 @@ class ImageHeader:
     pages: int = 1
     beside: str = ''
 
+    @property
+    def is_picture(self) -> bool:
+        """Whether it is grey or RGB of 8 bits, perhaps with alpha."""
+        return (
+            self.bits <= 8
+            and self.bands <= 4
+            and self.kind == ImageHeader.kind
+            and not self.beside
+        )
+
 
 def require_file(path: str) -> None:
     """Raise DataError unless it is a regular file that holds something: a

@@ -49,6 +49,28 @@ def test_a_line_for_each_of_a_few_images(prediction, one, many):
     assert say(11, prediction) == [many]
 
 
+@pytest.mark.parametrize(
+    'names, said',
+    [
+        (('in/a/0.png', 'in/b/0.png'), ['a/0.png', 'b/0.png']),
+        (('in/a/0.png', 'in/b/1.png'), ['0.png', '1.png']),
+        (
+            ('/x/s-0.tar/0.png', '/x/s-1.tar/0.png'),
+            ['s-0.tar/0.png', 's-1.tar/0.png'],
+        ),
+        (('0.png', 'in/0.png'), ['0.png', 'in/0.png']),
+        (('/a/0.png', '/b/0.png'), ['a/0.png', 'b/0.png']),
+        (('a.png', 'a.png'), ['a.png', 'a.png']),
+    ],
+)
+def test_names_as_short_as_they_differ(names, said):
+    words = InWords(CLASSES, least=0.5)
+    for name in names:
+        words.add(dict(name=name, prediction=np.zeros((1, 1), np.uint8)))
+    lines = [line.split(':')[0] for line in words.lines()]
+    assert lines == said
+
+
 def test_a_large_image_has_more_pixels():
     words = InWords(CLASSES, least=0.5)
     for size, label in [(1, 0)] * 10 + [(10, 1)]:

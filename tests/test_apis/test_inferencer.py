@@ -2,6 +2,7 @@
 
 import json
 import os
+import tarfile
 import threading
 import time
 
@@ -91,10 +92,12 @@ def folder(tmp_path):
     return tmp_path
 
 
-def predict(folder, out, by=None, stop_after=None, **kwargs):
+def predict(
+    folder, out, by=None, stop_after=None, inputs='in/**/*.png', **kwargs
+):
     by = by or Brightness()
     results = by.stream(
-        str(folder / 'in/**/*.png'), out_dir=str(folder / out), **kwargs
+        str(folder / inputs), out_dir=str(folder / out), **kwargs
     )
     for number, _ in enumerate(results, start=1):
         if number == stop_after:
@@ -242,6 +245,51 @@ def test_another_number_of_processes_goes_on(folder):
     assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
 
 
+def test_shards_go_on_as_folders_do(folder):
+    """Rows and files are those of one undisturbed run."""
+    for shard, pattern in (('a', '[0-3].png'), ('b', '[4-9].png')):
+        with tarfile.open(folder / f's-{shard}.tar', 'w') as tar:
+            for path in sorted((folder / 'in').rglob(pattern)):
+                tar.add(path, path.relative_to(folder / 'in'))
+            end = tar.offset
+    with open(folder / 's-b.tar', 'rb+') as file:
+        file.truncate(end)  # as if more should follow
+    kwargs = dict(inputs='s-{a,b}.tar', resume=True)
+
+    by = predict(folder, 'undisturbed', **kwargs)
+    lines = (folder / 'undisturbed/results.jsonl').read_text().splitlines()
+    rows = {row['name']: row for row in map(json.loads, lines)}
+    assert [name[len(str(folder)) + 1 :] for name in rows] == [
+        *(f's-a.tar/{i}.png' for i in (0, 1, 2, 3)),
+        *('s-a.tar/deep/0.png', 's-b.tar/4.png', 's-b.tar/5.png'),
+        *('s-b.tar/6.png', 's-b.tar/7.png', 's-b.tar'),
+    ]
+    assert len(lines) == 10 and set(by.skipped) == {*list(rows)[-2:]}
+    assert rows[f'{folder}/s-a.tar/deep/0.png']['files'] == dict(
+        vis='vis/s-a_deep_0.png',
+        sr='sr/s-a_deep_0.png',
+        pred='pred/s-a_deep_0.json',
+    )
+
+    for rank, stop_after in ((1, 2), (0, 1), (0, 2), (1, None)):
+        predict(
+            folder,
+            'out',
+            stop_after=stop_after,
+            share=(rank, 2),
+            **kwargs,
+        )
+    predict(folder, 'out', **kwargs)
+    assert files_of(folder / 'out') == files_of(folder / 'undisturbed')
+    plain = predict(folder, 'plain')  # of the same images
+    assert len(plain.skipped) == 1
+    for name in ('0', '3', '6'):
+        shard = 'a' if name < '4' else 'b'
+        assert (folder / f'out/sr/s-{shard}_{name}.png').read_bytes() == (
+            folder / f'plain/sr/{name}.png'
+        ).read_bytes()
+
+
 def test_results_of_another_model_are_not_gone_on_with(folder):
     predict(folder, 'out', stop_after=3)
     with pytest.raises(
@@ -255,6 +303,52 @@ def test_results_of_another_model_are_not_gone_on_with(folder):
     ):
         with pytest.raises(ValueError, match=f'{name}=.*--resume .* {other}'):
             predict(folder, 'out', resume=True, **{name: other})
+
+
+@pytest.mark.parametrize(
+    'sizes, batches',
+    [
+        ('abcdabcdabcdabcd', [4, 4, 4, 4]),
+        ('aaaaaabb', [4, 2, 2]),
+        ('abbbbbbbbbbbbbbb', [1, 4, 4, 4, 3]),
+        ('a' + 'b' * 40, [1] + [4] * 10),
+    ],
+)
+def test_a_batch_has_images_of_one_size(tmp_path, sizes, batches):
+    """From near and far, in no other order; and not too many wait."""
+    for number, size in enumerate(sizes):
+        size = 8 + ord(size), 8
+        write_image(tmp_path / f'in/{number:02d}.png', number, size)
+
+    class Batches(Brightness):
+        def __init__(self):
+            super().__init__()
+            self.batches = []
+
+        def _predict(self, items):
+            self.batches.append(len(items))
+            assert len({item['inputs'].shape for item in items}) == 1
+            return super()._predict(items)
+
+    by = Batches()
+    results = by.stream(str(tmp_path / 'in'), batch_size=4)
+    names = [os.path.basename(result['name']) for result in results]
+    assert names == sorted(os.listdir(tmp_path / 'in'))
+    assert by.batches == batches
+
+
+def test_arrays_have_no_names_to_go_on_by(tmp_path):
+    images = [np.zeros((8, 8, 3), np.uint8)] * 2
+    out = str(tmp_path / 'out')
+    assert len([*Brightness().stream(images, out_dir=out)]) == 2
+    with pytest.raises(ValueError, match='resume=True: nothing tells'):
+        [*Brightness().stream(images, out_dir=out, resume=True)]
+
+
+@pytest.mark.parametrize('out', ['in/0.png', 'in/0.png/out'])
+def test_results_cannot_be_in_a_file(folder, out):
+    with pytest.raises(ValueError, match=r'--out-dir\) cannot be a folder'):
+        predict(folder, out)
 
 
 def test_no_batch_is_empty(folder):
@@ -295,3 +389,44 @@ def test_a_full_disk_ends_it(folder, monkeypatch):
     with pytest.raises(OSError, match='No space'):
         predict(folder, 'out')
     assert not (folder / 'out/results.jsonl').read_text()
+
+
+@pytest.mark.parametrize(
+    'visible, there, local, gpu, warns',
+    [
+        (None, 2, 1, '1', False),
+        (None, 2, 2, '0', True),  # it would have found none, and said nothing
+        (None, 0, 3, '3', False),
+        ('4,5', 8, 1, '5', False),
+        ('4,5', 8, 3, '5', True),
+        ('', 2, 1, '', False),
+        ('-1', 2, 1, '-1', False),
+    ],
+)
+def test_each_process_has_a_gpu(
+    visible,
+    there,
+    local,
+    gpu,
+    warns,
+    monkeypatch,
+    tmp_path,
+    caplog,
+    load_script,
+):
+    script = tmp_path / 'nvidia-smi'
+    lines = [f'GPU {i}: H100 (UUID: GPU-{i})' for i in range(there)]
+    script.write_text('#!/bin/sh\ncat <<end\n' + '\n'.join(lines) + '\nend\n')
+    script.chmod(0o755)
+    monkeypatch.setenv('PATH', str(tmp_path), prepend=os.pathsep)
+    for name, value in dict(
+        RANK=local, WORLD_SIZE=4, LOCAL_RANK=local
+    ).items():
+        monkeypatch.setenv(name, str(value))
+    # so that it is put back
+    monkeypatch.setenv('CUDA_VISIBLE_DEVICES', str(visible))
+    if visible is None:
+        del os.environ['CUDA_VISIBLE_DEVICES']
+    assert load_script('infer').join('pytorch') == (local, 4)
+    assert os.environ['CUDA_VISIBLE_DEVICES'] == gpu
+    assert ('shares GPU' in caplog.text) is warns

@@ -4,6 +4,7 @@ import re
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from mmengine.config import Config
 from PIL import Image
@@ -14,11 +15,13 @@ from sr4ir_mm.apis.new_config import (
     choose,
     find,
     init,
+    measure_bands,
     read_toolbox_config,
 )
 from sr4ir_mm.engine.preflight import build_loader
 from sr4ir_mm.evaluation import SRSSIM
 from sr4ir_mm.registry import DATASETS, MODELS
+from sr4ir_mm.utils.bands import read_bands
 from sr4ir_mm.utils.images import DataError
 
 
@@ -57,6 +60,62 @@ def test_a_config_that_builds(tmp_path, monkeypatch, capsys):
     ) == 6
     model = MODELS.build(cfg.model)
     assert model.scale == 4
+
+
+@pytest.mark.parametrize(
+    'values,expected',
+    [
+        ((0, 4000, np.uint16), 4095),
+        ((0, 60000, np.uint16), 65535),
+        ((-1000, 2976, np.int16), (-1000, 3000)),
+        ((0, 1, np.float32), 1.0),
+        ((-0.5, 2.25, np.float32), (-0.5, 2.3)),
+    ],
+)
+def test_ranges_of_values(tmp_path, values, expected):
+    """Of all images: what one of them alone has counts."""
+    low, high, dtype = values
+    files = []
+    for i, top in enumerate((low, high)):
+        image = np.full((8, 9, 5), low, dtype)
+        image[0, 0, 0] = top
+        files.append(str(tmp_path / f'{i}.npy'))
+        np.save(files[-1], image)
+    found = measure_bands(files)
+    assert found['number'] == 5
+    assert found['range'] == pytest.approx(expected)
+    bands = read_bands(found)
+    assert bands.whole == (np.dtype(dtype).kind != 'f')
+    np.save(tmp_path / '2.npy', np.zeros((8, 9, 4), dtype))
+    with pytest.raises(DataError, match='has 5 bands, and .*2.npy 4'):
+        measure_bands([*files, str(tmp_path / '2.npy')])
+
+
+def test_images_of_bands(tmp_path, monkeypatch):
+    """From a folder of satellite images to a batch of the model."""
+    monkeypatch.chdir(tmp_path)
+    masks(tmp_path / 'own')
+    rng = np.random.default_rng(0)
+    for path in (tmp_path / 'own' / 'images').iterdir():
+        path.unlink()
+        image = rng.integers(0, 4096, (96, 96, 4)).astype(np.uint16)
+        tifffile.imwrite(
+            path.with_suffix('.tif'),
+            image,
+            photometric='minisblack',
+            planarconfig='contig',
+        )
+    assert init('own') == 0
+    cfg = Config.fromfile('own_x4.py')
+    assert cfg.model.bands == dict(number=4, range=4095)
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=False)
+    batch = next(iter(build_loader(cfg.train_dataloader, seed=0)))
+    model = MODELS.build(cfg.model)
+    views = model.make_views(batch)
+    assert views['hr'].shape[1] == views['sr'].shape[1] == 4
+    assert 0.9 < views['hr'].max() <= 1 and views['hr'].min() >= 0
+    losses = model.task_loss(views, 'sr')
+    assert all(value.isfinite().all() for value in losses.values())
 
 
 def test_masks_in_several_places(tmp_path, monkeypatch):

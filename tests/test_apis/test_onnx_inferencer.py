@@ -50,8 +50,12 @@ def pair(write_checkpoint, tmp_path_factory):
             model = init_model(checkpoint, device='cpu')
             deployable = make_deployable(model, network, scores)
             generator = torch.Generator().manual_seed(0)
-            images = torch.randint(0, 256, (1, 3, *SIZE), generator=generator)
-            export_onnx(deployable, str(path), images.byte())
+            number = model.bands.number
+            images = torch.rand((1, number, *SIZE), generator=generator)
+            images = model.bands.from_unit(images).round()
+            if number == 3:
+                images = images.byte()
+            export_onnx(deployable, str(path), images)
         return checkpoint, str(path)
 
     return _pair
@@ -93,6 +97,37 @@ def test_predictions_are_pytorchs(pair, make_image, task, coordinates):
     for one, other in zip(ours['sr'], theirs['sr']):
         assert one.shape == other.shape and one.dtype == np.uint8
         np.testing.assert_allclose(one.astype(int), other, atol=1)
+
+
+@EACH_TASK
+def test_predictions_from_arrays_of_bands(pair, task):
+    bands = dict(number=4, rgb=(3, 1, 0), range=[255, 4095, (-9, 9), 65535])
+    model = copy.deepcopy(TASKS[task]['model'])
+    pre = model['data_preprocessor']
+    for key in ('bgr_to_rgb', 'to_rgb', 'mean', 'std'):
+        pre.pop(key, None)
+    highest = np.array([255, 4095, 9, 65535])
+    rng = np.random.default_rng(0)
+    images = [
+        (rng.random((*SIZE, 4)) * highest).astype(np.float32).round()
+        for _ in range(2)
+    ]
+    files = pair(task, task_model=model, bands=bands)
+    ours, theirs = (
+        list(SRInferencer(weights=file, show_progress=False).stream(images))
+        for file in files
+    )
+    for one, other, image in zip(ours, theirs, images):
+        assert_alike(one['prediction'], other['prediction'])
+        expected = image[..., [3, 1, 0]] / highest[[3, 1, 0]] * 255
+        np.testing.assert_allclose(one['lr'], expected, atol=0.51)
+        for key in ('lr', 'sr'):
+            np.testing.assert_allclose(
+                one[key].astype(int), other[key], atol=1
+            )
+    for weights in files:
+        with pytest.raises(ValueError, match=r'\(h, w, 4\) is expected'):
+            infer(weights, images[0][..., :3])
 
 
 @EACH_TASK
@@ -279,6 +314,21 @@ def test_options_of_checkpoints(pair, option):
     name = 'config' if 'model' in option else next(iter(option))
     with pytest.raises(ValueError, match=f'^{name}=.* as they were exported'):
         SRInferencer(weights=pair('cls')[1], **option)
+
+
+def test_the_page_takes_it(pair, load_script, make_image, tmp_path):
+    path = str(tmp_path / 'image.png')
+    cv2.imwrite(path, make_image())
+    page = load_script('demo_app')
+    one, other = (
+        page.answer(
+            SRInferencer(weights=weights, show_progress=False),
+            *(path, False, 0.0, 4e6),
+        )
+        for weights in pair('cls')
+    )
+    assert one[2].shape == other[2].shape
+    assert one[3] == pytest.approx(other[3], abs=1e-4)
 
 
 def test_devices(pair):

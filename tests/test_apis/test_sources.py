@@ -41,6 +41,8 @@ def test_what_is_not_there(folder):
         find_inputs(folder / '*.bmp')
     with pytest.raises(ValueError, match='the list is empty'):
         find_inputs([])
+    with pytest.raises(ValueError, match='None is nothing to predict from'):
+        find_inputs(None)
     with pytest.raises(ValueError, match='There is no webcam 77'):
         find_inputs(77)
 

@@ -166,6 +166,32 @@ def test_resize_can_be_named_or_left_alone():
     assert 'Resize' in kinds(cfg.train_dataloader.dataset.pipeline)
 
 
+@pytest.mark.parametrize('path', [SEGFORMER, RETINANET, SWIN])
+def test_images_of_bands(path):
+    """Everything that the bands need follows from them."""
+    cfg = wrap(base(path), bands=dict(number=4, range=65535))
+    raster = dict(type='sr4ir_mm.LoadRasterFromFile')
+    for split in ('train', 'val', 'test'):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        assert dataset.pipeline[0] == raster
+    init_default_scope(cfg.default_scope)
+    cfg.model.sr_net = dict(SR_NET)
+    for part in (cfg.model, cfg.model.task_model):
+        part.pop('pretrained', None)
+    model = MODELS.build(
+        dict(cfg.model, data_preprocessor=cfg.get('data_preprocessor'))
+    )
+    assert model.bands.number == 4 and model.image_space.is_rgb
+    found = model.image_space.to_image(
+        torch.zeros(1, 4, 32, 32), [(32, 32)], 4
+    )
+    torch.testing.assert_close(found, torch.full_like(found, 0.45))
+    size = 224 if path == SWIN else 32
+    with torch.no_grad():
+        maps = model.eval().extract_feat(torch.zeros(1, 4, *[size] * 2))
+    assert all(one.isfinite().all() for one in maps)
+
+
 def test_sr_net_recipe_and_scale():
     cfg = wrap(SEGFORMER, 'swinir_x8', 'joint', cqmix=dict(type='x'))
     assert (cfg.model.sr_net.type, cfg.model.scale) == (

@@ -32,7 +32,7 @@ from sr4ir_mm.apis.deployment import (
 from sr4ir_mm.models import Spandrel
 from sr4ir_mm.models.sr_nets import build_sr_net, by_name
 from sr4ir_mm.models.sr_nets.edsr_files import edsr_weights
-from sr4ir_mm.models.sr_nets.spandrel import read_network
+from sr4ir_mm.models.sr_nets.spandrel import _find, read_network
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.registry import RUNNERS
 
@@ -73,6 +73,7 @@ SMALL = dict(
     optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01)),
     train_cfg=dict(by_epoch=True, max_epochs=1),
 )
+BICUBIC = dict(type='sr4ir_mm.Bicubic')
 EVERY = pytest.mark.parametrize('arch', NETWORKS)
 # These look at the whole image, or pool it: tiles differ a little.
 GLOBAL = ('HAT', 'DAT', 'OmniSR', 'RCAN')
@@ -411,6 +412,44 @@ def test_a_file_of_something_else(tmp_path):
     torch.save([1], path)
     with pytest.raises(ValueError, match=r'such weights \(none\)'):
         read_network(path)
+
+
+@pytest.mark.parametrize(
+    'content, text',
+    [
+        (b'PK nothing', r'damaged, cut off.*give a file that can be read'),
+        (None, r'can not be found.*give a file that is there'),
+    ],
+)
+def test_a_file_that_cannot_be_read(tmp_path, content, text):
+    path = tmp_path / 'a.pth'
+    if content:
+        path.write_bytes(content)
+    with pytest.raises(RuntimeError, match=text):
+        read_network(str(path))
+
+
+def test_a_file_of_grey_images(tmp_path):
+    """It is refused when a config is made, not when it trains."""
+    grey = _find('SPAN')[1](num_in_ch=1, num_out_ch=1, feature_channels=8)
+    path = write(tmp_path / 'a.pth', grey.state_dict())
+    with pytest.raises(ValueError, match=r'a\.pth reads 1 channels'):
+        wrap(Config(ConfigDict(SMALL)), sr_net=path)
+
+
+def test_a_network_that_does_not_enlarge(tmp_path):
+    """LR would be HR; unless something else is done to it."""
+    path = write(
+        tmp_path / 'a.pth', build('SPAN', upscale=1).network.state_dict()
+    )
+    model = load(from_file(path), scale=1)
+    with pytest.raises(ValueError, match='model.scale=1: .* LR is HR'):
+        model.make_views(make_batch())['lr']
+    noise = dict(type='sr4ir_mm.GaussianNoise', std=(3, 5))
+    blurred = load(from_file(path), scale=1, degradation=[noise, BICUBIC])
+    views = blurred.make_views(make_batch())
+    assert views['sr'].shape == views['hr'].shape
+    assert not torch.equal(views['lr'], views['hr'])
 
 
 def test_another_scale_than_the_models(tmp_path):

@@ -58,15 +58,9 @@ def in_pytorch(checkpoint: str, images: Any, threads: int) -> Callable:
 
 
 def in_onnxruntime(file: str, images: Any, threads: int) -> Callable:
-    import onnxruntime
+    from sr4ir_mm.apis.onnx_inferencer import start_session
 
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    # its threads would not leave the cores to the others at once
-    options.add_session_config_entry('session.intra_op.allow_spinning', '0')
-    session = onnxruntime.InferenceSession(
-        file, options, ['CPUExecutionProvider']
-    )
+    session = start_session(file, threads=threads)
     return lambda: session.run(None, dict(images=images))
 
 

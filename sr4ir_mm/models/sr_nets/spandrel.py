@@ -53,17 +53,7 @@ class Spandrel(nn.Module):
             ) from error
         self.network = kind(**options)
         about = architecture.load(dict(self.network.state_dict()))
-        if about.purpose not in ('SR', 'Restoration'):
-            raise ValueError(
-                f'model.sr_net.arch={arch!r} is for {about.purpose}: expected '
-                'a network that makes any image better.'
-            )
-        channels = about.input_channels, about.output_channels
-        if channels != (3, 3):
-            raise ValueError(
-                f'model.sr_net ({arch}) reads {channels[0]} channels and '
-                f'makes {channels[1]}: SR networks read and make RGB, of 3.'
-            )
+        _check(about, f'model.sr_net.arch={arch!r}')
         self.arch = arch
         self.scale = about.scale
         self.sizes = about.size_requirements
@@ -164,9 +154,11 @@ def read_network(file: str) -> Tuple[dict, int]:
     try:
         content = CheckpointLoader.load_checkpoint(file, map_location='cpu')
     except OSError as error:
+        missing = isinstance(error, FileNotFoundError)
         raise RuntimeError(
-            f'{key}: {error} It tells what network it is of: give a file '
-            'that is there, or `arch` and its options.'
+            f'{key}: {error} It tells what network it is of: give a file that '
+            f'{"is there" if missing else "can be read"}, or `arch` and its '
+            'options.'
         ) from error
     weights = unwrap(content) if isinstance(content, dict) else {}
     init_cfg = dict(type='Pretrained', checkpoint=file)
@@ -177,6 +169,7 @@ def read_network(file: str) -> Tuple[dict, int]:
             return cfg, options['upscale_factor']
         about = _describe(candidate)
         if about is not None:
+            _check(about, key)
             cfg = dict(type='sr4ir_mm.Spandrel', **_options(about.model))
             return dict(cfg, init_cfg=init_cfg), about.scale
     raise ValueError(
@@ -184,6 +177,26 @@ def read_network(file: str) -> Tuple[dict, int]:
         f'({few(weights, 3) or "none"}). If it is one of mmagic or of this '
         'package, name its type and options in model.sr_net.'
     )
+
+
+def _check(about: Any, key: str) -> None:
+    """Refuse what is no SR network of RGB.
+
+    Args:
+        about: spandrel's descriptor.
+        key (str): What names it in the config.
+    """
+    if about.purpose not in ('SR', 'Restoration'):
+        raise ValueError(
+            f'{key} is for {about.purpose}: expected a network that makes any '
+            'image better.'
+        )
+    channels = about.input_channels, about.output_channels
+    if channels != (3, 3):
+        raise ValueError(
+            f'{key} reads {channels[0]} channels and makes {channels[1]}: SR '
+            'networks read and make RGB, of 3.'
+        )
 
 
 def _spandrel():

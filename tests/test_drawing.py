@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from sr4ir_mm.apis.drawing import draw_result
+from sr4ir_mm import drawing
+from sr4ir_mm.drawing import draw_result
 
 BLACK = np.zeros((64, 96, 3), np.uint8)
 LR = np.full((16, 24, 3), 9, np.uint8)
@@ -68,6 +69,7 @@ def test_masks():
     [
         dict(pred_label=1, pred_score=0.75, pred_class='Straße'),
         dict(pred_label=[1], pred_score=[0.75]),
+        dict(pred_label=1),  # of the ground truth
     ],
 )
 def test_classes(found):
@@ -75,6 +77,67 @@ def test_classes(found):
     assert drawn[:8].max() > 200  # white words
     assert not drawn[16:].any()
     assert not draw(dict(pred_label=[], pred_score=[])).any()
+
+
+@pytest.fixture
+def font_of_dogs(tmp_path, monkeypatch):
+    """A system whose second font is the only one with a Chinese letter."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    def square(size):
+        pen = TTGlyphPen(None)
+        pen.moveTo((0, 0))
+        for point in ((0, size), (size, size), (size, 0)):
+            pen.lineTo(point)
+        pen.closePath()
+        return pen.glyph()
+
+    (tmp_path / 'a.ttf').write_bytes(b'no font')
+    font = FontBuilder(1000)
+    letters = {ord(letter): f'u{ord(letter)}' for letter in '犬: .0123456789'}
+    names = ['.notdef', *letters.values()]
+    font.setupGlyphOrder(names)
+    font.setupCharacterMap(letters)
+    sizes = {**dict.fromkeys(names, 700), '.notdef': 300}
+    font.setupGlyf({name: square(sizes[name]) for name in names})
+    font.setupHorizontalMetrics(dict.fromkeys(names, (800, 0)))
+    font.setupHorizontalHeader(ascent=800, descent=-200)
+    font.setupNameTable(dict(familyName='Dogs', styleName='Regular'))
+    font.setupOS2()
+    font.setupPost()
+    font.save(tmp_path / 'b.ttf')
+    monkeypatch.setattr(
+        'matplotlib.font_manager.findSystemFonts',
+        lambda: [str(tmp_path / name) for name in ('b.ttf', 'a.ttf')],
+    )
+    caches = (
+        *(drawing._write_as, drawing._warn_of_boxes, drawing._font),
+        drawing._font_file,
+    )
+    for cache in caches:
+        cache.cache_clear()
+    yield
+    for cache in caches:
+        cache.cache_clear()
+
+
+def test_letters_of_other_fonts(font_of_dogs, caplog):
+    """A font that has them is found; a class without one is a number."""
+    found = dict(pred_label=7, pred_score=0.5)
+    dog, cat, seven, six = (
+        draw(dict(found, pred_class=name)) for name in ('犬', '猫', '7', '6')
+    )
+    assert not np.array_equal(dog, seven) and dog[:8].max() > 200
+    assert np.array_equal(cat, seven) and not np.array_equal(six, seven)
+    for name in ('猫', '羊'):
+        labels = np.zeros((64, 96), np.uint8)
+        meta = dict(META, classes=[name])
+        drawn = draw_result(LR, BLACK, labels, dataset_meta=meta)
+        meta = dict(META, classes=['0'])
+        zero = draw_result(LR, BLACK, labels, dataset_meta=meta)
+        assert np.array_equal(drawn, zero)
+    assert caplog.text.count('Numbers of classes are drawn') == 1
 
 
 def test_without_names_and_colours():

@@ -4,10 +4,21 @@ The toolboxes draw with matplotlib, or turn whole masks into lists of Python,
 which takes as long as the networks do.
 """
 
+import logging
 import os.path as osp
+import string
 from functools import lru_cache
 from importlib.util import find_spec
-from typing import Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import (
+    Dict,
+    FrozenSet,
+    Iterable,
+    List,
+    NamedTuple,
+    Optional,
+    Tuple,
+    Union,
+)
 
 import cv2
 import numpy as np
@@ -120,8 +131,8 @@ def draw_labels(
         inside = cv2.distanceTransform(np.pad(region, 1), cv2.DIST_L2, 3)
         x, y = cv2.minMaxLoc(inside)[3]  # of the pixel farthest from its rim
         x, y = (x - 1) * step, (y - 1) * step
-        words, color = meta['classes'][label], meta['palette'][label]
-        texts.append(Text(x, y, words, color, 'mm'))
+        words = _write_as(meta['classes'][label], label)
+        texts.append(Text(x, y, words, meta['palette'][label], 'mm'))
     return _write(drawn, texts)
 
 
@@ -162,29 +173,32 @@ def draw_boxes(
             round(side * zoom) for side in found['bboxes'][i]
         )
         cv2.rectangle(drawn, (left, top), (right, bottom), color, width)
-        name = name_label(label, meta.get('classes'))
+        name = _write_as(name_label(label, meta.get('classes')), label)
         words = f'{name}: {found["scores"][i]:.2f}'
         texts.append(Text(left, top, words, color))
     return _write(drawn, texts)
 
 
 def draw_classes(image: np.ndarray, found: dict) -> np.ndarray:
-    """Write down the classes of an image, and how sure they are.
+    """Write down the classes of an image, and how sure they are, if they are
+    predicted.
 
     Args:
         image (np.ndarray): RGB, uint8, (h, w, 3).
-        found (dict): ``pred_label``, ``pred_score`` and perhaps
+        found (dict): ``pred_label`` and perhaps ``pred_score`` and
             ``pred_class``: see :meth:`SRInferencer.__call__`.
     """
-    names = found.get('pred_class', found['pred_label'])
-    scores = found['pred_score']
-    if not isinstance(scores, list):
-        names, scores = [names], [scores]
-    best = sorted(zip(scores, names), key=lambda pair: -pair[0])[:MAX_CLASSES]
+    labels = np.atleast_1d(found['pred_label']).tolist()
+    names = np.atleast_1d(found.get('pred_class', labels)).tolist()
+    lines = [_write_as(str(n), label) for n, label in zip(names, labels)]
+    if 'pred_score' in found:
+        scores = np.atleast_1d(found['pred_score'])
+        best = np.argsort(-scores, kind='stable')
+        lines = [f'{lines[i]}: {scores[i]:.2f}' for i in best]
     side = 2 * _text_size(image)
     texts = [
-        Text(side // 4, side // 4 + i * side, f'{name}: {score:.2f}', (0,) * 3)
-        for i, (score, name) in enumerate(best)
+        Text(side // 4, side // 4 + i * side, line, (0,) * 3)
+        for i, line in enumerate(lines[:MAX_CLASSES])
     ]
     return _write(image, texts)
 
@@ -219,8 +233,8 @@ def _write(
     """Write texts of a height in pixels; they stay inside of the image."""
     picture = Image.fromarray(image)
     pen = ImageDraw.Draw(picture)
-    font = _font(size or _text_size(image))
     for text in texts:
+        font = _font(size or _text_size(image), _letters(text.words))
         box = pen.textbbox(text[:2], text.words, font, text.anchor)
         right, down = (
             min(0, side - high - PAD) - min(0, low - PAD)
@@ -240,8 +254,56 @@ def _write(
 
 
 @lru_cache(maxsize=None)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    """Matplotlib's, which has the letters of most alphabets."""
+def _write_as(name: str, label: int) -> str:
+    """The name of a label, or its number, where no font has the letters."""
+    if _font_file(_letters(name)):
+        return name
+    _warn_of_boxes()
+    return str(label)
+
+
+@lru_cache(maxsize=None)
+def _warn_of_boxes() -> None:
+    logging.getLogger('sr4ir_mm').warning(
+        'Numbers of classes are drawn where no font of this system has the '
+        'letters of their names: install one, such as Noto Sans CJK.'
+    )
+
+
+def _letters(words: str) -> FrozenSet[str]:
+    """Those that not all fonts have."""
+    return frozenset(filter(str.isprintable, words)) - {*string.printable}
+
+
+@lru_cache(maxsize=None)
+def _font(size: int, letters: FrozenSet[str]) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(_font_file(letters) or _font_file(()), size)
+
+
+@lru_cache(maxsize=None)
+def _font_file(letters: FrozenSet[str]) -> Optional[str]:
+    """Matplotlib's, which has the letters of most alphabets, or the first of
+    the system that has these."""
     folder = osp.dirname(find_spec('matplotlib').origin)
     path = osp.join(folder, 'mpl-data/fonts/ttf/DejaVuSans.ttf')
-    return ImageFont.truetype(path, size)
+    if _has(path, letters):
+        return path
+    from matplotlib.font_manager import findSystemFonts
+
+    fonts = sorted(findSystemFonts())
+    return next((font for font in fonts if _has(font, letters)), None)
+
+
+def _has(path: str, letters: Iterable[str]) -> bool:
+    """Whether a font draws none of these as what it has for all others."""
+    try:
+        font = ImageFont.truetype(path, 20)
+        unknown = _shape(font, '\U0010ffff')
+        return all(_shape(font, letter) != unknown for letter in letters)
+    except OSError:  # of another kind, or damaged
+        return False
+
+
+def _shape(font: ImageFont.FreeTypeFont, letter: str) -> Tuple[tuple, bytes]:
+    mask = font.getmask(letter)
+    return mask.size, bytes(mask)
