@@ -8,6 +8,7 @@ from mmengine.dataset import BaseDataset
 
 from sr4ir_mm.utils.bands import Bands
 from sr4ir_mm.utils.images import DataError
+from sr4ir_mm.utils.rasters import Window, open_raster
 
 from .census import leaves
 
@@ -20,6 +21,7 @@ PHOTOMETRIC = (
     'Albumentations Corrupt DegradeInPipeline'
 ).split()
 SAMPLES = 8
+PART = 1024  # pixels of a side
 # Of the range; less of it is a file of fewer bits.
 DARK = 1 / 16
 
@@ -75,6 +77,20 @@ def _transforms(dataset: Any) -> Iterator[Any]:
             queue += one if isinstance(one, (list, tuple)) else [one]
 
 
+def _middle_of(info: dict, load: Any) -> np.ndarray:
+    """An image as it is loaded; of a raster, a part of it."""
+    if type(load).__name__ != 'LoadRasterFromFile':
+        with _same_randomness():
+            return np.asarray(load(dict(info))['img'])
+    with open_raster(info['img_path']) as raster:
+        height, width = (
+            min(side, PART) for side in (raster.height, raster.width)
+        )
+        top, left = (raster.height - height) // 2, (raster.width - width) // 2
+        part = Window(top, left, height, width)
+        return raster.read(load.bands, part, load.fill)[0]
+
+
 @contextmanager
 def _same_randomness() -> Iterator[None]:
     """Inside, windows may be drawn; a training begins as if they were not."""
@@ -100,8 +116,7 @@ def _look(dataset: BaseDataset, name: str, bands: Bands) -> None:
     where = np.linspace(0, len(dataset) - 1, SAMPLES).astype(int)
     for index in np.unique(where):
         info = dataset.get_data_info(int(index))
-        with _same_randomness():
-            image = np.asarray(load(dict(info))['img'])
+        image = _middle_of(info, load)
         image = image.reshape(*image.shape[:2], -1)
         what = f'{name}: {info.get("img_path", "an image")}'
         if image.shape[2] != bands.number:

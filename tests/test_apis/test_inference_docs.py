@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -26,11 +27,15 @@ CODE = ''.join(block for language, block in BLOCKS if language == 'python')
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch, write_checkpoint, make_image, write_video):
-    """A reader's folder: photographs, a clip and a checkpoint."""
+    """A reader's folder: photographs, in shards as well, a clip and a
+    checkpoint."""
     (tmp_path / 'photos').mkdir()
     for i in range(2):
         path = tmp_path / 'photos' / f'{i}.jpg'
         cv2.imwrite(str(path), make_image(seed=i))
+    for i in range(10):
+        with tarfile.open(tmp_path / f'shards-{i:06d}.tar', 'w') as tar:
+            tar.add(path, '0001.jpg')
     write_video(tmp_path / 'clip.mp4')
     checkpoint = write_checkpoint('cls')
     monkeypatch.chdir(tmp_path)
@@ -50,6 +55,9 @@ def test_command(command, desk, run_script):
     assert code == 0, text
     if 'photos' in words:  # what was predicted is on the screen
         assert re.search(r'^0.jpg: \w+ \([\d.]+\)$', text, re.M), text
+    if 'shards' in command:
+        assert Path('outputs/sr/shards-000009_0001.png').is_file()
+        assert 'shards-000009.tar/0001.jpg: ' in text
     assert list(Path('outputs').rglob('*.*'))
 
 
@@ -115,4 +123,4 @@ def test_code(desk, capsys):
 
 def test_every_block_is_tested():
     assert {language for language, _ in BLOCKS} == {'shell', 'python'}
-    assert len(COMMANDS) == 8 and CODE.count('SRInferencer(') == 1
+    assert len(COMMANDS) == 9 and CODE.count('SRInferencer(') == 1
