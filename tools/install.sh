@@ -198,6 +198,7 @@ run_pip install -c "$constraints" -r requirements/build.txt \
 ops_work || install_mmcv
 say "installing the toolboxes"
 run_pip install -c "$constraints" -r requirements.txt
+# Optional: networks other than EDSR and SwinIR, and tests that compare with it.
 run_pip install --no-deps "$(pin mmagic)"  # why: mminstall.txt
 run_pip install --no-deps --no-build-isolation -e .
 

@@ -168,8 +168,8 @@ class SwinIRNet(BaseModule):
     and order, the first random ones, results and gradients (up to rounding)
     are those of mmagic 1.2.0, whose weights have the authors' names: files of
     each fit. ``mmagic.SwinIRNet`` in a config is this class, too, whether
-    mmagic is installed or not. (That of spandrel needs Python 3.10, and to be
-    imported as long as all that is needed otherwise takes in half.)
+    mmagic is installed or not. (spandrel's class is
+    not the base: it needs Python 3.10, and a second to be imported.)
 
     Args:
         img_size (int | tuple[int]): Height and width, a multiple of
