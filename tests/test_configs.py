@@ -95,7 +95,7 @@ def test_config_trains_and_predicts(path, fast):
     size = (224, 224) if 'imagenet' in path else (64, 64)
     if '/sr2/' in path:
         size = (32, 32)
-    views = model.make_views(make_batch(task, size=size))
+    views = model.make_views(make_batch(task, size=size, bands=model.bands))
     model.rehearse(views)
     for phase in model.phases:
         wrappers = [optim_wrapper[name] for name in phase.trains]
@@ -108,14 +108,16 @@ def test_config_trains_and_predicts(path, fast):
                 assert all(p.grad is None for p in network.parameters())
     model.eval()
     with torch.no_grad():
-        sample = model.test_step(make_batch(task, num=1, size=size))[0]
+        batch = make_batch(task, num=1, size=size, bands=model.bands)
+        sample = model.test_step(batch)[0]
     if task == 'seg':
         assert sample.pred_sem_seg.shape == size
     elif task == 'det':
         assert sample.pred_instances.bboxes.shape[1] == 4
     else:
         assert sample.pred_score.sum() == pytest.approx(1)
-    assert sample.pred_img.shape == sample.gt_img.shape == (3, *size)
+    shape = model.bands.number, *size
+    assert sample.pred_img.shape == sample.gt_img.shape == shape
 
 
 @pytest.mark.parametrize(

@@ -176,16 +176,23 @@ def build_model(task='seg', seed=0, **kwargs):
     return MODELS.build(model_cfg(task, **kwargs))
 
 
-def make_batch(task='seg', num=2, size=(32, 32), sizes=None, seed=0):
-    """A batch as a data loader of the toolbox gives it: uint8, BGR.
+def make_batch(
+    task='seg', num=2, size=(32, 32), sizes=None, seed=0, bands=None
+):
+    """A batch as a data loader of the toolbox gives it: uint8, BGR; or other
+    bands, of the file's values.
 
     ``sizes`` are those of the images, where they differ.
     """
     generator = torch.Generator().manual_seed(seed)
     inputs, samples = [], []
     for i, size in enumerate(sizes or [size] * num):  # noqa: B020
-        image = torch.randint(0, 256, (3, *size), generator=generator)
-        inputs.append(image.byte())
+        if bands is None or bands.are_pictures:
+            image = torch.randint(0, 256, (3, *size), generator=generator)
+            inputs.append(image.byte())
+        else:
+            image = torch.rand((bands.number, *size), generator=generator)
+            inputs.append(bands.from_unit(bands.quantize(image)))
         sample = make_sample(task, size, generator)
         sample.set_metainfo(
             dict(

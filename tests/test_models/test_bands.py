@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.runner.checkpoint import load_state_dict
-from tiny import SR_NET, SWINIR, TASKS, build_model, make_sample
+from tiny import SR_NET, SWINIR, TASKS, build_model, make_batch
 
 from sr4ir_mm.evaluation import SRLPIPS, SRPSNR
 from sr4ir_mm.models import Bicubic
@@ -24,20 +24,6 @@ def plain(task, **preprocessor):
         pre.pop(key, None)
     pre.update(preprocessor)
     return model
-
-
-def make_batch(task, bands, num=2, size=(32, 32)):
-    generator = torch.Generator().manual_seed(0)
-    inputs, samples = [], []
-    for i in range(num):
-        image = torch.rand((bands.number, *size), generator=generator)
-        inputs.append(bands.from_unit(image).round())
-        sample = make_sample(task, size, generator)
-        sample.set_metainfo(
-            dict(img_shape=size, ori_shape=size, img_path=f'{i}.tif', img_id=i)
-        )
-        samples.append(sample)
-    return dict(inputs=inputs, data_samples=samples)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +76,7 @@ def test_every_task_trains_and_predicts(task, number):
     cfg = dict(number=number, range=65535)
     model = build_model(task, bands=cfg, task_model=plain(task))
     bands = model.bands
-    views = model.make_views(make_batch(task, bands))
+    views = model.make_views(make_batch(task, bands=bands))
     assert views['hr'].shape == (2, number, 32, 32)
     assert views['lr'].shape == (2, number, 8, 8)
     # of 16 bits, not of 8
