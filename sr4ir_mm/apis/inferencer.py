@@ -4,7 +4,7 @@ import sys
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from itertools import chain, islice, repeat, takewhile
+from itertools import chain, repeat, takewhile
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
@@ -31,6 +31,7 @@ from sr4ir_mm.utils.bands import PICTURES, Bands
 from sr4ir_mm.utils.labels import name_view
 from sr4ir_mm.utils.rasters import open_raster
 
+from .batches import in_batches
 from .result_index import ResultIndex
 from .sources import ImageType, InputsType, Video, find_inputs, read_image
 from .writer import ResultWriter, as_json
@@ -480,45 +481,14 @@ class Inferencer:
             except Exception as error:  # the other images count
                 return error
 
-        window: Deque[_Waiting] = deque()
-        for image, item in in_threads(
+        items = in_threads(
             read,
             images,
             THREADS if ahead else 1,
             ahead and ahead + batch_size,
             self._start_thread,
-        ):
-            window.append(_Waiting(image, item))
-            yield from self._advance(window, batch_size, AHEAD * batch_size)
-        yield from self._advance(window, batch_size, 0)
-
-    def _advance(
-        self, window: Deque['_Waiting'], batch_size: int, room: int
-    ) -> Iterator[Tuple['_Image', Any]]:
-        """Predict from the image that waits first, with those of its size,
-        once they make a batch or there is no more room; and so on."""
-        while window:
-            first = window[0]
-            if first.item is None:
-                yield first.image, window.popleft().found
-                continue
-            alike = (w for w in window if w.shape == first.shape)
-            batch = list(islice(alike, batch_size))
-            if len(batch) < batch_size and len(window) < room:
-                return
-            found = self._process([waiting.item for waiting in batch])
-            for waiting, waiting.found in zip(batch, found):
-                waiting.item = waiting.shape = None
-
-    def _process(self, items: List[dict]) -> list:
-        """What is found in a batch, image by image where anything fails."""
-        try:
-            return self._predict(items)
-        except Exception as error:  # whatever a network does
-            if len(items) == 1:
-                return [error]
-        # outside of `except`, which keeps alive what took the memory
-        return [found for one in items for found in self._process([one])]
+        )
+        return in_batches(self._predict, items, batch_size, AHEAD * batch_size)
 
     def _skip(self, name: str, error: Exception) -> str:
         self.skipped[name] = reason = self._explain(error)
@@ -602,22 +572,6 @@ class _Image(NamedTuple):
 
     name: str
     stem: str
-
-
-class _Waiting:
-    """An image before and after the networks.
-
-    Args:
-        image (_Image): Which it is.
-        item (dict | Exception): What the networks take, or why there is
-            none.
-    """
-
-    def __init__(self, image: _Image, item: Union[dict, Exception]) -> None:
-        self.image = image
-        failed = isinstance(item, Exception)
-        self.item, self.found = (None, item) if failed else (item, None)
-        self.shape = None if failed else item['inputs'].shape
 
 
 class _Speed(ProgressColumn):

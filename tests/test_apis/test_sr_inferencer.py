@@ -392,12 +392,14 @@ def test_results_of_another_config_are_not_gone_on_with(
     saved, make_image, tmp_path
 ):
     path, out = saved('cls'), str(tmp_path / 'out')
-    infer(path, make_image(), out_dir=out)
+    image = str(tmp_path / 'image.png')
+    cv2.imwrite(image, make_image())
+    infer(path, image, out_dir=out)
     config = tmp_path / 'config.py'
     init_model(path).cfg.dump(config)
     other = SRInferencer(str(config), path, show_progress=False)
     with pytest.raises(ValueError, match='config=None, and .*config.py'):
-        other(make_image(), out_dir=out, resume=True)
+        other(image, out_dir=out, resume=True)
 
 
 def test_files_may_be_paths(saved, make_image, tmp_path):
