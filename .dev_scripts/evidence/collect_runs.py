@@ -96,7 +96,7 @@ def read_run(path: str) -> dict:
     # a run on the networks of others is called `CONFIG_on_OTHER`
     name = osp.basename(folder).split('_on_')[0]
     method, setup, scale = re.fullmatch(
-        r'([^_]+)_(.+?)(?:_(x\d+))?', name
+        r'([^_]+)_(.+?)(?:_(x\d+(?:_\w+)?))?', name
     ).groups()
     if 'weights' in cfg:  # networks of other runs, tested together
         method = '+'.join(map(method_of, cfg.weights.values()))

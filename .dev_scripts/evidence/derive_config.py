@@ -32,10 +32,15 @@ def locate(template: str, pattern: str, scale: str, out: str) -> Optional[str]:
     of the same task network if possible, or from that of x8, the scale of the
     ablations.
     None if the SR4IR config that it inherits is missing. A row that names its
-    data set stands for one config.
+    data set stands for one config. An SR network after the scale, such as
+    `x4_span`, takes the place of that of x4.
     """
     if '{setup}' not in template:
         return osp.join(CONFIGS, f'{template.format(scale=scale)}.py')
+    factor, _, sr_net = scale.partition('_')
+    if sr_net and not osp.isfile(pattern.format(scale)):
+        config = locate(template, pattern, factor, out)
+        return config and with_sr_net(config, f'{sr_net}_{factor}', out)
     network = setup_of(pattern).split('_')[0]
     others = sorted(
         DATASETS.values(), key=lambda other: network not in setup_of(other)
@@ -86,6 +91,30 @@ def rebase(
     with open(path, 'w') as file:
         file.write(text)
     return path
+
+
+def with_sr_net(config: str, name: str, out: str) -> str:
+    """The same config with another SR network of `configs/_base_/sr_nets`.
+
+    If it starts from weights, so does this one. Its rate of learning is to the
+    other's as those of their files.
+    """
+    cfg = Config.fromfile(config)
+    path = osp.join(CONFIGS, '_base_', 'sr_nets', f'{name}.py')
+    other = Config.fromfile(path)
+    sr_net = dict(other.sr_net, _delete_=True)
+    if cfg.model.sr_net.get('init_cfg'):
+        sr_net.update(init_cfg=cfg.model.sr_net.init_cfg)
+    rates = [c.sr_optim_wrapper.optimizer.lr for c in (other, cfg)]
+    rate = cfg.optim_wrapper.sr_net.optimizer.lr * rates[0] / rates[1]
+    optim_wrapper = dict(sr_net=dict(optimizer=dict(lr=rate)))
+    made = dict(model=dict(sr_net=sr_net), optim_wrapper=optim_wrapper)
+    stem = osp.splitext(osp.basename(config))[0]
+    own = osp.join(out, f'{stem}_{name.rsplit("_", 1)[0]}.py')
+    mmengine.mkdir_or_exist(out)
+    with open(own, 'w') as file:
+        file.write(f'_base_ = {config!r}\n{Config(made).pretty_text}')
+    return own
 
 
 def with_schedules(path: str, out: str) -> str:

@@ -10,7 +10,8 @@
 #   SETS     camvid-half cars28 bccd fashion-mnist camvid: in that order;
 #            for hlf, too: camvid-half and cars28 with -mixture-a or
 #            -real-esrgan, bccd-mixture-b
-#   SCALES   x8 x4
+#   SCALES   x8 x4; with another SR network than a small EDSR: x4_span,
+#            x4_compact, x4_compact_small, x4_swinir_small
 #   SEEDS    0 1 2: all runs of a seed come before those of the next
 #   TABLES   main one_batch, or some of: main one_batch balance tdp views
 #            perceptual hlf. All methods of hlf start from the same T, which
@@ -64,13 +65,16 @@ for set in ${SETS:-camvid-half cars28 bccd fashion-mnist camvid}; do
             model.sr_net.num_blocks=16)
     fi
     for scale in ${SCALES:-x8 x4}; do
-        config=configs/baselines/sr-start_${name}_${set}_$scale.py
+        config=configs/baselines/sr-start_${name}_${set}_${scale%%_*}.py
         [[ -f $config ]] || continue
-        start=checkpoints/edsr-${SIZE:-small}_${set}_$scale.pth
+        net=${scale#x?} net=${net#_}
+        start=checkpoints/${net:-edsr-${SIZE:-small}}_${set}_${scale%%_*}.pth
         if [[ ! -f $start ]]; then
-            folder=$work/sr-start_${set}_$scale
-            "$python" tools/train.py --resume --work-dir "$folder" "$config" \
+            "$python" "$run_table" start \
+                --dataset "configs/sr4ir_${name}_${set}_{}.py" \
+                --scales "$scale" --seeds 100 --work-dir "$work/sr-start" \
                 ${more[@]+--cfg-options "${more[@]}"}
+            folder=$work/sr-start/sr-start_${name}_${set}_$scale/seed_100
             cp "$(<"$folder/last_checkpoint")" "$start"
         fi
         seeds=()

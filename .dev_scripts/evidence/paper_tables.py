@@ -249,6 +249,12 @@ TABLES = {
         },
         paper={('voc-seg', 'x8'): {}, ('cars', 'x8'): {}},
     ),
+    'start': dict(
+        source='what S starts from',
+        metrics=('PSNR',),
+        rows={'S': 'baselines/sr-start_{setup}_{scale}'},
+        paper={('voc-seg', 'x8'): {}, ('cars', 'x8'): {}},
+    ),
     'one_batch': dict(
         source='not in the paper',
         metrics=('task', 'LPIPS', 'PSNR'),
