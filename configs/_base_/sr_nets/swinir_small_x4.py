@@ -1,7 +1,7 @@
 # A SwinIR of the lightweight kind, with a tenth of its parameters.
 scale = 4
 sr_net = dict(
-    type='mmagic.SwinIRNet',
+    type='sr4ir_mm.SwinIRNet',
     upscale=scale,
     in_chans=3,
     img_size=48,
