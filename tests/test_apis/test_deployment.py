@@ -15,6 +15,7 @@ from sr4ir_mm.apis.deployment import (
     export_onnx,
     make_deployable,
 )
+from sr4ir_mm.apis.quantization import quantize_sr_net
 
 onnx = pytest.importorskip('onnx')
 onnxruntime = pytest.importorskip('onnxruntime')
@@ -300,6 +301,56 @@ def test_what_differs_is_not_written(
     assert [path.name for path in tmp_path.glob('*model*')] == ['model.onnx']
 
 
+@pytest.mark.parametrize('task', TASKS)
+def test_the_sr_network_in_int8(
+    task, tmp_path, write_checkpoint, run_script, make_image
+):
+    """Its convolutions, no other; pictures are nearly the same."""
+    folder = tmp_path / 'lr'
+    folder.mkdir()
+    for seed in range(3):  # one size of a detector, whatever it is
+        Image.fromarray(make_image(seed=seed)).save(folder / f'{seed}.png')
+    out = tmp_path / 'model.onnx'
+    checkpoint = write_checkpoint(task)
+    options = ['--size', 12, 16, '--int8', folder]
+    code, text = run_script('deployment/export', checkpoint, out, *options)
+    assert code == 0, text
+    assert 'int8, from 3 image(s); difference to PyTorch, mean of 3: sr' in (
+        text
+    )
+    assert ('scores' in text.split('mean of 3:')[1].splitlines()[0]) == (
+        task == 'cls'
+    )
+
+    file = onnx.load(str(out))
+    facts = {prop.key for prop in file.metadata_props}
+    assert {'format', 'toolbox', 'scale'} <= facts
+    makers = {name: node for node in file.graph.node for name in node.output}
+    by_network = {True: set(), False: set()}
+    for node in file.graph.node:
+        if node.op_type == 'Conv':
+            weight = makers.get(node.input[1])
+            is_int8 = getattr(weight, 'op_type', '') == 'DequantizeLinear'
+            by_network['sr_net' in node.name].add(is_int8)
+    assert by_network == {True: {True}, False: {False}}
+
+    rgb = make_image(12, 16)[..., ::-1].transpose(2, 0, 1)[None].copy()
+    differences = check_onnx(
+        make_deployable(init_model(checkpoint, device='cpu')),
+        str(out),
+        torch.from_numpy(rgb),
+    )
+    assert 1e-4 < differences['sr'] < 0.05
+
+
+def test_int8_without_an_sr_network(tmp_path):
+    model = build_model(view='bilinear', sr_net=None, phases=[])
+    path = str(tmp_path / 'a.onnx')
+    export_onnx(make_deployable(model), path, images())
+    with pytest.raises(ValueError, match='no SR network with convolutions'):
+        quantize_sr_net(path, [images().numpy()])
+
+
 @pytest.mark.parametrize('network', ['both', 'sr_net'])
 def test_weights(network, tmp_path, write_checkpoint, run_script):
     out = tmp_path / 'weights.safetensors'
@@ -322,6 +373,8 @@ def test_weights(network, tmp_path, write_checkpoint, run_script):
         (['gone.pth', 'a.onnx'], "There is no checkpoint 'gone.pth'"),
         (['{}', 'a.txt'], 'neither FILE.onnx nor FILE.safetensors'),
         (['{}', 'a.onnx', '--image', 'a.png'], "There is no image 'a.png'"),
+        (['{}', 'a.safetensors', '--int8', '.'], '--int8 is for FILE.onnx'),
+        (['{}', 'a.onnx', '--int8', 'gone'], 'gone'),
     ],
 )
 def test_mistakes(options, reason, write_checkpoint, run_script, tmp_path):

@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sr4ir_mm.apis.deployment import DeployableSRNet
+    from sr4ir_mm.utils.bands import Bands
 
 
 TOLERANCE = 1e-4  # of boxes, as a share of the image's longer side
 MIN_SIZE = 8  # what is compared is cut by some pixels
+CALIBRATION, COMPARED = 64, 8  # images of --int8, at most
 
 
 def parse_args() -> argparse.Namespace:
@@ -54,13 +56,31 @@ def parse_args() -> argparse.Namespace:
         '--image',
         help='LR image to compare on, in which a detector must find something',
     )
+    parser.add_argument(
+        '--int8',
+        metavar='IMAGES',
+        help='have the SR network compute in 8 bits, with the ranges of '
+        'values that these LR images have: a folder, or a pattern',
+    )
     add_debug(parser)
     args = parse_with_checkpoint(parser)
     if Path(args.out).suffix not in ('.onnx', '.safetensors'):
         parser.error(
             f'{args.out!r} is neither FILE.onnx nor FILE.safetensors.'
         )
+    if args.int8 and not args.out.endswith('.onnx'):
+        parser.error('--int8 is for FILE.onnx.')
     return args
+
+
+def read_rgb(image: str, option: str) -> np.ndarray:
+    """RGB, uint8, (h, w, 3)"""
+    from sr4ir_mm.apis.sources import read_image
+
+    try:
+        return read_image(image)[..., ::-1]
+    except ValueError as error:
+        raise ValueError(f'{option} {image}: {error}.') from error
 
 
 def load_image(args: argparse.Namespace) -> np.ndarray:
@@ -68,18 +88,13 @@ def load_image(args: argparse.Namespace) -> np.ndarray:
     import mmcv
     from skimage.data import astronaut
 
-    from sr4ir_mm.apis.sources import read_image
-
     if args.image is None:
         image = astronaut()
         height, width = args.size or (64, 64)
     else:
         if not Path(args.image).is_file():
             raise FileNotFoundError(f'There is no image {args.image!r}.')
-        try:
-            image = read_image(args.image)[..., ::-1]
-        except ValueError as error:
-            raise ValueError(f'--image {args.image}: {error}.') from error
+        image = read_rgb(args.image, '--image')
         height, width = args.size or image.shape[:2]
     if min(height, width) < MIN_SIZE:
         raise ValueError(
@@ -89,17 +104,25 @@ def load_image(args: argparse.Namespace) -> np.ndarray:
     return mmcv.imresize(image, (width, height), interpolation='area')
 
 
+def to_tensor(image: np.ndarray, bands: Bands) -> Tensor:
+    """RGB, uint8, (1, 3, h, w); of other bands, colours in their places, of
+    the file's values."""
+    import torch
+
+    images = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
+    if bands.are_pictures:
+        return images
+    colors = [band % 3 for band in range(bands.number)]
+    return bands.from_unit(images[:, colors] / 255)
+
+
 def make_examples(
     deployable: DeployableSRNet, image: np.ndarray
 ) -> List[Tensor]:
     """What to compare on: the image, and what differs from it most."""
     import torch
 
-    images = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
-    bands = deployable.model.bands
-    if not bands.are_pictures:  # colours in the place of bands
-        colors = [band % 3 for band in range(bands.number)]
-        images = bands.from_unit(images[:, colors] / 255)
+    images = to_tensor(image, deployable.model.bands)
     if not deployable.any_size:
         return [images, torch.zeros_like(images)]  # nothing to be found
     # what is built in may be the size in windows
@@ -142,7 +165,41 @@ def _same(deployable: DeployableSRNet, out: str, images: Tensor) -> bool:
     )
 
 
+def load_lr_images(inputs: str) -> List[np.ndarray]:
+    """Some of a folder's: RGB, uint8, (h, w, 3)."""
+    from sr4ir_mm.apis.sources import find_inputs
+
+    names = list(find_inputs(inputs))
+    step = -(-len(names) // CALIBRATION)
+    return [read_rgb(name, '--int8') for name in names[::step]]
+
+
+def quantize(
+    deployable: DeployableSRNet, out: str, images: List[Tensor]
+) -> None:
+    """Bring the SR network of a file to int8, and print what that changes."""
+    from sr4ir_mm.apis.deployment import check_onnx
+    from sr4ir_mm.apis.quantization import quantize_sr_net
+
+    quantize_sr_net(out, [one.numpy() for one in images])
+    found = [check_onnx(deployable, out, one) for one in images[:COMPARED]]
+    # boxes change places, or are more or fewer
+    outputs = deployable.outputs[: 1 if 'boxes' in found[0] else None]
+    listed = ', '.join(
+        f'{name} {sum(one[name] for one in found) / len(found):.1g}'
+        for name in outputs
+    )
+    print(
+        f'int8, from {len(images)} image(s); difference to PyTorch, mean of '
+        f'{len(found)}: {listed}'
+    )
+
+
 def run(args: argparse.Namespace) -> None:
+    # what is not there is known before a model is loaded
+    lr_images = load_lr_images(args.int8) if args.int8 else []
+    import mmcv
+
     from sr4ir_mm.apis import init_model
     from sr4ir_mm.apis.deployment import make_deployable, save_weights
     from sr4ir_mm.utils.files import whole_file
@@ -151,6 +208,12 @@ def run(args: argparse.Namespace) -> None:
     if args.out.endswith('.safetensors'):
         save_weights(model, args.out, args.network)
         return
+    bands = model.bands
+    if not bands.are_pictures and (args.image or args.int8):
+        raise ValueError(
+            '--image and --int8 read RGB of 8 bits, and model.bands are '
+            'others: leave them out.'
+        )
     image = load_image(args)
     deployable = make_deployable(model, args.network, args.scores)
     with whole_file(args.out) as part:
@@ -164,6 +227,12 @@ def run(args: argparse.Namespace) -> None:
                 f'{args.out} is not written: it would differ from PyTorch by '
                 f'more than {TOLERANCE} (boxes: of the longer side).'
             )
+        if lr_images:
+            if not deployable.any_size:
+                size = image.shape[1::-1]
+                lr_images = [mmcv.imresize(one, size) for one in lr_images]
+            tensors = [to_tensor(one, bands) for one in lr_images]
+            quantize(deployable, part, tensors)
     takes = 'images of any size'
     if not deployable.any_size:
         takes = 'one image of {} x {} alone (another: --size)'
