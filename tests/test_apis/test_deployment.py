@@ -16,6 +16,7 @@ from sr4ir_mm.apis.deployment import (
     make_deployable,
 )
 from sr4ir_mm.apis.quantization import quantize_sr_net
+from sr4ir_mm.utils.bands import PICTURES
 
 onnx = pytest.importorskip('onnx')
 onnxruntime = pytest.importorskip('onnxruntime')
@@ -255,7 +256,13 @@ def test_tool(task, tmp_path, write_checkpoint, run_script):
     assert facts.pop('classes')[0] == 'sky'
     assert facts.pop('palette')[1] == [40, 90, 160]
     assert facts == dict(
-        format=1, toolbox=scope, scale=4, view='sr', several_labels=None
+        format=1,
+        toolbox=scope,
+        scale=4,
+        view='sr',
+        several_labels=None,
+        bands=None,
+        loader=None,
     )
 
 
@@ -431,7 +438,8 @@ def test_boxes_may_differ_by_a_share_of_the_image(load_script, monkeypatch):
     found = dict(boxes=2e-4, scores=0.0)
     monkeypatch.setattr(f'{place}.export_onnx', lambda *args: None)
     monkeypatch.setattr(f'{place}.check_onnx', lambda *args: found)
-    deployable = SimpleNamespace(any_size=False)
+    model = SimpleNamespace(bands=PICTURES)
+    deployable = SimpleNamespace(any_size=False, model=model)
     image = np.zeros((8, 8, 3), np.uint8)
     assert script.export(deployable, 'model.onnx', image)
     found.update(boxes=2e-3)

@@ -186,7 +186,7 @@ def test_only_texture_tells_the_classes_apart():
     planes = [
         np.stack(
             [
-                _paint(np.random.default_rng(seed), (60, 60), label)
+                _paint(np.random.default_rng(seed), (60, 60), label, 3)
                 for seed in range(40)
             ]
         )
