@@ -193,10 +193,11 @@ def parse(line: Dict[str, str]) -> dict:
 
 def columns(runs: List[dict]) -> Dict[str, Dict[tuple, List[dict]]]:
     """Runs by data set and scale, then by what a row of the table is. The
-    oracle, which knows no scale, is in all tables of its data set."""
+    oracle, which knows no scale, is in all tables of its data set. Runs with
+    other SR networks, such as x4_span, are compared by `sr_networks.py`."""
     tables = {}
     for run in runs:
-        if run['scale']:
+        if run['scale'] and '_' not in run['scale']:
             tables.setdefault((run['setup'], run['scale']), {})
     for (setup, scale), rows in tables.items():
         for run in runs:

@@ -202,17 +202,17 @@ def main() -> None:
                 writer = csv.writer(file, lineterminator='\n')
                 writer.writerows([Cost._fields, *costs])
         scores: Dict[str, list] = {}
-        for run in runs:
-            known = run['setup'], run['method'] == METHOD
+        own = [run for run in runs if run['setup'] == setup]
+        metric = own[0]['metric']
+        for run in own:
             factor, _, net = run['scale'].partition('_')
-            if known == (setup, True) and factor == 'x4':
+            if run['method'] == METHOD and factor == 'x4':
                 scores.setdefault(net, []).append(run['task'])
-                metric = run['metric']
-        own = [cost for cost in costs if cost.setup == setup]
-        table = write_table(own, scores, metric)
+        of_set = [cost for cost in costs if cost.setup == setup]
+        table = write_table(of_set, scores, metric)
         print(f'{setup}\n{table}')
         name = f'sr-networks_{setup}'
-        draw(own, scores, metric).savefig(osp.join(args.out, f'{name}.png'))
+        draw(of_set, scores, metric).savefig(osp.join(args.out, f'{name}.png'))
         if args.page:
             fill_page(args.page, {name: table})
 
