@@ -40,6 +40,31 @@ def test_every_row_of_the_paper_has_a_config(tmp_path):
     assert all(map(os.path.isfile, names))
 
 
+@pytest.mark.parametrize('row', ['sr-start', 'one-batch-without-tdp'])
+def test_another_sr_network(row, tmp_path):
+    """In the place of EDSR; what starts from weights still does."""
+    folder = 'baselines' if row == 'sr-start' else 'ablations'
+    pattern = 'configs/sr4ir_lite0_cars28_{}.py'
+    template = f'{folder}/{row}_{{setup}}_{{scale}}'
+    path = derive_config.locate(template, pattern, 'x4_span', str(tmp_path))
+    assert path.endswith(f'{row}_lite0_cars28_x4_span.py')
+    cfg, edsr = map(
+        Config.fromfile,
+        (
+            path,
+            derive_config.locate(template, pattern, 'x4', str(tmp_path)),
+        ),
+    )
+    assert cfg.model.sr_net.arch == 'SPAN' and 'num_blocks' not in (
+        cfg.model.sr_net
+    )
+    init_cfg = cfg.model.sr_net.get('init_cfg')
+    assert init_cfg == edsr.model.sr_net.get('init_cfg')
+    assert bool(init_cfg) == (row != 'sr-start')
+    rates = [c.optim_wrapper.sr_net.optimizer.lr for c in (cfg, edsr)]
+    assert rates[0] == rates[1] / 2
+
+
 # toy scenes with the recipe of the paper, without a start of their own
 OWN = """
 _base_ = {!r}

@@ -253,7 +253,7 @@ TABLES = {
         source='what S starts from',
         metrics=('PSNR',),
         rows={'S': 'baselines/sr-start_{setup}_{scale}'},
-        paper={('voc-seg', 'x8'): {}, ('cars', 'x8'): {}},
+        paper={},
     ),
     'one_batch': dict(
         source='not in the paper',
