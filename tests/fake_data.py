@@ -14,6 +14,25 @@ def write_image(path, seed=0, size=(40, 30)):
     Image.fromarray(noise.astype(np.uint8)).save(path)
 
 
+def write_raster(path, values, **options):
+    """Write (h, w, bands) as a GeoTIFF; returns its path."""
+    import rasterio
+
+    height, width, count = values.shape
+    with rasterio.open(
+        path,
+        'w',
+        driver='GTiff',
+        height=height,
+        width=width,
+        count=count,
+        dtype=values.dtype,
+        **options,
+    ) as file:
+        file.write(values.transpose(2, 0, 1))
+    return str(path)
+
+
 def write_folders(root, num=3, classes=('a', 'b'), size=(100, 100)):
     """One folder per class."""
     for name in classes:

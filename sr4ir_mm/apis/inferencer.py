@@ -321,12 +321,12 @@ class Inferencer:
             )
             maps = self._predict_maps(
                 scenes,
-                writer,
-                bands,
-                polygons,
-                batch_size,
-                score_thr,
-                progress,
+                writer=writer,
+                bands=bands,
+                polygons=polygons,
+                batch_size=batch_size,
+                score_thr=score_thr,
+                progress=progress,
             )
             for image, result in chain(results, maps):
                 progress.advance(task)
@@ -365,31 +365,15 @@ class Inferencer:
         return apart
 
     def _predict_maps(
-        self,
-        scenes: List[Tuple['_Image', ImageType]],
-        writer: ResultWriter,
-        bands: Optional[Sequence[int]],
-        polygons: bool,
-        batch_size: int,
-        score_thr: Optional[float],
-        progress: Progress,
+        self, scenes: List[Tuple['_Image', ImageType]], **options: Any
     ) -> Iterator[Tuple['_Image', Any]]:
-        """As :meth:`_write` returns it, of one scene after the other."""
+        """As :meth:`_write` returns it, of one scene after the other, with
+        these options of :func:`predict_map`."""
         for image, path in scenes:
             from .maps import predict_map
 
             try:
-                result = predict_map(
-                    self,
-                    str(path),
-                    image.stem,
-                    writer,
-                    bands,
-                    polygons,
-                    batch_size,
-                    score_thr,
-                    progress,
-                )
+                result = predict_map(self, str(path), image.stem, **options)
             except Exception as error:  # the other scenes count
                 yield image, error
             else:

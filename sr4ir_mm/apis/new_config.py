@@ -208,7 +208,7 @@ def measure_bands(files: Sequence[str]) -> dict:
 def _range(low: float, high: float, dtype: np.dtype):
     """A round one that holds all values."""
     if dtype.kind == 'u':
-        bits = next(b for b in (8, 10, 12, 14, 16, 32) if high < 2**b)
+        bits = next(b for b in (8, 10, 12, 14, 16, 32, 64) if high < 2**b)
         return 2**bits - 1
     if 0 <= low and high <= 1:
         return 1.0

@@ -151,13 +151,9 @@ class OnnxInferencer(Inferencer):
         self, found: Dict[str, np.ndarray]
     ) -> Tuple[np.ndarray, np.ndarray]:
         bands = self.bands or PICTURES
-        lr, sr = (
-            np.rint(bands.look(image) * 255).clip(0, 255).astype(np.uint8)
-            for image in (
-                bands.to_unit(found['lr'].astype(np.float32)),
-                found['sr'],
-            )
-        )
+        lr, sr = found['lr'], _to_uint8(bands.look(found['sr']))
+        if not bands.are_pictures:
+            lr = _to_uint8(bands.look(bands.to_unit(lr)))
         return tuple(
             np.ascontiguousarray(image.transpose(1, 2, 0))
             for image in (lr, sr)
@@ -193,6 +189,11 @@ class OnnxInferencer(Inferencer):
 
     def _explain(self, error: Exception) -> str:
         return explain(error)
+
+
+def _to_uint8(image: np.ndarray) -> np.ndarray:
+    """Around [0, 1] -> 8-bit levels."""
+    return np.rint(image * 255).clip(0, 255).astype(np.uint8)
 
 
 def _open(path: str, device: Optional[str]) -> 'InferenceSession':

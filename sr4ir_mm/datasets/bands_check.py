@@ -1,6 +1,5 @@
 """Images that a pipeline loads are what ``model.bands`` says."""
 
-from contextlib import contextmanager
 from typing import Any, Iterator
 
 import numpy as np
@@ -78,10 +77,10 @@ def _transforms(dataset: Any) -> Iterator[Any]:
 
 
 def _middle_of(info: dict, load: Any) -> np.ndarray:
-    """An image as it is loaded; of a raster, a part of it."""
+    """An image as it is loaded; of a raster, whose loader may draw a window,
+    its middle."""
     if type(load).__name__ != 'LoadRasterFromFile':
-        with _same_randomness():
-            return np.asarray(load(dict(info))['img'])
+        return np.asarray(load(dict(info))['img'])
     with open_raster(info['img_path']) as raster:
         height, width = (
             min(side, PART) for side in (raster.height, raster.width)
@@ -89,16 +88,6 @@ def _middle_of(info: dict, load: Any) -> np.ndarray:
         top, left = (raster.height - height) // 2, (raster.width - width) // 2
         part = Window(top, left, height, width)
         return raster.read(load.bands, part, load.fill)[0]
-
-
-@contextmanager
-def _same_randomness() -> Iterator[None]:
-    """Inside, windows may be drawn; a training begins as if they were not."""
-    state = np.random.get_state()
-    try:
-        yield
-    finally:
-        np.random.set_state(state)
 
 
 def _look(dataset: BaseDataset, name: str, bands: Bands) -> None:

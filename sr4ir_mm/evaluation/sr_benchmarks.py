@@ -15,8 +15,8 @@ from mmengine.evaluator import Evaluator
 from mmengine.utils import scandir
 from torch import Tensor
 
-from sr4ir_mm.models.degradations import quantize
 from sr4ir_mm.registry import require_package
+from sr4ir_mm.utils.bands import PICTURES
 
 from .metrics import SRPSNR, SRSSIM
 
@@ -40,7 +40,7 @@ def matlab_resize(image: Tensor, factor: float) -> Tensor:
 
     array = image.double().cpu().numpy()
     array = resize(array, (1, 1, factor, factor), pad_mode='symmetric')
-    return quantize(torch.from_numpy(array).to(image))
+    return PICTURES.quantize(torch.from_numpy(array).to(image))
 
 
 def read_hr(folder: str, scale: int) -> Iterator[Tensor]:

@@ -30,11 +30,6 @@ def to_levels(image: Tensor) -> Tensor:
     return image.mul(255).round().clamp(0, 255)
 
 
-def quantize(image: Tensor) -> Tensor:
-    """Round RGB in [0, 1] to what 8 bits can hold, still in [0, 1]."""
-    return to_levels(image).div(255)
-
-
 def check_span(
     name: str, span: Span, low: float = 0, high: float = math.inf
 ) -> Tuple[float, float]:
@@ -107,8 +102,8 @@ class Degradation(nn.Module):
 
     ``degrade`` does the work; ``forward`` rounds its result to what a file of
     ``bands`` holds, such as 8 bits. In a chain only the last result is
-    rounded. Draw small numbers by PyTorch on
-    the CPU, which no device waits for, and noise by ``noise``.
+    rounded. Draw small numbers by PyTorch on the CPU, which no device waits
+    for, and noise by ``noise``.
 
     Args:
         scale (int): Factor between LR and HR; filled in from ``model.scale``.

@@ -7,6 +7,7 @@ from weakref import WeakSet
 
 import numpy as np
 import pytest
+from fake_data import write_raster
 from tiny import SEGMENTOR
 
 from sr4ir_mm.apis import SRInferencer, maps, scenes
@@ -40,22 +41,6 @@ SHORT_SIGHTED = dict(
     ),
     decode_head=dict(SEGMENTOR['decode_head'], in_channels=4),
 )
-
-
-def write(path, values, **options):
-    height, width, count = values.shape
-    with rasterio.open(
-        path,
-        'w',
-        driver='GTiff',
-        height=height,
-        width=width,
-        count=count,
-        dtype=values.dtype,
-        **options,
-    ) as file:
-        file.write(values.transpose(2, 0, 1))
-    return str(path)
 
 
 @pytest.fixture
@@ -107,7 +92,7 @@ def test_maps_lie_on_the_scene(tmp_path, small_parts, place):
     values = make()
     by = Trivial(bands=read_bands(dict(number=4, range=4095)))
     values[20:50, :70, 1] = values[20:40, 10:60] = 0
-    path = write(tmp_path / 'a.tif', values, nodata=0, **place)
+    path = write_raster(tmp_path / 'a.tif', values, nodata=0, **place)
     with rasterio.open(path, 'r+') as file:
         file.descriptions = ('blue', 'green', 'red', 'nir')
         file.scales = [1e-4] * 4
@@ -153,7 +138,7 @@ def test_maps_lie_on_the_scene(tmp_path, small_parts, place):
 @pytest.mark.parametrize('place', [UTM, TURNED], ids=['utm', 'turned'])
 def test_regions_as_polygons(tmp_path, place):
     """Each, on earth, over pixels of its class."""
-    path = write(tmp_path / 'a.tif', make(12, 16), **place)
+    path = write_raster(tmp_path / 'a.tif', make(12, 16), **place)
     predict(Trivial(), path, tmp_path / 'out', polygons=True)
     features = json.load(open(tmp_path / 'out/pred/a.geojson'))['features']
     with rasterio.open(tmp_path / 'out/pred/a.tif') as file:
@@ -190,7 +175,7 @@ def area(ring):
 @pytest.mark.parametrize('mask', [False, True])
 def test_depth_and_masks_are_kept(tmp_path, small_parts, dtype, mask):
     values = (make(high=250) % 250).astype(dtype)
-    path = write(tmp_path / 'a.tif', values, **UTM)
+    path = write_raster(tmp_path / 'a.tif', values, **UTM)
     data = np.full((75, 110), True)
     if mask:
         data[40:, 20:90] = False
@@ -234,7 +219,9 @@ def test_parts_make_the_whole(tmp_path, small_parts, write_checkpoint, scene):
     options = dict(photometric='RGB') if count > 1 else {}
     if scene == 'rgba':
         options.update(alpha='YES')
-    path = write(tmp_path / 'a.tif', values[..., :count], **UTM, **options)
+    path = write_raster(
+        tmp_path / 'a.tif', values[..., :count], **UTM, **options
+    )
     by = SRInferencer(
         weights=write_checkpoint('seg', task_model=SHORT_SIGHTED),
         show_progress=False,
@@ -259,7 +246,7 @@ def test_parts_make_the_whole(tmp_path, small_parts, write_checkpoint, scene):
 
 def test_boxes_on_the_map(tmp_path, small_parts, write_checkpoint):
     values = np.random.default_rng(0).integers(0, 256, (75, 110, 3), np.uint8)
-    path = write(tmp_path / 'a.tif', values, photometric='RGB', **UTM)
+    path = write_raster(tmp_path / 'a.tif', values, photometric='RGB', **UTM)
     by = SRInferencer(weights=write_checkpoint('det'), show_progress=False)
     result = predict(by, path, tmp_path / 'out')
     boxes = np.array(result['prediction']['bboxes'])
@@ -326,7 +313,7 @@ def test_parts_do_not_live_on(tmp_path, small_parts, monkeypatch):
             counts.append(len(alive))
 
     monkeypatch.setattr(scenes, 'Part', Counted)
-    path = write(tmp_path / 'a.tif', make(256, 320), **UTM)
+    path = write_raster(tmp_path / 'a.tif', make(256, 320), **UTM)
     predict(Trivial(), path, tmp_path / 'out')
     assert len(counts) == 80 and max(counts) < 16
 
@@ -342,7 +329,7 @@ def test_a_scene_that_fails_midway_names_the_window(
             return super()._predict(items)
 
     by = Fails() if kind == 'network' else Trivial()
-    path = write(
+    path = write_raster(
         tmp_path / 'in/a.tif' if False else tmp_path / 'a.tif', make(), **UTM
     )
     if kind == 'file':
@@ -378,11 +365,11 @@ def test_what_a_model_does_not_take(tmp_path):
         ),
     ]
     for i, (by, values, bands, match) in enumerate(cases):
-        path = write(tmp_path / f'{i}.tif', values, **UTM)
+        path = write_raster(tmp_path / f'{i}.tif', values, **UTM)
         with pytest.raises(ValueError, match=match):
             predict(by, path, tmp_path / 'out', bands=bands)
     by = Trivial(bands=read_bands(dict(number=4, range=4095)))
-    path = write(tmp_path / 'b.tif', make(bands=7), **UTM)
+    path = write_raster(tmp_path / 'b.tif', make(bands=7), **UTM)
     predict(by, path, tmp_path / 'out', bands=[7, 1, 2, 3])
     with rasterio.open(tmp_path / 'out/sr/b.tif') as file:
         np.testing.assert_array_equal(
@@ -398,8 +385,8 @@ def test_scenes_and_photographs_in_a_folder(
     (tmp_path / 'in').mkdir()
     cv2.imwrite(str(tmp_path / 'in/b.png'), make_image())
     plain = make_image()
-    write(tmp_path / 'in/c.tif', plain, photometric='RGB')
-    write(tmp_path / 'in/a.tif', plain, photometric='RGB', **UTM)
+    write_raster(tmp_path / 'in/c.tif', plain, photometric='RGB')
+    write_raster(tmp_path / 'in/a.tif', plain, photometric='RGB', **UTM)
     by = SRInferencer(weights=write_checkpoint('cls'), show_progress=False)
     list(by.stream(str(tmp_path / 'in'), out_dir=str(tmp_path / 'out')))
     rows = [json.loads(x) for x in open(tmp_path / 'out/results.jsonl')]

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from fake_data import write_raster
 from mmcv.transforms import Compose
 from mmengine.registry import init_default_scope
 from PIL import Image
@@ -22,22 +23,6 @@ pytestmark = pytest.mark.filterwarnings(
 )
 LOAD = dict(type='sr4ir_mm.LoadRasterFromFile')
 LABELS = dict(type='sr4ir_mm.LoadRasterAnnotations')
-
-
-def write_raster(path, values, **options):
-    height, width, count = values.shape
-    with rasterio.open(
-        path,
-        'w',
-        driver='GTiff',
-        height=height,
-        width=width,
-        count=count,
-        dtype=values.dtype,
-        **options,
-    ) as file:
-        file.write(values.transpose(2, 0, 1))
-    return str(path)
 
 
 @pytest.fixture

@@ -34,9 +34,9 @@ from sr4ir_mm.models.degradations import (
     Resize,
     build_degradation,
     filter_image,
-    quantize,
 )
 from sr4ir_mm.models.views import Views
+from sr4ir_mm.utils.bands import PICTURES
 
 
 def to_batch(image):
@@ -53,7 +53,7 @@ def test_bicubic_is_the_authors_fixed_four_taps():
     lr = Bicubic(scale=8)(hr)
     assert lr.shape == (1, 3, 2, 3)
     # two roundings of values that differ in the last bit
-    assert (lr - quantize(expected)).abs().max() < 1.1 / 255
+    assert (lr - PICTURES.quantize(expected)).abs().max() < 1.1 / 255
 
 
 def test_output_has_8_bit_levels_in_range():
@@ -224,7 +224,7 @@ def test_poisson_noise_is_scipys(strength):
     """Of 5 levels, so that a level is of 8 counts."""
     levels = [0.2, 0.4, 0.5, 0.7, 0.8]
     image = torch.tensor(levels)[:, None].expand(5, 4000)
-    image = quantize(image).expand(1, 3, 5, 4000)
+    image = PICTURES.quantize(image).expand(1, 3, 5, 4000)
     noisy = PoissonNoise(strength=strength).degrade(image)
     inside = (noisy > 0) & (noisy < 1)  # brighter than white is white
     counts = ((noisy - image) / strength + image) * 8
@@ -443,9 +443,9 @@ def test_chain_rounds_once_at_the_end():
     expected = hr
     for step in chain.steps:
         expected = step.degrade(expected)
-    assert not torch.equal(expected, quantize(expected))
+    assert not torch.equal(expected, PICTURES.quantize(expected))
     torch.manual_seed(0)
-    assert torch.equal(chain(hr), quantize(expected))
+    assert torch.equal(chain(hr), PICTURES.quantize(expected))
     assert chain(hr).shape == (1, 3, 8, 6)
 
 
