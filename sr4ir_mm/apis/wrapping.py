@@ -6,7 +6,7 @@ from typing import Any, List, Optional, Sequence, Union
 
 from mmengine.config import Config, ConfigDict
 
-from sr4ir_mm.utils.bands import SWAPS
+from sr4ir_mm.utils.bands import SWAPS, read_bands
 from sr4ir_mm.utils.files import find_folder
 
 from .schedule import lay_out, shorten, start_on_pixels
@@ -101,7 +101,7 @@ def wrap(
     _check(cfg, scope, name)
     if epochs is not None or iters is not None:
         shorten(cfg, epochs, iters)
-    options, sr_optim_wrapper = _sr_options(sr_net)
+    options, sr_optim_wrapper = _sr_options(sr_net, model.get('bands'))
     options.update(_toolbox_options(cfg, scope, model))
     if model.get('bands'):
         _load_bands(cfg)
@@ -182,7 +182,7 @@ def _check(cfg, scope: Optional[str], name: str) -> None:
         raise ValueError(f'wrap: the model of {name} is a {kind} already.')
 
 
-def _sr_options(sr_net) -> tuple:
+def _sr_options(sr_net, bands: Optional[dict]) -> tuple:
     """Arguments of the model, and the SR network's optimizer wrapper."""
     wrapper = dict(
         type='OptimWrapper',
@@ -191,9 +191,11 @@ def _sr_options(sr_net) -> tuple:
     if sr_net is None or isinstance(sr_net, dict):
         return dict(sr_net=sr_net), wrapper
     if sr_net.endswith(WEIGHTS):
+        from sr4ir_mm.models.sr_nets.builder import set_channels
         from sr4ir_mm.models.sr_nets.spandrel import read_network
 
         sr_net, scale = read_network(sr_net)
+        set_channels(dict(sr_net), read_bands(bands))
         return dict(sr_net=sr_net, scale=scale), wrapper
     found = _read(sr_net, 'sr_nets')
     return (

@@ -65,6 +65,21 @@ def take_rgb_weights(
     network._register_load_state_dict_pre_hook(hook, with_module=True)
 
 
+def take_rgb_mean(network: nn.Module, rgb: nn.Module) -> None:
+    """Let an SR network for other bands subtract the mean of the one for RGB,
+    which weights expect: networks do without, or have three numbers of it.
+
+    Args:
+        network (nn.Module): The network.
+        rgb (nn.Module): The same for RGB. What its modules subtract is called
+            ``mean``, (1, 3, 1, 1).
+    """
+    for name, module in rgb.named_modules():
+        mean = getattr(module, 'mean', None)
+        if isinstance(mean, Tensor) and mean.shape == (1, RGB, 1, 1):
+            network.get_submodule(name).mean = mean.mean().view(1, 1, 1, 1)
+
+
 def _fit(
     network: nn.Module,
     weights: Dict[str, Tensor],

@@ -15,6 +15,7 @@ from tiny import (
     SEGMENTOR,
     SR4IR,
     SR_NET,
+    SWINIR,
     build_model,
     make_batch,
     model_cfg,
@@ -32,9 +33,10 @@ from sr4ir_mm.apis.deployment import (
 from sr4ir_mm.models import Spandrel
 from sr4ir_mm.models.sr_nets import build_sr_net, by_name
 from sr4ir_mm.models.sr_nets.edsr_files import edsr_weights
-from sr4ir_mm.models.sr_nets.spandrel import _find, read_network
+from sr4ir_mm.models.sr_nets.spandrel import read_network
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.registry import RUNNERS
+from sr4ir_mm.utils.bands import read_bands
 
 TDP = [dict(SR4IR[0], losses=[dict(loss) for loss in SR4IR[0]['losses']])]
 TDP[0]['losses'][1]['begin'] = 0.0
@@ -235,8 +237,6 @@ def test_a_file_tells_network_and_scale(tmp_path, suffix):
     assert cfg.model.sr_net == dict(
         type='sr4ir_mm.Spandrel',
         arch='SPAN',
-        num_in_ch=3,
-        num_out_ch=3,
         feature_channels=6,
         upscale=2,
         init_cfg=init_cfg,
@@ -392,7 +392,6 @@ def test_edsr_on_another_range_or_mean(tmp_path):
         (dict(), 'has neither `arch`.* nor a file'),
         (dict(init_cfg=None), 'has neither `arch`'),
         (dict(arch='SPNA'), "arch='SPNA' is no network of .* It has SPAN, "),
-        (dict(arch='SPAN'), 'missing a required argument.*feature_channels'),
         (dict(arch='Compact', width=3), "'width'. Its options are num_in_ch"),
         (dict(arch='Compact', num_in_ch=1), 'num_in_ch=1: SR networks'),
         (dict(arch='DnCNN', in_nc=1, out_nc=1), 'in_nc=1: SR networks'),
@@ -430,11 +429,59 @@ def test_a_file_that_cannot_be_read(tmp_path, content, text):
 
 
 def test_a_file_of_grey_images(tmp_path):
-    """It is refused when a config is made, not when it trains."""
-    grey = _find('SPAN')[1](num_in_ch=1, num_out_ch=1, feature_channels=8)
-    path = write(tmp_path / 'a.pth', grey.state_dict())
-    with pytest.raises(ValueError, match=r'a\.pth reads 1 channels'):
+    """It is refused when a config is made, not when it trains; but by one of
+    grey images."""
+    grey = build('Compact', num_in_ch=1, num_out_ch=1)
+    path = write(tmp_path / 'a.pth', grey.network.state_dict())
+    with pytest.raises(ValueError, match='num_in_ch=1: .*of 3 channels'):
         wrap(Config(ConfigDict(SMALL)), sr_net=path)
+    bands = dict(number=1)
+    cfg = wrap(Config(ConfigDict(SMALL)), sr_net=path, bands=bands)
+    network = build_sr_net(cfg.model.sr_net, read_bands(bands))
+    network.load_state_dict(grey.state_dict())
+
+
+# ------------------------------------------------------------------- bands
+
+# Whatever their options, these are for RGB inside.
+RGB_ALONE = ('RCAN', 'PLKSR', 'SAFMN')
+
+
+@EVERY
+@pytest.mark.parametrize('number', [1, 4])
+def test_other_bands(arch, number):
+    cfg = dict(type='sr4ir_mm.Spandrel', arch=arch, **NETWORKS[arch])
+    bands = read_bands(dict(number=number))
+    if arch in RGB_ALONE:
+        with pytest.raises(ValueError, match=f'{arch}.*{number}.*EDSRNet'):
+            build_sr_net(cfg, bands)
+        return
+    network = build_sr_net(cfg, bands).eval()
+    with torch.no_grad():
+        sr = network(torch.rand(1, number, 16, 16))
+    assert sr.shape == (1, number, 64, 64)
+
+
+@pytest.mark.parametrize('arch', ['Compact', 'SwinIR', 'SwinIRNet'])
+def test_rgb_weights_for_other_bands(arch):
+    """Equal bands look like a grey image of the mean that the network
+    subtracts, and are made of it."""
+    if arch == 'SwinIRNet':
+        cfg = SWINIR
+    else:
+        cfg = dict(type='sr4ir_mm.Spandrel', arch=arch, **NETWORKS[arch])
+    rgb = build_sr_net(cfg).eval()
+    bands = read_bands(dict(number=6))
+    network = build_sr_net(cfg, bands).eval()
+    network.load_state_dict(rgb.state_dict())
+    inner = getattr(rgb, 'network', rgb)
+    if hasattr(inner, 'mean'):
+        inner.mean = inner.mean.mean().expand(1, 3, 1, 1)
+    grey = torch.rand(1, 1, 16, 16)
+    with torch.no_grad():
+        expected = rgb(grey.repeat(1, 3, 1, 1))
+        found = network(grey.repeat(1, 6, 1, 1))
+    torch.testing.assert_close(found, expected.repeat(1, 2, 1, 1))
 
 
 def test_a_network_that_does_not_enlarge(tmp_path):

@@ -11,13 +11,9 @@ from torch.utils.checkpoint import checkpoint
 from sr4ir_mm.registry import MODELS, require_package
 from sr4ir_mm.utils.bands import PICTURES, Bands
 
-from ..band_weights import RGB, take_rgb_weights
+from ..band_weights import RGB, take_rgb_mean, take_rgb_weights
 from ..lending import Lender
-from .spandrel import by_name
-
-# Of other numbers, some networks broadcast.
-_CHANNELS = ('in_channels', 'out_channels', 'in_chans', 'num_in_ch')
-_CHANNELS += ('num_out_ch', 'in_nc', 'out_nc', 'img_channels', 'inp_channels')
+from .spandrel import CHANNELS, Spandrel, by_name, channel_keys
 
 # Networks that are here, too, as configs and checkpoints name mmagic's.
 _OURS = {
@@ -40,21 +36,6 @@ def build_sr_net(
     if cfg is None:
         return None
     cfg = copy.deepcopy(by_name(cfg))  # LIIF writes into it
-    keys = [key for key in _CHANNELS if key in cfg]
-    for key in keys:
-        if cfg[key] not in (RGB, bands.number):
-            raise ValueError(
-                f'model.sr_net.{key}={cfg[key]}: SR networks read and make '
-                f'images, of {bands.number} channels (model.bands; not set, '
-                'RGB).'
-            )
-        cfg[key] = bands.number
-    if not keys and bands.number != RGB:
-        raise ValueError(
-            f'model.sr_net.type={cfg.get("type")}, and model.bands.number='
-            f'{bands.number}: say by which of its arguments it takes as many '
-            f'channels ({", ".join(_CHANNELS)}).'
-        )
     init_cfg = cfg.pop('init_cfg', None)
     with_cp = cfg.pop('with_cp', False)
     kind = cfg.get('type')
@@ -62,13 +43,48 @@ def build_sr_net(
     if str(kind).startswith('mmagic.'):
         require_package('mmagic', 'mmagic', kind)
         cfg.setdefault('_scope_', 'mmagic')  # for networks inside of it
+    for_rgb = copy.deepcopy(cfg)
+    is_changed = set_channels(cfg, bands)
     network = MODELS.build(cfg)
     network.init_cfg, network.with_cp = init_cfg, with_cp
     if bands.number != RGB:
         take_rgb_weights(network, bands, 'model.sr_net', makes_images=True)
+        if is_changed:
+            take_rgb_mean(network, MODELS.build(for_rgb))
+        if isinstance(network, Spandrel):
+            network.check_bands(bands.number)
     if init_cfg is not None:
         network.init_weights = partial(initialize, network, init_cfg)
     return network
+
+
+def set_channels(cfg: dict, bands: Bands) -> bool:
+    """Have an SR network read and make images of some bands.
+
+    Returns:
+        bool: Whether it is one for RGB otherwise.
+
+    Raises:
+        ValueError: If it is meant for others, or takes no number of them.
+    """
+    keys = channel_keys(cfg)
+    for key in keys:
+        if cfg.get(key, RGB) not in (RGB, bands.number):
+            raise ValueError(
+                f'model.sr_net.{key}={cfg[key]}: SR networks read and make '
+                f'images, of {bands.number} channels (model.bands; not set, '
+                'RGB).'
+            )
+    if not keys and bands.number != RGB:
+        kind = cfg.get('arch', cfg.get('type'))
+        raise ValueError(
+            f'model.sr_net={kind}, and model.bands.number={bands.number}: it '
+            'has none of the arguments by which networks take other channels '
+            f'than RGB ({", ".join(CHANNELS)}). EDSRNet has.'
+        )
+    is_changed = any(cfg.get(key, RGB) != bands.number for key in keys)
+    cfg.update(dict.fromkeys(keys, bands.number))
+    return is_changed
 
 
 def super_resolve(

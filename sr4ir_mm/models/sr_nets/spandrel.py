@@ -3,7 +3,7 @@ import math
 import sys
 from difflib import get_close_matches
 from functools import reduce
-from typing import Any, Dict, Optional, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -13,10 +13,17 @@ from torch import Tensor, nn
 from sr4ir_mm.registry import MODELS
 from sr4ir_mm.utils.mistakes import few
 
+from ..band_weights import RGB
 from ..pretrained import prefixes_off, unwrap
 from .edsr_files import edsr_options
 
-# Options by which networks call the sides of their windows.
+# What networks call the number of their channels.
+CHANNELS = (
+    *('in_channels', 'out_channels', 'in_chans', 'out_chans', 'inp_channels'),
+    *('num_in_ch', 'num_out_ch', 'in_ch', 'out_ch', 'in_nc', 'out_nc'),
+    *('img_channel', 'img_channels', 'n_colors'),
+)
+# And the sides of their windows.
 _WINDOWS = ('window_size', 'split_size')
 
 
@@ -70,11 +77,11 @@ class Spandrel(nn.Module):
     def forward(self, lr: Tensor) -> Tensor:
         """
         Args:
-            lr (Tensor): RGB in [0, 1], (N, 3, h, w). Some networks write into
-                it (RCAN).
+            lr (Tensor): In [0, 1], (N, C, h, w). Some networks write into it
+                (RCAN).
 
         Returns:
-            Tensor: RGB around [0, 1], (N, 3, h * scale, w * scale).
+            Tensor: Around [0, 1], (N, C, h * scale, w * scale).
         """
         height, width = lr.shape[2:]
         right, low = self.sizes.get_padding(width, height)
@@ -96,6 +103,25 @@ class Spandrel(nn.Module):
         else:
             dtype = torch.get_autocast_cpu_dtype()
         return self.supports.get(dtype, True)
+
+    def check_bands(self, number: int) -> None:
+        """See whether it does make images of so many bands.
+
+        Raises:
+            ValueError: If not: some have something for RGB inside of them,
+                whatever their options.
+        """
+        training = self.training
+        try:
+            with torch.no_grad():
+                self.eval()(torch.zeros(1, number, 16, 16))
+        except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            raise ValueError(
+                f'model.sr_net.arch={self.arch!r} does not take model.bands.'
+                f'number={number} ({error}). EDSRNet does.'
+            ) from error
+        finally:
+            self.train(training)
 
     def read_weights(self, weights: Dict[str, Tensor]) -> Dict[str, Tensor]:
         """Weights of this architecture by the names that they have here, if
@@ -179,8 +205,23 @@ def read_network(file: str) -> Tuple[dict, int]:
     )
 
 
+def channel_keys(cfg: dict) -> List[str]:
+    """The arguments that say how many channels an SR network reads and makes.
+
+    Args:
+        cfg (dict): Of any SR network; of :class:`Spandrel`, with ``arch``.
+
+    Returns:
+        list[str]: Those that are given, or that the network of spandrel has.
+    """
+    options = cfg
+    if cfg.get('type') == f'sr4ir_mm.{Spandrel.__name__}':
+        options = inspect.signature(_find(cfg['arch'])[1]).parameters
+    return [key for key in CHANNELS if key in options]
+
+
 def _check(about: Any, key: str) -> None:
-    """Refuse what is no SR network of RGB.
+    """Refuse what is no SR network.
 
     Args:
         about: spandrel's descriptor.
@@ -192,10 +233,10 @@ def _check(about: Any, key: str) -> None:
             'image better.'
         )
     channels = about.input_channels, about.output_channels
-    if channels != (3, 3):
+    if channels[0] != channels[1]:
         raise ValueError(
             f'{key} reads {channels[0]} channels and makes {channels[1]}: SR '
-            'networks read and make RGB, of 3.'
+            'networks make as many as they read.'
         )
 
 
@@ -250,7 +291,8 @@ def _options(network: nn.Module) -> dict:
     options = {
         name: value
         for name, value in network.hyperparameters.items()
-        if value != defaults[name].default
+        # of channels, RGB is the default here
+        if value != (RGB if name in CHANNELS else defaults[name].default)
     }
     return dict(arch=arch, **options)
 
