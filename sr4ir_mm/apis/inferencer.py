@@ -131,6 +131,8 @@ class Inferencer:
     loader: dict = {}  # arguments of the config's LoadRasterFromFile
     reads_rasters = False  # whether the config has one
     tile: Optional[int] = None
+    # of the only images that it takes: height and width
+    size: Optional[Tuple[int, int]] = None
 
     def __init__(self, weights: str, show_progress: bool) -> None:
         self.weights = weights
@@ -314,7 +316,7 @@ class Inferencer:
             scenes = []
             if index and not hr:
                 images, scenes = self._set_scenes_apart(images)
-            load = partial(self._load, bands=bands)
+            load = partial(self.load, bands=bands)
             found = self._predict_all(images, batch_size, hr, ahead, load)
             results = in_threads(
                 finish, found, threads, ahead, self._start_thread
@@ -482,10 +484,15 @@ class Inferencer:
         logging.getLogger('sr4ir_mm').warning(text)
         return reason
 
-    def _load(
-        self, image: ImageType, bands: Optional[Sequence[int]]
+    def load(
+        self, image: ImageType, bands: Optional[Sequence[int]] = None
     ) -> np.ndarray:
-        """An image as :meth:`_pack` takes it; arrays of bands are so."""
+        """An image as :meth:`_pack` takes it; arrays of bands are so.
+
+        Args:
+            image (str | Path | np.ndarray): The image.
+            bands (Sequence[int], optional): See :meth:`stream`.
+        """
         if self.bands is None and not self.reads_rasters:
             return read_image(image)
         if isinstance(image, np.ndarray):
@@ -505,6 +512,19 @@ class Inferencer:
         with open_raster(str(image)) as raster:
             scene = Scene(raster, self, bands)
             return scene.as_input(scene.read(raster.whole)[0])
+
+    def as_exported(self, pixels: np.ndarray) -> np.ndarray:
+        """What the networks of an exported file take of an image: RGB, uint8,
+        or other bands, float32, of the file's values; (C, h, w).
+
+        Args:
+            pixels (np.ndarray): Of :meth:`load`.
+        """
+        if self.bands is None:
+            pixels = pixels[..., ::-1]
+        elif not self.bands.are_pictures:
+            pixels = pixels.astype(np.float32)
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
     # ------------------------------------------- what runs the networks
 

@@ -160,7 +160,7 @@ class MapWriter:
         self.files: Dict[str, str] = {}  # by folder, for ResultIndex
         self.sr: Optional[RasterFile] = None
         self.labels: Optional[RasterFile] = None
-        self.objects = Objects(self.scale, MARGIN // 2)
+        self.objects = Objects(self.scale, part_size(inferencer)[1] // 2)
         self.classes: Optional[dict] = None  # of a classifier
         self._open = ExitStack()
 
@@ -413,11 +413,11 @@ def predict_map(
     with open_raster(path) as raster:
         scene = Scene(raster, inferencer, bands)
         kept, margin = part_size(inferencer)
-        sides = (raster.height, raster.width) if kept else ()
-        total = prod(-(-side // kept) for side in sides)
+        sides = zip((raster.height, raster.width), kept or ())
+        total = prod(-(-whole // side) for whole, side in sides)
         task = progress.add_task(stem, total=total)
         # none of them lives on, since each holds its pixels
-        parts = scene.parts(kept, margin)
+        parts = scene.parts(kept, margin, kept and inferencer.size)
         found = inferencer._predict_all(
             ((part, part) for part in parts),
             batch_size,
@@ -459,11 +459,18 @@ def predict_map(
     return row, result
 
 
-def part_size(inferencer: 'Inferencer') -> Tuple[int, int]:
-    """LR pixels per side that are kept of a part, and seen round it."""
+def part_size(
+    inferencer: 'Inferencer',
+) -> Tuple[Optional[Tuple[int, int]], int]:
+    """LR pixels of a part: height and width that are kept, None for the whole
+    scene, and how many are seen round them."""
     if inferencer.toolbox == 'mmpretrain':  # a class of the whole
-        return 0, 0
+        return None, 0
+    if inferencer.size is not None:
+        margin = min(MARGIN, min(inferencer.size) // 4)
+        height, width = (side - 2 * margin for side in inferencer.size)
+        return (height, width), margin
+    kept = KEPT if inferencer.scale <= 4 else KEPT_ABOVE_4
     if inferencer.tile is not None:
-        side = inferencer.tile - 2 * MARGIN
-        return max(side // 32 * 32, 32), MARGIN
-    return KEPT if inferencer.scale <= 4 else KEPT_ABOVE_4, MARGIN
+        kept = max((inferencer.tile - 2 * MARGIN) // 32 * 32, 32)
+    return (kept, kept), MARGIN

@@ -70,8 +70,8 @@ class OnnxInferencer(Inferencer):
         self.reads_rasters = self.facts['loader'] is not None
         self.loader = self.facts['loader'] or {}
         *_, height, width = self.session.get_inputs()[0].shape
-        # of the only images that it takes, else None
-        self.size = (height, width) if isinstance(height, int) else None
+        if isinstance(height, int):
+            self.size = (height, width)
 
     def _read_facts(self) -> Dict[str, Any]:
         props = self.session.get_modelmeta().custom_metadata_map
@@ -123,11 +123,7 @@ class OnnxInferencer(Inferencer):
                 '{} x {} pixels, where {} takes {} x {} alone (another: '
                 'sr4ir export --size)'.format(*size, self.weights, *self.size)
             )
-        if self.bands is None:
-            pixels = pixels[..., ::-1]
-        elif not self.bands.are_pictures:
-            pixels = pixels.astype(np.float32)
-        return dict(inputs=np.ascontiguousarray(pixels.transpose(2, 0, 1)))
+        return dict(inputs=self.as_exported(pixels))
 
     def _predict(self, items: List[dict]) -> List[Dict[str, np.ndarray]]:
         """

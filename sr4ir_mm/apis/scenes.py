@@ -176,27 +176,48 @@ class Scene:
             values = values.clip(info.min, info.max)
         return values.astype(dtype).transpose(1, 2, 0)
 
-    def parts(self, kept: int, margin: int) -> Iterator[Part]:
+    def parts(
+        self,
+        kept: Optional[Tuple[int, int]],
+        margin: int,
+        seen: Optional[Tuple[int, int]] = None,
+    ) -> Iterator[Part]:
         """Cut it into parts, row by row.
 
         Args:
-            kept (int): Side of what is kept of a part; 0 for all at once.
+            kept (tuple[int, int], optional): Height and width of what is kept
+                of a part; None for all at once.
             margin (int): Pixels round it that are seen, too.
+            seen (tuple[int, int], optional): Height and width that are seen
+                of each, at the border, too. Defaults to what there is.
+
+        Raises:
+            DataError: If the scene is smaller than that.
         """
-        height, width = self.raster.height, self.raster.width
-        kept = kept or max(height, width)
-        for row, top in enumerate(range(0, height, kept)):
-            for column, left in enumerate(range(0, width, kept)):
-                bottom, right = (
-                    min(top + kept, height),
-                    min(left + kept, width),
+        whole = np.array([self.raster.height, self.raster.width])
+        if seen is not None and (seen > whole).any():
+            raise DataError(
+                '{} has {} x {} pixels, and the model takes {} x {} '
+                'alone.'.format(self.raster.path, *whole, *seen)
+            )
+        kept = tuple(whole) if kept is None else kept
+        for row, top in enumerate(range(0, whole[0], kept[0])):
+            for column, left in enumerate(range(0, whole[1], kept[1])):
+                start = np.array([top, left])
+                end = np.minimum(start + kept, whole)
+                first = np.maximum(start - margin, 0)
+                last = np.minimum(end + margin, whole)
+                if seen is not None:
+                    first = np.minimum(first, whole - seen)
+                    last = first + seen
+                yield Part(
+                    self,
+                    row,
+                    column,
+                    _between(first, last),
+                    _between(start, end),
                 )
-                y, x = max(top - margin, 0), max(left - margin, 0)
-                seen = Window(
-                    y,
-                    x,
-                    min(bottom + margin, height) - y,
-                    min(right + margin, width) - x,
-                )
-                part = Window(top, left, bottom - top, right - left)
-                yield Part(self, row, column, seen, part)
+
+
+def _between(start: np.ndarray, end: np.ndarray) -> Window:
+    return Window(*start.tolist(), *(end - start).tolist())

@@ -16,7 +16,6 @@ from sr4ir_mm.apis.deployment import (
     make_deployable,
 )
 from sr4ir_mm.apis.quantization import quantize_sr_net
-from sr4ir_mm.utils.bands import PICTURES
 
 onnx = pytest.importorskip('onnx')
 onnxruntime = pytest.importorskip('onnxruntime')
@@ -438,9 +437,8 @@ def test_boxes_may_differ_by_a_share_of_the_image(load_script, monkeypatch):
     found = dict(boxes=2e-4, scores=0.0)
     monkeypatch.setattr(f'{place}.export_onnx', lambda *args: None)
     monkeypatch.setattr(f'{place}.check_onnx', lambda *args: found)
-    model = SimpleNamespace(bands=PICTURES)
-    deployable = SimpleNamespace(any_size=False, model=model)
-    image = np.zeros((8, 8, 3), np.uint8)
+    deployable = SimpleNamespace(any_size=False)
+    image = torch.zeros(1, 3, 8, 8)
     assert script.export(deployable, 'model.onnx', image)
     found.update(boxes=2e-3)
     assert not script.export(deployable, 'model.onnx', image)

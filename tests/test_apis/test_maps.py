@@ -1,5 +1,6 @@
 """From a scene and a checkpoint to maps."""
 
+import copy
 import json
 import os
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ from weakref import WeakSet
 import numpy as np
 import pytest
 from fake_data import write_raster
-from tiny import SEGMENTOR
+from tiny import SEGMENTOR, TASKS
 
 from sr4ir_mm.apis import SRInferencer, maps, scenes
 from sr4ir_mm.apis.in_words import InWords
@@ -133,6 +134,51 @@ def test_maps_lie_on_the_scene(tmp_path, small_parts, place):
     assert all(
         (tmp_path / 'out' / one).is_file() for one in row['files'].values()
     )
+
+
+@pytest.mark.parametrize('size', [(40, 52), (75, 30), (75, 110)])
+def test_parts_of_one_size(tmp_path, size):
+    """Of a file that takes no other."""
+    values, seen = make(), set()
+    by = Trivial(bands=read_bands(dict(number=4, range=4095)), size=size)
+    pack = by._pack
+    by._pack = lambda pixels, *rest: (
+        seen.add(pixels.shape[:2]) or pack(pixels, *rest)
+    )
+    path = write_raster(tmp_path / 'a.tif', values, **UTM)
+    predict(by, path, tmp_path / 'out')
+    assert seen == {size}
+    with rasterio.open(tmp_path / 'out/sr/a.tif') as file:
+        found = file.read().transpose(1, 2, 0)
+    np.testing.assert_array_equal(found, values.repeat(2, 0).repeat(2, 1))
+    by.size = (76, 30)
+    with pytest.raises(ValueError, match=r'75 x 110 pixels.* 76 x 30 alone'):
+        predict(by, path, tmp_path / 'out')
+
+
+def test_a_file_of_a_detector_of_bands(tmp_path, write_checkpoint, run_script):
+    """Exported with a raster of its own, for scenes."""
+    pytest.importorskip('onnxruntime')
+    path = write_raster(tmp_path / 'a.tif', make(75, 110), **UTM)
+    model = copy.deepcopy(TASKS['det']['model'])
+    for key in ('bgr_to_rgb', 'mean', 'std'):
+        model['data_preprocessor'].pop(key, None)
+    bands = dict(number=4, range=4095)
+    checkpoint = write_checkpoint('det', task_model=model, bands=bands)
+    out = tmp_path / 'model.onnx'
+    code, text = run_script(
+        *('deployment/export', checkpoint, out, '--image', path),
+        *('--size', 32, 48, '--int8', path),
+    )
+    assert code == 0 and 'int8, from 1 image(s)' in text, text
+    by = SRInferencer(weights=str(out), show_progress=False)
+    result = predict(by, path, tmp_path / 'out')
+    boxes = np.array(result['prediction']['bboxes'])
+    assert boxes[:, 2].max() > 4 * 48  # beyond what the file takes
+    features = json.load(open(tmp_path / 'out/pred/a.geojson'))['features']
+    assert len(features) == len(boxes)
+    with rasterio.open(tmp_path / 'out/sr/a.tif') as file:
+        assert file.shape == (300, 440) and file.count == 4
 
 
 @pytest.mark.parametrize('place', [UTM, TURNED], ids=['utm', 'turned'])
@@ -276,7 +322,7 @@ def test_a_detector_sees_what_no_window_has(tmp_path, small_parts):
         SimpleNamespace(
             raster=SimpleNamespace(height=75, width=110, path='a.tif')
         ),
-        32,
+        (32, 32),
         16,
     )
     found = Objects(scale=2, slack=8)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, List
+from typing import TYPE_CHECKING, List, Optional, Sequence
 
 from sr4ir_mm.cli import add_checkpoint, add_debug, parse_with_checkpoint
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from sr4ir_mm.apis.deployment import DeployableSRNet
-    from sr4ir_mm.utils.bands import Bands
+    from sr4ir_mm.apis.torch_inferencer import TorchInferencer
 
 
 TOLERANCE = 1e-4  # of boxes, as a share of the image's longer side
@@ -73,56 +73,65 @@ def parse_args() -> argparse.Namespace:
     return args
 
 
-def read_rgb(image: str, option: str) -> np.ndarray:
-    """RGB, uint8, (h, w, 3)"""
-    from sr4ir_mm.apis.sources import read_image
-
-    try:
-        return read_image(image)[..., ::-1]
-    except ValueError as error:
-        raise ValueError(f'{option} {image}: {error}.') from error
-
-
-def load_image(args: argparse.Namespace) -> np.ndarray:
-    """RGB, uint8, (h, w, 3)"""
-    import mmcv
+def load_example(
+    inferencer: TorchInferencer, image: Optional[str], size: Optional[list]
+) -> Tensor:
+    """What to compare on, of this size: an image, or a photograph; colours
+    are in the places of other bands."""
+    import torch
     from skimage.data import astronaut
 
-    if args.image is None:
-        image = astronaut()
-        height, width = args.size or (64, 64)
-    else:
-        if not Path(args.image).is_file():
-            raise FileNotFoundError(f'There is no image {args.image!r}.')
-        image = read_rgb(args.image, '--image')
-        height, width = args.size or image.shape[:2]
-    if min(height, width) < MIN_SIZE:
-        raise ValueError(
-            f'LR images of {height} x {width} pixels: expected at least '
-            f'{MIN_SIZE} x {MIN_SIZE} (--size).'
-        )
-    return mmcv.imresize(image, (width, height), interpolation='area')
-
-
-def to_tensor(image: np.ndarray, bands: Bands) -> Tensor:
-    """RGB, uint8, (1, 3, h, w); of other bands, colours in their places, of
-    the file's values."""
-    import torch
-
-    images = torch.from_numpy(image.transpose(2, 0, 1).copy())[None]
+    if image is not None:
+        if not Path(image).is_file():
+            raise FileNotFoundError(f'There is no image {image!r}.')
+        return load_image(inferencer, image, '--image', size)
+    bands = inferencer.model.bands
+    pixels = resize(astronaut(), size or (64, 64))
+    images = torch.from_numpy(pixels.transpose(2, 0, 1).copy())[None]
     if bands.are_pictures:
         return images
     colors = [band % 3 for band in range(bands.number)]
     return bands.from_unit(images[:, colors] / 255)
 
 
-def make_examples(
-    deployable: DeployableSRNet, image: np.ndarray
-) -> List[Tensor]:
+def load_image(
+    inferencer: TorchInferencer,
+    image: str,
+    option: str,
+    size: Optional[list] = None,
+) -> Tensor:
+    """See :meth:`DeployableSRNet.forward`; (1, C, h, w)"""
+    import torch
+
+    try:
+        pixels = inferencer.load(image)
+    except ValueError as error:
+        raise ValueError(f'{option} {image}: {error}.') from error
+    pixels = resize(pixels, size or pixels.shape[:2])
+    return torch.from_numpy(inferencer.as_exported(pixels))[None]
+
+
+def resize(pixels: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """(h, w, C)"""
+    import mmcv
+    import numpy as np
+
+    height, width = size
+    if min(size) < MIN_SIZE:
+        raise ValueError(
+            f'LR images of {height} x {width} pixels: expected at least '
+            f'{MIN_SIZE} x {MIN_SIZE} (--size).'
+        )
+    if pixels.dtype != np.uint8:  # OpenCV knows few other integers
+        pixels = pixels.astype(np.float32)
+    resized = mmcv.imresize(pixels, (width, height), interpolation='area')
+    return resized.reshape(height, width, pixels.shape[2])
+
+
+def make_examples(deployable: DeployableSRNet, images: Tensor) -> List[Tensor]:
     """What to compare on: the image, and what differs from it most."""
     import torch
 
-    images = to_tensor(image, deployable.model.bands)
     if not deployable.any_size:
         return [images, torch.zeros_like(images)]  # nothing to be found
     # what is built in may be the size in windows
@@ -131,7 +140,7 @@ def make_examples(
     return [images, other, images[..., ::2, ::3]]
 
 
-def export(deployable: DeployableSRNet, out: str, image: np.ndarray) -> bool:
+def export(deployable: DeployableSRNet, out: str, image: Tensor) -> bool:
     """Export and compare.
 
     Returns:
@@ -165,13 +174,12 @@ def _same(deployable: DeployableSRNet, out: str, images: Tensor) -> bool:
     )
 
 
-def load_lr_images(inputs: str) -> List[np.ndarray]:
-    """Some of a folder's: RGB, uint8, (h, w, 3)."""
+def choose_images(inputs: str) -> List[str]:
+    """Some of a folder's."""
     from sr4ir_mm.apis.sources import find_inputs
 
     names = list(find_inputs(inputs))
-    step = -(-len(names) // CALIBRATION)
-    return [read_rgb(name, '--int8') for name in names[::step]]
+    return names[:: -(-len(names) // CALIBRATION)]
 
 
 def quantize(
@@ -197,24 +205,17 @@ def quantize(
 
 def run(args: argparse.Namespace) -> None:
     # what is not there is known before a model is loaded
-    lr_images = load_lr_images(args.int8) if args.int8 else []
-    import mmcv
-
-    from sr4ir_mm.apis import init_model
+    names = choose_images(args.int8) if args.int8 else []
     from sr4ir_mm.apis.deployment import make_deployable, save_weights
+    from sr4ir_mm.apis.torch_inferencer import TorchInferencer
     from sr4ir_mm.utils.files import whole_file
 
-    model = init_model(args.checkpoint, args.config, device='cpu')
+    inferencer = TorchInferencer(args.checkpoint, args.config, device='cpu')
+    model = inferencer.model
     if args.out.endswith('.safetensors'):
         save_weights(model, args.out, args.network)
         return
-    bands = model.bands
-    if not bands.are_pictures and (args.image or args.int8):
-        raise ValueError(
-            '--image and --int8 read RGB of 8 bits, and model.bands are '
-            'others: leave them out.'
-        )
-    image = load_image(args)
+    image = load_example(inferencer, args.image, args.size)
     deployable = make_deployable(model, args.network, args.scores)
     with whole_file(args.out) as part:
         same = export(deployable, part, image)
@@ -227,16 +228,16 @@ def run(args: argparse.Namespace) -> None:
                 f'{args.out} is not written: it would differ from PyTorch by '
                 f'more than {TOLERANCE} (boxes: of the longer side).'
             )
-        if lr_images:
-            if not deployable.any_size:
-                size = image.shape[1::-1]
-                lr_images = [mmcv.imresize(one, size) for one in lr_images]
-            tensors = [to_tensor(one, bands) for one in lr_images]
-            quantize(deployable, part, tensors)
+        if names:
+            size = None if deployable.any_size else image.shape[2:]
+            images = [
+                load_image(inferencer, name, '--int8', size) for name in names
+            ]
+            quantize(deployable, part, images)
     takes = 'images of any size'
     if not deployable.any_size:
         takes = 'one image of {} x {} alone (another: --size)'
-        takes = takes.format(*image.shape)
+        takes = takes.format(*image.shape[2:])
     print(
         f'{args.out} takes {takes} and gives {", ".join(deployable.outputs)}'
     )
