@@ -1,7 +1,9 @@
 import copy
 
+import numpy as np
 import pytest
 import torch
+from fake_data import write_raster
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -157,6 +159,77 @@ def test_resumed_training_ends_bit_identical(
     done = 4 if 'max_epochs' in loop else 6
     assert len(recorder.logs) == resumed.iter - done
     assert resumed.iter == (16 if 'max_epochs' in loop else 8)
+    for key, value in resumed.model.state_dict().items():
+        assert torch.equal(value, expected[key]), key
+
+
+@pytest.fixture
+def scenes(tmp_path):
+    """Pairs of four bands and 12 bits, in windows."""
+    pytest.importorskip('rasterio')
+    rng = np.random.default_rng(0)
+    for name in ('HR', 'LR', 'labels'):
+        (tmp_path / name).mkdir()
+    for i in range(3):
+        lr = rng.integers(0, 4096, (20, 24, 4), dtype=np.uint16)
+        hr = lr.repeat(4, 0).repeat(4, 1)
+        labels = (hr[..., :1] // 1024).astype(np.uint8)
+        for name, values in dict(HR=hr, LR=lr, labels=labels).items():
+            write_raster(tmp_path / name / f'{i}.tif', values, nodata=255)
+    load = 'sr4ir_mm.LoadRasterFromFile'
+    return dict(
+        type='BaseSegDataset',
+        img_suffix='.tif',
+        seg_map_suffix='.tif',
+        data_prefix=dict(
+            img_path=str(tmp_path / 'HR'),
+            seg_map_path=str(tmp_path / 'labels'),
+        ),
+        metainfo=dict(classes=list('abcd')),
+        pipeline=[
+            dict(type=load, window=(32, 48), align=4),
+            dict(
+                type='sr4ir_mm.LoadLRImageFromFile',
+                loader=load,
+                replace={'/HR/': '/LR/'},
+            ),
+            dict(type='sr4ir_mm.LoadRasterAnnotations'),
+            dict(type='RandomFlip', prob=0.5),
+            dict(type='sr4ir_mm.PackLR', pack=dict(type='PackSegInputs')),
+        ],
+    )
+
+
+@pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
+def test_windows_of_pairs_of_bands_resume_bit_identical(tmp_path, scenes):
+    """What the networks see is the LR image of each window of HR."""
+    task_model = copy.deepcopy(TASKS['seg']['model'])
+    for key in ('bgr_to_rgb', 'mean', 'std'):
+        task_model['data_preprocessor'].pop(key, None)
+    bands = dict(number=4, range=4095)
+    model = model_cfg(task_model=task_model, bands=bands)
+    seen = []
+
+    class Watch(Hook):
+        def before_train_iter(self, runner, batch_idx, data_batch=None):
+            views = runner.model.make_views(data_batch)
+            seen.append((views['hr'], views['lr']))
+
+    cfg = runner_cfg(tmp_path / 'a', scenes, model=model, loop=ITER)
+    expected = train(cfg, Watch()).model.state_dict()
+    assert len(seen) == 8
+    for hr, lr in seen:
+        assert hr.shape == (2, 4, 32, 48)
+        # each LR pixel is sixteen times in HR
+        torch.testing.assert_close(hr[..., ::4, ::4], lr)
+        assert lr.std() > 0.2
+    cfg = dict(cfg, work_dir=str(tmp_path / 'b'))
+    died = dict(copy.deepcopy(cfg), experiment_name=f'{tmp_path.name}b')
+    with pytest.raises(Death):
+        train(died, DieAt(5))
+    resumed = train(
+        dict(cfg, resume=True, experiment_name=f'{tmp_path.name}c')
+    )
     for key, value in resumed.model.state_dict().items():
         assert torch.equal(value, expected[key]), key
 
