@@ -61,17 +61,7 @@ def answer(
         ValueError: If it is no image, or its SR image would be too large,
             which its header tells: nothing is decoded before.
     """
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-    except UnidentifiedImageError:
-        raise ValueError(
-            'This is no image that the page can read: take a PNG or JPEG.'
-        ) from None
-    except Image.DecompressionBombError as error:
-        raise ValueError(f'{error}') from None
+    width, height = measure(inferencer, path)
     scale = 1 if hr else inferencer.scale
     num_pixels = height * width * scale**2
     if num_pixels > max_pixels:
@@ -81,6 +71,30 @@ def answer(
             'restart with --max-pixels.'
         )
     return predict(inferencer, path, hr, threshold)
+
+
+def measure(inferencer: SRInferencer, path: str) -> Tuple[int, int]:
+    """Width and height of an upload, by its header.
+
+    Raises:
+        ValueError: If the model reads no such file.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    from sr4ir_mm.utils.rasters import open_raster
+
+    if inferencer.takes_rasters:
+        with open_raster(path) as raster:
+            return raster.width, raster.height
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except UnidentifiedImageError:
+        raise ValueError(
+            'This is no image that the page can read: take a PNG or JPEG.'
+        ) from None
+    except Image.DecompressionBombError as error:
+        raise ValueError(f'{error}') from None
 
 
 def predict(
@@ -144,7 +158,9 @@ def build_page(inferencers: Dict[str, SRInferencer], max_pixels: float):
         gr.Markdown('# sr4ir_mm: super-resolution for recognition')
         with gr.Row():
             with gr.Column(scale=1):
-                image = gr.Image(type='filepath', label='image')
+                rasters = any(by.takes_rasters for by in inferencers.values())
+                show = gr.File if rasters else gr.Image  # browsers show few
+                image = show(type='filepath', label='image')
                 # As it is: gradio would decode it, and answer what it cannot
                 # by a bare "Error".
                 image.preprocess = lambda upload: upload and upload.path

@@ -484,6 +484,11 @@ class Inferencer:
         logging.getLogger('sr4ir_mm').warning(text)
         return reason
 
+    @property
+    def takes_rasters(self) -> bool:
+        """Whether files are read as rasters, of the model's bands."""
+        return self.bands is not None or self.reads_rasters
+
     def load(
         self, image: ImageType, bands: Optional[Sequence[int]] = None
     ) -> np.ndarray:
@@ -493,7 +498,7 @@ class Inferencer:
             image (str | Path | np.ndarray): The image.
             bands (Sequence[int], optional): See :meth:`stream`.
         """
-        if self.bands is None and not self.reads_rasters:
+        if not self.takes_rasters:
             return read_image(image)
         if isinstance(image, np.ndarray):
             number = (self.bands or PICTURES).number

@@ -1,12 +1,15 @@
 """The page itself needs gradio, which is an extra."""
 
+import copy
 import importlib.util
 import struct
 import zlib
 from types import SimpleNamespace
 
 import cv2
+import numpy as np
 import pytest
+from fake_data import write_raster
 from tiny import TASKS
 
 from sr4ir_mm.apis import SRInferencer
@@ -30,6 +33,31 @@ def test_what_the_page_shows(
         assert len(words) == 5  # as many as the detector gives
     else:
         assert sum(words.values()) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_raster(write_checkpoint, load_script, tmp_path):
+    """Its bands are red, green and blue to look at."""
+    pytest.importorskip('rasterio')
+    values = np.full((20, 28, 4), 2000, np.uint16)
+    values[..., 3] = 4095
+    path = write_raster(tmp_path / 'a.tif', values)
+    task_model = copy.deepcopy(TASKS['seg']['model'])
+    for key in ('bgr_to_rgb', 'mean', 'std'):
+        task_model['data_preprocessor'].pop(key, None)
+    inferencer = SRInferencer(
+        weights=write_checkpoint(
+            'seg',
+            task_model=task_model,
+            bands=dict(number=4, rgb=(3, 2, 1), range=4095),
+        ),
+        show_progress=False,
+    )
+    answer = load_script('demo_app').answer
+    lr, sr, _, words = answer(inferencer, path, False, 0.3, 1e5)
+    assert sr.shape == (80, 112, 3) and sum(words.values()) > 0.99
+    assert lr.reshape(-1, 3).mean(0).round().tolist() == [255, 125, 125]
+    with pytest.raises(ValueError, match='would have 0.0 million pixels'):
+        answer(inferencer, path, False, 0.3, 1e3)
 
 
 def test_gradio_is_an_extra(write_checkpoint, run_script, monkeypatch):
