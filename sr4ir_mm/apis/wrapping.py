@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, List, Optional, Sequence, Union
 
 from mmengine.config import Config, ConfigDict
+from mmengine.logging import print_log
 
-from sr4ir_mm.utils.bands import SWAPS, read_bands
+from sr4ir_mm.utils.bands import PHOTOMETRIC, SWAPS, Bands, read_bands
 from sr4ir_mm.utils.files import find_folder
 
 from .schedule import lay_out, shorten, start_on_pixels
@@ -88,7 +89,8 @@ def wrap(
             file, too, or its name in ``configs/_base_/degradations``.
             ``resize=None`` leaves the pipelines of a detector as they are, and
             HR is what they make. With ``bands``, images are loaded by
-            :class:`LoadRasterFromFile`, and normalised as their ranges say.
+            :class:`LoadRasterFromFile`, and normalised as their ranges say;
+            augmentations that are made for RGB of 8 bits are left out.
 
     Returns:
         Config | ConfigDict: ``cfg``, or what was read of the file.
@@ -104,7 +106,7 @@ def wrap(
     options, sr_optim_wrapper = _sr_options(sr_net, model.get('bands'))
     options.update(_toolbox_options(cfg, scope, model))
     if model.get('bands'):
-        _load_bands(cfg)
+        _load_bands(cfg, read_bands(model['bands']))
     if isinstance(model.get('degradation'), str):
         found = _read(model['degradation'], 'degradations')
         model['degradation'] = found.degradation
@@ -237,19 +239,37 @@ def _toolbox_options(cfg, scope: str, model: dict) -> dict:
     return options
 
 
-def _load_bands(cfg) -> None:
+def _load_bands(cfg, bands: Bands) -> None:
     """Of images that are no pictures, whose bands have no mean yet."""
+    left_out = set()
 
-    def change(node: Any) -> None:
+    def change(node: Any) -> Any:
         if _kind(node) == 'LoadImageFromFile':
             node.clear()
             node['type'] = 'sr4ir_mm.LoadRasterFromFile'
-        elif isinstance(node, (dict, list, tuple)):
-            inner = node.values() if isinstance(node, dict) else node
-            for item in list(inner):
-                change(item)
+        elif isinstance(node, dict):
+            for key in list(node):
+                node[key] = change(node[key])
+        elif isinstance(node, (list, tuple)):
+            if not bands.are_pictures:
+                kinds = list(map(_kind, node))
+                left_out.update(set(kinds) & set(PHOTOMETRIC))
+                node = type(node)(
+                    item
+                    for item, kind in zip(node, kinds)
+                    if kind not in PHOTOMETRIC
+                )
+            return type(node)(map(change, node))
+        return node
 
-    change({key: cfg[key] for key in cfg if key != 'model'})
+    for key in [key for key in cfg if key != 'model']:
+        cfg[key] = change(cfg[key])
+    if left_out:
+        print_log(
+            f'wrap: {", ".join(sorted(left_out))} is left out, which is made '
+            'for RGB of 8 bits.',
+            'current',
+        )
     preprocessor = _preprocessor(cfg)
     preprocessor.update(mean=None, std=None)
     for key in SWAPS:

@@ -5,20 +5,12 @@ from typing import Any, Iterator
 import numpy as np
 from mmengine.dataset import BaseDataset
 
-from sr4ir_mm.utils.bands import Bands
+from sr4ir_mm.utils.bands import PHOTOMETRIC, Bands
 from sr4ir_mm.utils.images import DataError
 from sr4ir_mm.utils.rasters import Window, open_raster
 
 from .census import leaves
 
-# They cut values at 255, or take what is above for something else.
-PHOTOMETRIC = (
-    'PhotoMetricDistortion YOLOXHSVRandomAug AdjustGamma CLAHE Rerange '
-    'RGB2Gray RandomGrayscale ColorJitter ColorTransform Color Brightness '
-    'Contrast Sharpness Solarize SolarizeAdd Posterize Equalize AutoContrast '
-    'Invert AutoAugment RandAugment AugMix Lighting GenerateEdge Albu '
-    'Albumentations Corrupt DegradeInPipeline'
-).split()
 SAMPLES = 8
 PART = 1024  # pixels of a side
 # Of the range; less of it is a file of fewer bits.

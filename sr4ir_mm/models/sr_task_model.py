@@ -8,7 +8,7 @@ from torch import Tensor
 from sr4ir_mm.registry import MODELS, TRANSFORMS, require_package
 from sr4ir_mm.utils.bands import Bands, read_bands
 
-from .band_weights import RGB, take_bands, take_rgb_weights
+from .band_networks import build_for_bands
 from .degradations import build_degradation
 from .frozen import FrozenCopy
 from .image_space import ImageSpace, Size, swaps_channels
@@ -358,55 +358,6 @@ class SRTaskModel(PhasedModel):
             found = self.features(views, view, every, self.teacher())
             kept.update(zip(every, found))
         return [kept[tap] for tap in taps]
-
-
-def build_for_bands(cfg: dict, bands: Bands) -> nn.Module:
-    """Build a task model for images of some bands.
-
-    The toolboxes' data preprocessors normalise any number of them, but their
-    constructors refuse most.
-
-    Args:
-        cfg (dict): Its config, unchanged from its toolbox.
-        bands (Bands): Of the images.
-
-    Raises:
-        ValueError: If its data preprocessor is for other bands, or its
-            backbone can see no others.
-    """
-    preprocessor = dict(cfg.get('data_preprocessor') or {})
-    if swaps_channels(preprocessor):
-        raise ValueError(
-            'data_preprocessor swaps channels (bgr_to_rgb, rgb_to_bgr or '
-            'to_rgb), and model.bands stay as they are loaded: set it to '
-            'False.'
-        )
-    ranges = list(zip(bands.low, bands.high))
-    shares = dict(mean=0.45, std=0.225)
-    values = {}
-    for key, share in shares.items():
-        values[key] = preprocessor.pop(key, None) or [
-            share * (high - low) + (low if key == 'mean' else 0)
-            for low, high in ranges
-        ]
-        if len(values[key]) != bands.number:
-            raise ValueError(
-                f'data_preprocessor.{key} is of {len(values[key])} bands, and '
-                f'model.bands.number={bands.number}: give one for each, in '
-                f"the file's values, or {key}=None."
-            )
-    network = MODELS.build(dict(cfg, data_preprocessor=preprocessor))
-    space = network.data_preprocessor
-    for key, numbers in values.items():
-        tensor = torch.tensor(numbers, dtype=torch.float32).view(-1, 1, 1)
-        space.register_buffer(key, tensor, persistent=False)
-    space._enable_normalize = True
-    if bands.number != RGB:
-        seeing = getattr(network, 'backbone', network)
-        key = f'model.task_model.{type(seeing).__name__}'
-        take_bands(seeing, bands, key)
-        take_rgb_weights(seeing, bands, key)
-    return network
 
 
 def _check_arguments(

@@ -13,6 +13,14 @@ if TYPE_CHECKING:
 
 # Keys of data preprocessors that turn BGR into RGB, or the other way round.
 SWAPS = ('bgr_to_rgb', 'rgb_to_bgr', 'to_rgb')
+# Transforms that cut values at 255, or take what is above for something else.
+PHOTOMETRIC = (
+    'PhotoMetricDistortion YOLOXHSVRandomAug AdjustGamma CLAHE Rerange '
+    'RGB2Gray RandomGrayscale ColorJitter ColorTransform Color Brightness '
+    'Contrast Sharpness Solarize SolarizeAdd Posterize Equalize AutoContrast '
+    'Invert AutoAugment RandAugment AugMix Lighting GenerateEdge Albu '
+    'Albumentations Corrupt DegradeInPipeline'
+).split()
 
 
 class Bands(NamedTuple):

@@ -20,6 +20,7 @@ from tiny import (
 
 from sr4ir_mm.apis import shorten, wrap
 from sr4ir_mm.apis.schedule import shorten_by
+from sr4ir_mm.utils.bands import PHOTOMETRIC
 
 SEGFORMER = 'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py'
 RETINANET = 'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py'
@@ -169,11 +170,14 @@ def test_resize_can_be_named_or_left_alone():
 @pytest.mark.parametrize('path', [SEGFORMER, RETINANET, SWIN])
 def test_images_of_bands(path):
     """Everything that the bands need follows from them."""
+    before = kinds(base(path).train_dataloader.dataset.pipeline)
+    assert set(before) & set(PHOTOMETRIC) or path == RETINANET
     cfg = wrap(base(path), bands=dict(number=4, range=65535))
     raster = dict(type='sr4ir_mm.LoadRasterFromFile')
     for split in ('train', 'val', 'test'):
         dataset = cfg[f'{split}_dataloader'].dataset
         assert dataset.pipeline[0] == raster
+        assert not set(kinds(dataset.pipeline)) & set(PHOTOMETRIC)
     init_default_scope(cfg.default_scope)
     cfg.model.sr_net = dict(SR_NET)
     for part in (cfg.model, cfg.model.task_model):

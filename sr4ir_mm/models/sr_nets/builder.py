@@ -11,7 +11,7 @@ from torch.utils.checkpoint import checkpoint
 from sr4ir_mm.registry import MODELS, require_package
 from sr4ir_mm.utils.bands import PICTURES, Bands
 
-from ..band_weights import RGB, take_rgb_mean, take_rgb_weights
+from ..band_networks import RGB, take_rgb_mean, take_rgb_weights
 from ..lending import Lender
 from .spandrel import CHANNELS, Spandrel, by_name, channel_keys
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from sr4ir_mm.registry import MODELS
 from sr4ir_mm.utils.mistakes import few
 
-from ..band_weights import RGB
+from ..band_networks import RGB
 from ..pretrained import prefixes_off, unwrap
 from .edsr_files import edsr_options
 
