@@ -9,6 +9,7 @@ from weakref import WeakSet
 import numpy as np
 import pytest
 from fake_data import write_raster
+from pycocotools.mask import encode
 from tiny import SEGMENTOR, TASKS
 
 from sr4ir_mm.apis import SRInferencer, maps, scenes
@@ -19,7 +20,9 @@ from sr4ir_mm.apis.scenes import Part, Scene
 from sr4ir_mm.utils.bands import read_bands
 
 rasterio = pytest.importorskip('rasterio')
+from rasterio.features import geometry_mask  # noqa: E402
 from rasterio.warp import transform as warp  # noqa: E402
+from rasterio.warp import transform_geom  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings(
     'ignore::rasterio.errors.NotGeoreferencedWarning'
@@ -310,6 +313,51 @@ def test_boxes_on_the_map(tmp_path, small_parts, write_checkpoint):
         np.testing.assert_allclose(pixels.min(0), box[:2], atol=1e-3)
         np.testing.assert_allclose(pixels.max(0), box[2:], atol=1e-3)
         assert one['properties']['score'] == score and area(ring) > 0
+
+
+class Outlines(Trivial):
+    """Finds one object of pixels of one value, with its mask."""
+
+    toolbox = 'mmdet'
+
+    def _to_plain(self, found, coordinates):
+        mask = (found[..., 0] == 4000).repeat(2, 0).repeat(2, 1)
+        y, x = np.nonzero(mask)
+        prediction = dict(bboxes=[], scores=[], labels=[], masks=[])
+        if len(y):
+            encoded = encode(np.asfortranarray(mask.astype(np.uint8)))
+            prediction = dict(
+                bboxes=[[x.min(), y.min(), x.max() + 1, y.max() + 1]],
+                scores=[len(y) / 1e4],
+                labels=[1],
+                masks=[encoded],
+            )
+        return dict(prediction, label_names=['car'] * len(prediction['masks']))
+
+
+@pytest.mark.parametrize('place', [UTM, TURNED], ids=['utm', 'turned'])
+def test_masks_as_polygons(tmp_path, small_parts, place):
+    """Of an object that four windows see, one; its hole is none of it."""
+    values = make()
+    truth = np.zeros(values.shape[:2], bool)
+    truth[27:37, 28:38] = True
+    truth[31:33, 31:34] = False
+    values[truth, 0] = 4000
+    path = write_raster(tmp_path / 'a.tif', values, **place)
+    by = Outlines(bands=read_bands(dict(number=4, range=4095)))
+    predict(by, path, tmp_path / 'out', polygons=True)
+    (feature,) = json.load(open(tmp_path / 'out/pred/a.geojson'))['features']
+    assert feature['properties'] == {
+        'class': 'car',
+        'label': 1,
+        'score': 0.0376,
+    }
+    with rasterio.open(path) as file:
+        outline = transform_geom('EPSG:4326', file.crs, feature['geometry'])
+        found = geometry_mask(
+            [outline], truth.shape, file.transform, invert=True
+        )
+    np.testing.assert_array_equal(found, truth)
 
 
 def test_a_detector_sees_what_no_window_has(tmp_path, small_parts):
