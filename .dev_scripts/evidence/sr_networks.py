@@ -4,7 +4,8 @@
 docs/en/results.md`` times the prediction with each SR network of the runs in
 ``runs.csv`` (:mod:`evidence.sh` with ``SCALES=x4_span`` and the like), unless
 ``sr_networks.csv`` has it already, and makes a table and a plot of each data
-set: the task metric against the milliseconds of a whole prediction.
+set: the task metric against the milliseconds of a whole prediction. Of the
+paper's networks on PASCAL VOC there are no runs, but the times.
 """
 
 import argparse
@@ -29,17 +30,19 @@ from sr4ir_mm.apis.deployment import make_deployable
 from sr4ir_mm.registry import MODELS
 
 METHOD = 'one-batch-without-tdp'
-NETWORKS = {
-    '': 'EDSR, small',
+OTHERS = {
     'span': 'SPAN',
     'compact': 'Compact',
     'compact_small': 'Compact, small',
     'swinir_small': 'SwinIR, small',
 }
-# Height and width of the LR images of the test part, and of the flagship's.
-SIZES = {
-    'lite0_cars28': (27, 36),
-    'deeplabv3-lite0_camvid-half': (45, 60),
+SMALL = {'': 'EDSR, small', **OTHERS}
+PAPERS = {'': 'EDSR-baseline', 'edsr_small': 'EDSR, small', **OTHERS}
+# Height and width of the LR images of the test part, and the SR networks.
+SETUPS = {
+    'lite0_cars28': ((27, 36), SMALL),
+    'deeplabv3-lite0_camvid-half': ((45, 60), SMALL),
+    'deeplabv3_voc': ((120, 120), PAPERS),
 }
 LARGE = 120, 120
 THREADS, REPEATS = 2, 21
@@ -80,11 +83,12 @@ def build(setup: str, sr_net: str, out: str):
 def measure(setup: str, out: str) -> List[Cost]:
     """All networks of a data set, in turn; medians."""
     torch.set_num_threads(THREADS)
-    models = {net: build(setup, net, out) for net in NETWORKS}
+    own_size, networks = SETUPS[setup]
+    models = {net: build(setup, net, out) for net in networks}
     times: Dict[tuple, List[float]] = {}
     for _ in range(REPEATS + 2):
         for net, model in models.items():
-            for size in (SIZES[setup], LARGE):
+            for size in {own_size, LARGE}:
                 images = torch.randint(0, 256, (1, 3, *size)).byte()
                 for half in (False, True):
                     start = perf_counter()
@@ -100,7 +104,7 @@ def measure(setup: str, out: str) -> List[Cost]:
             sum(p.numel() for p in model.model.sr_net.parameters()),
             *(
                 round(middle[net, size, half], 1)
-                for size in (SIZES[setup], LARGE)
+                for size in (own_size, LARGE)
                 for half in (False, True)
             ),
             str(date.today()),
@@ -126,42 +130,38 @@ def read_costs(path: str) -> List[Cost]:
 
 
 def write_table(costs: List[Cost], scores: Dict[str, list], name: str) -> str:
-    rows = [
-        [
-            'SR network, x4',
-            'parameters',
-            f'{name}, %',
-            'seeds',
-            'ms',
-            'of EDSR',
-            'ms, bfloat16',
-            'LR 120x120: ms',
-            'bfloat16',
-            'of EDSR in float32',
-        ]
-    ]
-    rows.append(['---'] * len(rows[0]))
-    first = costs[0]
-    for cost in costs:
-        runs = scores.get(cost.sr_net, [])
-        text = f'{mean(runs):.1f}' if runs else ''
-        if len(runs) > 1:
-            text += f' ± {stdev(runs):.1f}'
-        rows.append(
-            [
-                NETWORKS[cost.sr_net],
-                f'{cost.parameters:,}',
-                text,
-                str(len(runs)),
-                f'{cost.float32:.1f}',
-                f'{cost.float32 / first.float32:.2f}',
-                f'{cost.bfloat16:.1f}',
-                f'{cost.large_float32:.0f}',
-                f'{cost.large_bfloat16:.0f}',
-                f'{cost.large_bfloat16 / first.large_float32:.2f}',
-            ]
+    first, networks = costs[0], SETUPS[costs[0].setup][1]
+    columns = {
+        'SR network, x4': lambda cost: networks[cost.sr_net],
+        'parameters': lambda cost: f'{cost.parameters:,}',
+    }
+    if scores:
+        columns[f'{name}, %'] = lambda cost: spread(
+            scores.get(cost.sr_net, [])
         )
+        columns['seeds'] = lambda cost: len(scores.get(cost.sr_net, []))
+        columns['ms'] = lambda cost: f'{cost.float32:.1f}'
+        columns['of EDSR'] = lambda cost: f'{cost.float32 / first.float32:.2f}'
+        columns['ms, bfloat16'] = lambda cost: f'{cost.bfloat16:.1f}'
+    large, half = 'LR 120x120: ms', 'bfloat16'
+    columns[large] = lambda cost: f'{cost.large_float32:.0f}'
+    if not scores:
+        columns['of EDSR'] = lambda cost: (
+            f'{cost.large_float32 / first.large_float32:.2f}'
+        )
+    columns[half] = lambda cost: f'{cost.large_bfloat16:.0f}'
+    columns['of EDSR in float32'] = lambda cost: (
+        f'{cost.large_bfloat16 / first.large_float32:.2f}'
+    )
+    rows = [list(columns), ['---'] * len(columns)]
+    rows += [[str(cell(cost)) for cell in columns.values()] for cost in costs]
     return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+
+
+def spread(runs: List[float]) -> str:
+    if len(runs) < 2:
+        return f'{runs[0]:.1f}' if runs else ''
+    return f'{mean(runs):.1f} ± {stdev(runs):.1f}'
 
 
 def draw(costs: List[Cost], scores: Dict[str, list], name: str) -> Figure:
@@ -177,7 +177,7 @@ def draw(costs: List[Cost], scores: Dict[str, list], name: str) -> Figure:
         )
         axes.plot(cost.float32, mean(runs), 'o', color=color)
         axes.annotate(
-            NETWORKS[cost.sr_net],
+            SETUPS[cost.setup][1][cost.sr_net],
             (cost.float32, mean(runs)),
             xytext=(6, 6),
             textcoords='offset points',
@@ -195,24 +195,26 @@ def main() -> None:
     path = osp.join(args.out, 'sr_networks.csv')
     costs = read_costs(path)
     runs = read_runs([], osp.join(args.out, 'runs.csv'))
-    for setup in SIZES:
+    for setup in SETUPS:
         if not any(cost.setup == setup for cost in costs):
             costs += measure(setup, osp.join('work_dirs', 'sr_networks'))
             with open(path, 'w', newline='') as file:
                 writer = csv.writer(file, lineterminator='\n')
                 writer.writerows([Cost._fields, *costs])
         scores: Dict[str, list] = {}
-        own = [run for run in runs if run['setup'] == setup]
-        metric = own[0]['metric']
-        for run in own:
+        metric = ''
+        for run in runs:
             factor, _, net = run['scale'].partition('_')
-            if run['method'] == METHOD and factor == 'x4':
+            if (run['setup'], run['method'], factor) == (setup, METHOD, 'x4'):
                 scores.setdefault(net, []).append(run['task'])
+                metric = run['metric']
         of_set = [cost for cost in costs if cost.setup == setup]
         table = write_table(of_set, scores, metric)
         print(f'{setup}\n{table}')
         name = f'sr-networks_{setup}'
-        draw(of_set, scores, metric).savefig(osp.join(args.out, f'{name}.png'))
+        if scores:
+            figure = draw(of_set, scores, metric)
+            figure.savefig(osp.join(args.out, f'{name}.png'))
         if args.page:
             fill_page(args.page, {name: table})
 
