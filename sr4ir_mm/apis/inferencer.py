@@ -1,21 +1,12 @@
-import logging
 import os
 import sys
-from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
-from itertools import chain, repeat, takewhile
+from contextlib import closing
 from pathlib import Path
 from typing import (
     TYPE_CHECKING,
     Any,
-    Callable,
-    Deque,
-    Dict,
-    Iterable,
     Iterator,
     List,
-    NamedTuple,
     Optional,
     Sequence,
     Tuple,
@@ -24,24 +15,19 @@ from typing import (
 
 import cv2
 import numpy as np
-from rich.progress import Progress, ProgressColumn, Task
 
 from sr4ir_mm.drawing import draw_result
 from sr4ir_mm.utils.bands import PICTURES, Bands
 from sr4ir_mm.utils.labels import name_view
 from sr4ir_mm.utils.rasters import open_raster
 
-from .batches import in_batches
 from .result_index import ResultIndex
 from .sources import ImageType, InputsType, Video, find_inputs, read_image
-from .writer import ResultWriter, as_json
+from .stream import Stream, check_going_on
+from .writer import ResultWriter
 
 if TYPE_CHECKING:
     from mmengine.config import Config
-
-# What waits between reading, networks, and drawing and writing.
-AHEAD = 4
-THREADS = 4
 
 
 def SRInferencer(
@@ -258,31 +244,13 @@ class Inferencer:
             )
         self._check(hr, coordinates, show, return_datasamples)
         source = find_inputs(inputs, every)
+        check_going_on(source, resume, share)
         writer = ResultWriter(
             out_dir, source, not no_save_vis, not no_save_sr, not no_save_pred
         )
         draws = return_vis or show or 'visualization' in writer.pictures
-        score_thr = pred_score_thr if draws else None
-
-        self.skipped, self.before, num = {}, 0, 0
-        video = source if isinstance(source, Video) else None
-        # A webcam's frames would grow old, and those of a video have an order.
-        ahead = 0 if video and video.live else AHEAD
-        threads = 1 if video else THREADS
-        if video and (resume or share != (0, 1)):
-            raise ValueError(
-                f'{video.name} is one video: processes cannot share it, nor '
-                'does --resume go on in the middle of it.'
-            )
-        if resume and any(isinstance(one, np.ndarray) for one in source):
-            raise ValueError(
-                'resume=True: nothing tells whether arrays are those of the '
-                'call before; write them to files, which have names.'
-            )
-        if video and ahead:
-            source = _read_ahead(video, ahead)
         index = None
-        if out_dir and video is None:
+        if out_dir and not isinstance(source, Video):
             about = dict(
                 self._about(),
                 hr=hr,
@@ -295,116 +263,24 @@ class Inferencer:
                 polygons=polygons,
             )
             index = ResultIndex(out_dir, about, share, resume)
-            self.before = len(index.rows)
-
-        done = index.rows if index else {}
-        step = video.every if video else 1
-        images = _todo(source, writer, done, share, step)
-        finish = partial(
-            self._write, writer, coordinates, score_thr, return_datasamples
+        self.before = len(index.rows) if index else 0
+        options = dict(
+            batch_size=batch_size,
+            hr=hr,
+            coordinates=coordinates,
+            score_thr=pred_score_thr if draws else None,
+            return_datasamples=return_datasamples,
+            bands=bands,
+            polygons=polygons,
         )
-        with writer, self._progress() as progress:
-            if video is None:
-                images = list(images)
-                self.skipped = {
-                    name: done[name]['skipped']
-                    for name in map(_name, range(len(source)), source)
-                    if 'skipped' in done.get(name, {})
-                }
-            total = len(images) if video is None else video.num_frames
-            task = progress.add_task('Inference', total=total)
-            scenes = []
-            if index and not hr:
-                images, scenes = self._set_scenes_apart(images)
-            load = partial(self.load, bands=bands)
-            found = self._predict_all(images, batch_size, hr, ahead, load)
-            results = in_threads(
-                finish, found, threads, ahead, self._start_thread
-            )
-            maps = self._predict_maps(
-                scenes,
-                writer=writer,
-                bands=bands,
-                polygons=polygons,
-                batch_size=batch_size,
-                score_thr=score_thr,
-                progress=progress,
-            )
-            for image, result in chain(results, maps):
-                progress.advance(task)
-                if isinstance(result, Exception):
-                    row = dict(skipped=self._skip(image.name, result))
-                else:
-                    row, result = result
-                if index:
-                    index.add(image.name, **row)
-                if 'skipped' in row:
-                    continue
+        stream = Stream(self, source, writer, index, **options)
+        with closing(stream(share)) as results:
+            for result in results:
                 if show:
+                    video = isinstance(source, Video)
                     wait = wait_time or (0.001 if video else 0)
-                    _show(result['visualization'], image.name, wait)
-                num += 1
+                    _show(result['visualization'], result['name'], wait)
                 yield result
-        if index:
-            index.finish(map(_name, range(len(source)), source))
-        all_of_them = video is not None or total == len(source)
-        if num == 0 and self.skipped and all_of_them:
-            name, reason = next(iter(self.skipped.items()))
-            raise ValueError(
-                f'None of {len(self.skipped)} image(s) could be predicted '
-                f'from. {name}: {reason}'
-            )
-
-    def _set_scenes_apart(
-        self, images: List[Tuple['_Image', ImageType]]
-    ) -> Tuple[list, list]:
-        from .scenes import is_scene
-
-        apart = [], []
-        for image, given in images:
-            scene = is_scene(given, self.reads_rasters)
-            apart[scene].append((image, given))
-        return apart
-
-    def _predict_maps(
-        self, scenes: List[Tuple['_Image', ImageType]], **options: Any
-    ) -> Iterator[Tuple['_Image', Any]]:
-        """As :meth:`_write` returns it, of one scene after the other, with
-        these options of :func:`predict_map`."""
-        for image, path in scenes:
-            from .maps import predict_map
-
-            try:
-                result = predict_map(self, str(path), image.stem, **options)
-            except Exception as error:  # the other scenes count
-                yield image, error
-            else:
-                row, result = result
-                yield image, (row, dict(result, name=image.name))
-
-    def _write(
-        self,
-        writer: ResultWriter,
-        coordinates: str,
-        score_thr: Optional[float],
-        return_datasamples: bool,
-        image: '_Image',
-        found: Any,
-    ) -> Union[Exception, Tuple[dict, dict]]:
-        """Draw and write what was found in an image; returns its row and what
-        :meth:`stream` yields, or the error."""
-        if isinstance(found, Exception):
-            return found
-        try:
-            result = self._finish(found, coordinates, score_thr)
-        except Exception as error:  # the other images count
-            return error
-        row = dict(files=writer.write(result, image.stem))
-        if isinstance(result['prediction'], dict):
-            row['prediction'] = as_json(result['prediction'])
-        if return_datasamples:
-            result['prediction'] = found
-        return row, dict(result, name=image.name)
 
     def _finish(
         self, found: Any, coordinates: str, score_thr: Optional[float]
@@ -429,10 +305,6 @@ class Inferencer:
             visualization=drawing,
         )
 
-    def _progress(self) -> Progress:
-        columns = (*Progress.get_default_columns(), _Speed())
-        return Progress(*columns, disable=not self.show_progress)
-
     def _check(
         self, hr: bool, coordinates: str, show: bool, return_datasamples: bool
     ) -> None:
@@ -450,39 +322,6 @@ class Inferencer:
                 'There is no display to show anything on: say out_dir=FOLDER '
                 '(--out-dir) in place of show (--show).'
             )
-
-    def _predict_all(
-        self,
-        images: Iterable[Tuple['_Image', ImageType]],
-        batch_size: int,
-        hr: bool,
-        ahead: int,
-        load: Callable[[Any], np.ndarray],
-    ) -> Iterator[Tuple['_Image', Any]]:
-        """What :meth:`_predict` has found in each, or the error."""
-
-        def read(image: _Image, given: ImageType) -> Any:
-            try:
-                return self._pack(load(given), image.name, hr)
-            except Exception as error:  # the other images count
-                return error
-
-        items = in_threads(
-            read,
-            images,
-            THREADS if ahead else 1,
-            ahead and ahead + batch_size,
-            self._start_thread,
-        )
-        return in_batches(self._predict, items, batch_size, AHEAD * batch_size)
-
-    def _skip(self, name: str, error: Exception) -> str:
-        self.skipped[name] = reason = self._explain(error)
-        # a name that is no text would end a log file's handler
-        text = f'Skipped {name}: {reason}'
-        text = text.encode('utf-8', 'backslashreplace').decode()
-        logging.getLogger('sr4ir_mm').warning(text)
-        return reason
 
     @property
     def takes_rasters(self) -> bool:
@@ -570,98 +409,6 @@ class Inferencer:
 
     def _explain(self, error: Exception) -> str:
         return str(error) or type(error).__name__
-
-
-class _Image(NamedTuple):
-    """
-    Args:
-        name (str): What it is called.
-        stem (str): What its files are called.
-    """
-
-    name: str
-    stem: str
-
-
-class _Speed(ProgressColumn):
-    """From the start on: a few images may come all at once."""
-
-    def render(self, task: Task) -> str:
-        seconds = task.finished_time or task.elapsed
-        return f'{task.completed / seconds if seconds else 0:.1f}/s'
-
-
-def in_threads(
-    function: Callable,
-    items: Iterable[Tuple[Any, Any]],
-    threads: int,
-    ahead: int,
-    start: Optional[Callable] = None,
-) -> Iterator[Tuple[Any, Any]]:
-    """Call a function on items that have keys, some of them at a time.
-
-    Args:
-        function (Callable): Of a key and an item.
-        items (Iterable): Pairs of these; they are made in this thread.
-        threads (int): How many calls at a time.
-        ahead (int): How many items are taken before the result of the first
-            is given.
-        start (Callable, optional): Called at the start of each thread.
-
-    Yields:
-        tuple: The key, and what the function gives, in the order of the
-        items.
-    """
-    waiting: Deque[Tuple[Any, Future]] = deque()
-    with ThreadPoolExecutor(threads, initializer=start) as pool:
-        try:
-            for key, item in items:
-                waiting.append((key, pool.submit(function, key, item)))
-                if len(waiting) > ahead:
-                    key, first = waiting.popleft()
-                    yield key, first.result()
-            while waiting:
-                key, first = waiting.popleft()
-                yield key, first.result()
-        finally:
-            for _, future in waiting:
-                future.cancel()
-
-
-def _read_ahead(video: Video, ahead: int) -> Iterator[np.ndarray]:
-    """Its frames, decoded in a thread of their own."""
-    frames, end = iter(video), object()
-    read = in_threads(
-        lambda *_: next(frames, end), repeat((None, None)), 1, ahead
-    )
-    return takewhile(lambda frame: frame is not end, (f for _, f in read))
-
-
-def _todo(
-    images: Iterable[ImageType],
-    writer: ResultWriter,
-    done: Dict[str, dict],
-    share: Tuple[int, int],
-    step: int,
-) -> Iterator[Tuple[_Image, ImageType]]:
-    """The images of this process that have no row; frames are called by their
-    number, in steps. Files get the names that they have if one process does
-    it all."""
-    rank, world = share
-    for row in done.values():
-        writer.take(row.get('files', {}).values())
-    for index, image in enumerate(images):
-        name = _name(index * step, image)
-        if not done.get(name, {}).get('files'):
-            stem = writer.free_stem(
-                name if isinstance(image, np.ndarray) else image
-            )
-            if name not in done and index % world == rank:
-                yield _Image(name, stem), image
-
-
-def _name(index: int, image: ImageType) -> str:
-    return f'{index:08d}' if isinstance(image, np.ndarray) else str(image)
 
 
 def _show(picture: np.ndarray, name: str, seconds: float) -> None:

@@ -27,6 +27,7 @@ from sr4ir_mm.utils.rasters import (
 
 from .geojson import write_boxes, write_regions
 from .objects import Objects
+from .pipeline import in_threads, predict_all
 from .scenes import Part, Scene
 from .writer import as_json
 
@@ -402,8 +403,6 @@ def predict_map(
         DataError: That names the part at which it failed; then no file is
             left.
     """
-    from .inferencer import AHEAD, in_threads
-
     wanted = dict(sr='sr' in writer.pictures, pred=writer.pred)
     paths = {
         kind: osp.join(writer.out_dir, kind, stem)
@@ -418,12 +417,8 @@ def predict_map(
         task = progress.add_task(stem, total=total)
         # none of them lives on, since each holds its pixels
         parts = scene.parts(kept, margin, kept and inferencer.size)
-        found = inferencer._predict_all(
-            ((part, part) for part in parts),
-            batch_size,
-            False,
-            AHEAD,
-            Part.read,
+        found = predict_all(
+            inferencer, ((part, part) for part in parts), Part.read, batch_size
         )
         # whatever happens, no thread reads or writes when files are closed
         with MapWriter(scene, inferencer, paths, polygons) as maps, closing(

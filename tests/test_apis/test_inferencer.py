@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from fake_data import write_image
 
-from sr4ir_mm.apis import inferencer, result_index
-from sr4ir_mm.apis.inferencer import Inferencer, in_threads
+from sr4ir_mm.apis import result_index, stream
+from sr4ir_mm.apis.inferencer import Inferencer
+from sr4ir_mm.apis.pipeline import in_threads
 
 
 def named(items):
@@ -114,9 +115,9 @@ def files_of(folder):
 
 def test_speed_is_that_of_the_whole_call(folder, monkeypatch):
     columns = []
-    render = inferencer._Speed.render
+    render = stream._Speed.render
     monkeypatch.setattr(
-        inferencer._Speed,
+        stream._Speed,
         'render',
         lambda *args: columns.append(render(*args)) or columns[-1],
     )
