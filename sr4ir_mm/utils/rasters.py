@@ -10,8 +10,8 @@ import numpy as np
 
 from .images import DataError, message
 
-# MB of blocks that GDAL keeps: else a share of the machine's memory. It looks
-# once, at the first block of all; options of rasterio's Env come too late.
+# MB of blocks that GDAL keeps: else a share of the machine's memory. That of a
+# rasterio.Env counts while the Env lasts, and files are read behind it.
 os.environ.setdefault('GDAL_CACHEMAX', '256')
 
 
