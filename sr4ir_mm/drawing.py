@@ -116,7 +116,9 @@ def draw_labels(
     """
     meta = name_labels(dataset_meta, 256, ('classes', 'palette'))
     palette = np.array(meta['palette'][:256], np.uint8)
-    drawn = cv2.addWeighted(image, 1 - OPACITY, palette[labels], OPACITY, 0)
+    drawn = cv2.addWeighted(
+        image, 1 - OPACITY, palette.take(labels, axis=0), OPACITY, 0
+    )
     step = max(1, min(labels.shape) // 128)
     small = np.ascontiguousarray(labels[::step, ::step])
     texts = []
@@ -217,10 +219,15 @@ def _tint(image: np.ndarray, mask: Dict[str, str], color: Color) -> None:
 
 def _under_heading(picture: np.ndarray, title: str) -> np.ndarray:
     height, width = picture.shape[:2]
-    size = max(HEADING, height // 24)
+    heading = _heading(max(HEADING, height // 24), width, title)
+    return np.concatenate([heading, picture])
+
+
+@lru_cache(maxsize=16)  # images of a folder often have one size
+def _heading(size: int, width: int, title: str) -> np.ndarray:
     heading = np.full((size, width, 3), 255, np.uint8)
     text = Text(size // 4, size // 2, title, (255,) * 3, 'lm')
-    return np.concatenate([_write(heading, [text], size * 2 // 3), picture])
+    return _write(heading, [text], size * 2 // 3)
 
 
 def _text_size(image: np.ndarray) -> int:

@@ -1,6 +1,7 @@
 """Names and colours of labels, and names of views."""
 
-from typing import Optional, Sequence
+from functools import lru_cache
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -26,8 +27,7 @@ def name_labels(
             none at all.
     """
     meta = dict(dataset_meta or {})
-    colors = np.random.default_rng(0).integers(0, 256, (num, 3)).tolist()
-    made_up = dict(classes=[*map(str, range(num))], palette=colors)
+    made_up = dict(classes=[*map(str, range(num))], palette=_colors(num))
     for key, values in made_up.items():
         known = meta.get(key) or ()
         if not isinstance(known, str) and (known or key in needed):
@@ -36,6 +36,12 @@ def name_labels(
         # mmdet takes no lists for colours
         meta['palette'] = [tuple(color) for color in meta['palette']]
     return meta
+
+
+@lru_cache(maxsize=None)
+def _colors(num: int) -> Tuple[Tuple[int, int, int], ...]:
+    rng = np.random.default_rng(0)
+    return tuple(map(tuple, rng.integers(0, 256, (num, 3)).tolist()))
 
 
 def name_view(view: str) -> str:

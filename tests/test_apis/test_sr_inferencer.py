@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.runner import Runner
 from PIL import Image
@@ -192,6 +193,22 @@ def test_labels_are_those_of_argmax(saved, make_image, monkeypatch):
     np.testing.assert_array_equal(
         result['predictions'][0], logits[0].argmax(0)
     )
+
+
+@pytest.mark.parametrize('align_corners', [False, True])
+def test_logits_of_the_right_size_are_not_resized(align_corners):
+    """They are the same to the last bit, and others' memory is not theirs."""
+    from sr4ir_mm.models.sr_segmentor import _Sooner
+
+    logits = torch.randn(2, 5, 9, 13)
+    options = dict(mode='bilinear', align_corners=align_corners)
+    for size in ((9, 13), (18, 7)):
+        expected = F.interpolate(logits, size, **options)
+        with _Sooner():
+            by_name = F.interpolate(logits, size=size, **options)
+            found = F.interpolate(logits, size, None, **options)
+        assert torch.equal(found, expected) and torch.equal(by_name, expected)
+        assert found.data_ptr() != logits.data_ptr()
 
 
 def test_instance_masks(saved):
