@@ -269,7 +269,7 @@ def export_onnx(
         NotImplementedError: If PyTorch cannot export something in it.
         ValueError: If the detector finds nothing.
     """
-    require_package('onnx', 'onnx', 'Export to ONNX')
+    require_package('onnx', 'Export to ONNX')
     import onnx
 
     model = deployable.model
@@ -369,7 +369,7 @@ def check_onnx(
     Raises:
         NotImplementedError: If onnxruntime refuses the file.
     """
-    require_package('onnxruntime', 'onnxruntime', 'Checking an ONNX file')
+    require_package('onnxruntime', 'Checking an ONNX file')
     try:
         session = start_session(path)
     except Exception as error:  # onnxruntime's have no common base

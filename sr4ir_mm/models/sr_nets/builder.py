@@ -60,7 +60,7 @@ def build_sr_net(
     kind = cfg.get('type')
     cfg['type'] = kind = _OURS.get(kind, kind)
     if str(kind).startswith('mmagic.'):
-        require_package('mmagic', 'mmagic', kind)
+        require_package('mmagic', kind)
         cfg.setdefault('_scope_', 'mmagic')  # for networks inside of it
     network = MODELS.build(cfg)
     network.init_cfg, network.with_cp = init_cfg, with_cp
