@@ -81,6 +81,20 @@ def _name_forks(utils: ModuleType) -> None:
             utils.MODULE2PACKAGE[module] = package
 
 
+def _print_no_debugging(logging: ModuleType) -> None:
+    """mmengine prints what has no logger, whatever its level; and the forks
+    (onedl-mmsegmentation 1.4.2, onedl-mmdetection 3.5.1, onedl-mmpretrain
+    1.3.6) say for debugging, on import, that they lack what nobody needs."""
+    print_log, info = logging.print_log, import_module('logging').INFO
+
+    @wraps(print_log)
+    def print_no_debugging(msg, logger=None, level=info) -> None:
+        if logger is not None or level >= info:
+            print_log(msg, logger, level)
+
+    logging.print_log = print_no_debugging
+
+
 def _restore_bool8(numpy: ModuleType) -> None:
     """``mmagic/utils/trans_utils.py`` (1.2.0) reads ``np.bool8``, which
     NumPy 2.0 removed.
@@ -334,6 +348,7 @@ _REPAIRS = {
     'multiprocessing.queues': _end_workers_that_cannot_answer,
     'torch.serialization': _load_safely,
     'mmengine.config.utils': _name_forks,
+    'mmengine.logging': _print_no_debugging,
     'mmengine.fileio.handlers.pickle_handler': _unpickle_safely,
     'mmengine.fileio.handlers.yaml_handler': _read_yaml_safely,
     'mmengine.runner.checkpoint': partial(

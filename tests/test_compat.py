@@ -1,4 +1,5 @@
 import importlib
+import logging
 import os
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import mmengine
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.logging import print_log
 from mmseg.visualization import SegLocalVisualizer
 
 from sr4ir_mm import compat
@@ -268,6 +270,12 @@ def test_configs_of_toolboxes_are_found(tmp_path, toolbox):
     path = tmp_path / 'config.py'
     path.write_text(f"_base_ = ['{toolbox}::_base_/default_runtime.py']")
     assert Config.fromfile(path).default_scope == toolbox
+
+
+def test_what_is_for_debugging_is_not_printed(capsys):
+    for level, shown in ((logging.DEBUG, ''), (logging.INFO, 'text\n')):
+        print_log('text', level=level)
+        assert capsys.readouterr().out == shown
 
 
 def test_mmcv_looks_older_to_mmagic_alone(monkeypatch):

@@ -66,8 +66,8 @@ fi
 
 # ---- anything to do? --------------------------------------------------------
 constraints=requirements/constraints/$stack.txt
-fork=''  # before the names of the toolboxes
-[[ $stack != onedl ]] || fork=onedl-
+fork= others=270  # before the names of the toolboxes; MB beside torch
+[[ $stack != onedl ]] || fork=onedl- others=420
 state="$stack $version $device $torch_for $PWD $(cat requirements.txt \
     requirements/*.txt "$constraints" setup.py pyproject.toml \
     tools/install.sh | cksum)"
@@ -112,7 +112,7 @@ choose_torch() {  # sets `torch`, for pip, and says how much it will download
         done
     fi
     say "to download, unless pip has it already: $what, and about 100 other" \
-        "packages (270 MB)"
+        "packages ($others MB)"
 }
 
 ops_work() {  # mmcv is the pinned one, and its operators run on the device
@@ -209,7 +209,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 choose_torch
 say "installing torch"
 run_pip install -c "$constraints" -r requirements/build.txt \
-    -r requirements/runtime.txt "$(pin ${fork}mmengine)" "${torch[@]}"
+    -r requirements/runtime.txt "$(pin ${fork}mmengine)" "$(pin opencv-python)" \
+    "${torch[@]}"  # with what mmcv imports
 ops_work || install_mmcv
 say "installing the toolboxes"
 run_pip install -c "$constraints" -r requirements.txt \
