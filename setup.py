@@ -56,12 +56,12 @@ class BuildPyWithMim(build_py):
                 shutil.copy(ROOT / entry, mim / entry)
 
 
+MIM = ('mminstall', 'mmengine', 'mmcv', 'setuptools')
+ONEDL = ('onedl-mminstall', 'onedl-mmengine', 'onedl-mmcv')
 extras = {
-    'seg': requirements(
-        'mminstall', 'mmcv', 'mmsegmentation', 'ftfy', 'regex'
-    ),
-    'det': requirements('mminstall', 'mmcv', 'mmdet'),
-    'cls': requirements('mminstall', 'mmcv', 'mmpretrain'),
+    'seg': requirements(*MIM, 'mmsegmentation', 'ftfy', 'regex'),
+    'det': requirements(*MIM, 'mmdet'),
+    'cls': requirements(*MIM, 'mmpretrain'),
     'mim': requirements('mminstall'),
     'demo': requirements('demo'),
     'deploy': requirements('deploy'),
@@ -74,6 +74,11 @@ extras = {
     'tests': requirements('tests'),
 }
 extras['all'] = sorted(set(sum(extras.values(), [])))
+# in place of `seg`, `det`, `cls` and `mim`, and so not in `all`
+extras['onedl-seg'] = requirements(*ONEDL, 'onedl-mmsegmentation')
+extras['onedl-det'] = requirements(*ONEDL, 'onedl-mmdetection')
+extras['onedl-cls'] = requirements(*ONEDL, 'onedl-mmpretrain')
+extras['onedl'] = requirements('onedl-mminstall')
 # of 2023, at odds with what other packages need today
 extras['mmagic-full'] = requirements('mmagic-full')
 

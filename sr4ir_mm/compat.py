@@ -1,5 +1,5 @@
-"""The few places where the released OpenMMLab packages do not run unchanged
-on today's NumPy and PyTorch.
+"""The few places where the released OpenMMLab packages, or their maintained
+forks, do not run unchanged on today's NumPy and PyTorch.
 
 Each entry names the breakage and the version that needs it; delete it when
 the release that repairs it becomes the oldest that we support.
@@ -11,19 +11,98 @@ import traceback
 from functools import partial, wraps
 from importlib import import_module
 from importlib.machinery import PathFinder, SourceFileLoader
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from types import ModuleType
-from typing import Any, Optional
+from typing import Any, Iterable, List, Optional
+
+# OpenMMLab's distributions, and the forks that own folders of the same name.
+_FORKS = dict(
+    mmengine='onedl-mmengine',
+    mmcv='onedl-mmcv',
+    mmsegmentation='onedl-mmsegmentation',
+    mmdet='onedl-mmdetection',
+    mmpretrain='onedl-mmpretrain',
+)
 
 
 def apply() -> None:
     """Repair what is imported already at once, and what will be when it is.
-    Called once, on import; it imports nothing itself."""
+    Called once, on import; it imports nothing itself.
+
+    Raises:
+        ImportError: If there is more than one kind of OpenMMLab's packages.
+    """
+    _check_packages()
     sys.meta_path.insert(0, _UpstreamFinder)
+    sys.meta_path.append(_NoEngine)
     for name in set(_REPAIRS) & set(sys.modules):
         _REPAIRS[name](sys.modules[name])
     _let_mmseg_count_flops()
+
+
+def _installed(packages: Iterable[str]) -> List[str]:
+    found = []
+    for package in packages:
+        try:
+            found.append(f'{package}=={version(package)}')
+        except PackageNotFoundError:
+            pass
+    return found
+
+
+def _check_packages() -> None:
+    """pip unpacks mmengine over onedl-mmengine, file by file, without a
+    word; and a toolbox of one kind refuses mmcv of the other."""
+    forks = _installed(_FORKS.values())
+    others = _installed(_FORKS) if forks else []
+    if others:
+        both = ' '.join(found.split('==')[0] for found in others + forks)
+        raise ImportError(
+            f'{" ".join(others)} of OpenMMLab and {" ".join(forks)}, which '
+            'are forks of it, are in one environment, where they overwrite '
+            f"each other's files: `pip uninstall -y {both}`, then install one "
+            'kind (tools/install.sh does).'
+        )
+
+
+class _NoEngine:
+    """Asked last, when no other finder has it. Who predicts from ONNX files
+    does without."""
+
+    @staticmethod
+    def find_spec(fullname, path=None, target=None):
+        if fullname == 'mmengine':
+            raise ModuleNotFoundError(
+                'sr4ir_mm needs mmengine, which is not installed: `pip '
+                "install 'sr4ir_mm[seg]'`, or [det] or [cls], brings it with "
+                "a toolbox, `pip install 'sr4ir_mm[onedl-seg]'` the "
+                'maintained fork of it.',
+                name='mmengine',
+            )
+
+
+def _name_forks(utils: ModuleType) -> None:
+    """onedl-mmengine 0.10.12 looks for ``mmseg::`` configs in a distribution
+    called mmsegmentation."""
+    if _installed(['onedl-mmengine']):
+        for module, package in utils.MODULE2PACKAGE.items():
+            package = _FORKS.get(package, package)
+            utils.MODULE2PACKAGE[module] = package
+
+
+def _print_no_debugging(logging: ModuleType) -> None:
+    """mmengine prints what has no logger, whatever its level; and the forks
+    (onedl-mmsegmentation 1.4.2, onedl-mmdetection 3.5.1, onedl-mmpretrain
+    1.3.6) say for debugging, on import, that they lack what nobody needs."""
+    print_log, info = logging.print_log, import_module('logging').INFO
+
+    @wraps(print_log)
+    def print_no_debugging(msg, logger=None, level=info) -> None:
+        if logger is not None or level >= info:
+            print_log(msg, logger, level)
+
+    logging.print_log = print_no_debugging
 
 
 def _restore_bool8(numpy: ModuleType) -> None:
@@ -130,12 +209,28 @@ class _UpstreamFinder:
 
     @staticmethod
     def find_spec(fullname, path=None, target=None):
-        if not fullname.startswith('mmagic.') and fullname not in _REPAIRS:
+        mmagic = fullname.partition('.')[0] == 'mmagic'
+        if not mmagic and fullname not in _REPAIRS:
             return None
         spec = PathFinder.find_spec(fullname, path, target)
         if spec is not None and isinstance(spec.loader, SourceFileLoader):
-            spec.loader = _UpstreamLoader(fullname, spec.loader.path)
+            kind = _MmagicLoader if fullname == 'mmagic' else _UpstreamLoader
+            spec.loader = kind(fullname, spec.loader.path)
         return spec
+
+
+class _MmagicLoader(SourceFileLoader):
+    """mmagic 1.2.0 refuses mmcv 2.2 and later for their number alone:
+    onedl-mmcv 2.3.6 has what it imports.
+    """
+
+    def exec_module(self, module: ModuleType) -> None:
+        mmcv = import_module('mmcv')
+        found, mmcv.__version__ = mmcv.__version__, '2.1.0'
+        try:
+            super().exec_module(module)
+        finally:
+            mmcv.__version__ = found
 
 
 class _UpstreamLoader(SourceFileLoader):
@@ -262,6 +357,8 @@ _REPAIRS = {
     'numpy': _restore_bool8,
     'multiprocessing.queues': _end_workers_that_cannot_answer,
     'torch.serialization': _load_safely,
+    'mmengine.config.utils': _name_forks,
+    'mmengine.logging': _print_no_debugging,
     'mmengine.fileio.handlers.pickle_handler': _unpickle_safely,
     'mmengine.fileio.handlers.yaml_handler': _read_yaml_safely,
     'mmengine.runner.checkpoint': partial(

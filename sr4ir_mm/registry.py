@@ -7,8 +7,9 @@ holds when something is first looked up in it. So
 
 from importlib import import_module
 from importlib.util import find_spec
-from typing import Any
+from typing import Any, Optional
 
+from mmengine.config.utils import MODULE2PACKAGE
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
@@ -73,13 +74,22 @@ METRICS = Registry(
 )
 
 
-def require_package(module: str, package: str, what: str) -> None:
-    """Raise ImportError saying what to install for ``what``."""
+def require_package(
+    module: str, what: str, package: Optional[str] = None
+) -> None:
+    """Raise ImportError saying what to install for ``what``.
+
+    Args:
+        module (str): What it imports.
+        what (str): What needs it.
+        package (str, optional): What to install. Defaults to the toolbox that
+            has the module, or the module's name.
+    """
     if find_spec(module) is None:
-        how = f'mim install {package}'
-        if package == 'mmagic':  # which declares what does not go together
-            how = 'pip install --no-deps mmagic'
+        package = package or MODULE2PACKAGE.get(module, module)
+        # mmagic declares what does not go together
+        options = '--no-deps ' if package == 'mmagic' else ''
         raise ImportError(
-            f'{what} needs {package}, which is not installed: `{how}` (see '
-            'docs/en/get_started.md for versions).'
+            f'{what} needs {package}, which is not installed: `pip install '
+            f'{options}{package}` (see docs/en/get_started.md for versions).'
         )

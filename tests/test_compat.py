@@ -1,3 +1,5 @@
+import importlib
+import logging
 import os
 import subprocess
 import sys
@@ -7,6 +9,9 @@ from types import SimpleNamespace
 
 import mmengine
 import numpy as np
+import pytest
+from mmengine.config import Config
+from mmengine.logging import print_log
 from mmseg.visualization import SegLocalVisualizer
 
 from sr4ir_mm import compat
@@ -209,3 +214,103 @@ def test_a_label_of_mmseg_stays_where_it_was():
         y, x = pixels[len(pixels) // 2]
         found = SegLocalVisualizer._get_center_loc(None, mask)
         assert found.tolist() == [x, y]
+
+
+@pytest.fixture
+def installed(tmp_path, monkeypatch):
+    """Lets pip have installed more packages than there are."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def install(package, version):
+        name = package.replace('-', '_')
+        folder = tmp_path / f'{name}-{version}.dist-info'
+        folder.mkdir()
+        (folder / 'METADATA').write_text(
+            f'Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n'
+        )
+        importlib.invalidate_caches()
+
+    return install
+
+
+@pytest.mark.parametrize('package', ['mmengine', 'mmcv', 'mmdet'])
+def test_packages_and_forks_do_not_mix(installed, package):
+    compat._check_packages()
+    fork = compat._FORKS[package]
+    installed(package, '0.1')
+    installed(fork, '0.2')  # found first, whichever there is
+    with pytest.raises(ImportError) as error:
+        compat._check_packages()
+    message = str(error.value)
+    assert f'{package}==0.1' in message and f'{fork}==0.2' in message
+    way_out = message.partition('`pip uninstall -y ')[2].partition('`')[0]
+    assert {package, fork} <= set(way_out.split())
+
+
+def test_no_engine():
+    """Nor any other package of OpenMMLab: what needs it says so; an ONNX file
+    does not."""
+    code = """
+import sys
+from importlib.machinery import PathFinder
+class Without:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name.partition('.')[0] not in ('mmengine', 'mmcv', 'torch'):
+            return PathFinder.find_spec(name, path, target)
+at = sys.meta_path.index(PathFinder)
+sys.meta_path[at] = Without
+import sr4ir_mm.apis.onnx_inferencer
+try:
+    sr4ir_mm.apis.init_model
+except ModuleNotFoundError as error:
+    print(error)
+"""
+    done = subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True
+    )
+    assert not done.returncode, done.stderr
+    assert 'sr4ir_mm needs mmengine, which is not installed' in done.stdout
+
+
+def test_a_fork_is_asked_for_by_its_name(monkeypatch):
+    """So that its configs are found, and that no other is installed."""
+    names = dict(mmseg='mmsegmentation', mmagic='mmagic')
+    utils = SimpleNamespace(MODULE2PACKAGE=dict(names))
+    monkeypatch.setattr(compat, '_installed', lambda packages: [])
+    compat._name_forks(utils)
+    assert utils.MODULE2PACKAGE == names
+    monkeypatch.setattr(compat, '_installed', list)
+    compat._name_forks(utils)
+    assert utils.MODULE2PACKAGE == dict(names, mmseg='onedl-mmsegmentation')
+
+
+@pytest.mark.parametrize('toolbox', ['mmseg', 'mmdet', 'mmpretrain'])
+def test_configs_of_toolboxes_are_found(tmp_path, toolbox):
+    path = tmp_path / 'config.py'
+    path.write_text(f"_base_ = ['{toolbox}::_base_/default_runtime.py']")
+    assert Config.fromfile(path).default_scope == toolbox
+
+
+def test_what_is_for_debugging_is_not_printed(capsys):
+    for level, shown in ((logging.DEBUG, ''), (logging.INFO, 'text\n')):
+        print_log('text', level=level)
+        assert capsys.readouterr().out == shown
+
+
+def test_mmcv_looks_older_to_mmagic_alone(monkeypatch):
+    """While it is imported, since mmagic 1.2.0 refuses today's."""
+    import mmagic
+    import mmcv
+
+    monkeypatch.setattr(mmcv, '__version__', '2.3.6')
+    importlib.reload(mmagic)
+    assert mmagic.mmcv_version < mmagic.mmcv_max_version
+    assert mmcv.__version__ == '2.3.6'
+
+
+def test_mmcv_is_compiled_with_optimisation():
+    """Which a ``CFLAGS`` of its own would take from setuptools 75.8."""
+    from mmcv import _ext
+
+    assert b'__assert_fail' not in Path(_ext.__file__).read_bytes()

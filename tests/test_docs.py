@@ -1,6 +1,7 @@
 """The examples of docs/en/extend.md are read as users would write them."""
 
 import re
+import subprocess
 import sys
 from pathlib import Path
 
@@ -69,3 +70,11 @@ def test_example_of_an_sr_network(read):
 
 def test_every_example_is_tested():
     assert len(CONFIGS) == 4 and len(BLOCKS) == 6
+
+
+def test_the_table_of_stacks_is_of_the_constraints():
+    script = Path('.dev_scripts/stacks_table.py')
+    done = subprocess.run(
+        [sys.executable, script, '--check'], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

@@ -8,6 +8,7 @@ from pathlib import Path
 import mmengine
 import pytest
 from mmengine.config import Config
+from mmengine.config.utils import MODULE2PACKAGE
 from tiny import TASKS, runner_cfg, toy_dataset_cfg
 
 CODE = """
@@ -25,7 +26,6 @@ for other in sys.argv[2:]:
     except ImportError as error:
         print('ImportError', error)
 """
-PACKAGES = dict(seg='mmsegmentation', det='mmdet', cls='mmpretrain')
 METRICS = dict(
     seg=dict(type='IoUMetric', iou_metrics=['mIoU']),
     det=dict(type='VOCMetric', metric='mAP'),
@@ -77,8 +77,9 @@ def test_one_toolbox_is_enough(task, toy_root, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert 'sr/PSNR' in done.stdout
     for other in others:
-        wrapper, package = TASKS[other]['wrapper'], PACKAGES[other]
+        wrapper = TASKS[other]['wrapper']
+        package = MODULE2PACKAGE[TASKS[other]['scope']]
         assert (
             f'ImportError {wrapper} needs {package}, which is not installed: '
-            f'`mim install {package}`' in done.stdout
+            f'`pip install {package}`' in done.stdout
         )

@@ -141,7 +141,7 @@ def build_page(inferencers: Dict[str, SRInferencer], max_pixels: float):
     from sr4ir_mm.registry import require_package
     from sr4ir_mm.utils.mistakes import explain
 
-    require_package('gradio', 'gradio', 'tools/demo_app.py')
+    require_package('gradio', 'tools/demo_app.py')
     import gradio as gr
 
     def run(path: str, checkpoint: str, kind: str, threshold: float):

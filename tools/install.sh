@@ -7,7 +7,8 @@
 # It installs into the active virtual or conda environment, else into `.venv`
 # (`.venv-torch2.1` when that stack is asked for). See docs/en/get_started.md.
 #
-#   SR4IR_STACK   torch2.11 (default; Python 3.10-3.12) or torch2.1 (3.8-3.11)
+#   SR4IR_STACK   torch2.11 (default; Python 3.10-3.12), torch2.1 (3.8-3.11) or
+#                 onedl (3.10-3.13): OpenMMLab's maintained forks
 #   SR4IR_CPU=1   mmcv's operators for the CPU only, although there is a GPU
 #   FORCE_CUDA=1  torch and mmcv's operators for CUDA, although there is no GPU
 #   MAX_JOBS      how many files to compile at a time (default: all cores)
@@ -23,21 +24,24 @@ fail() { echo "install.sh: $*"; exit 1; }
 # ---- which environment, Python, stack and device ----------------------------
 venv=${VIRTUAL_ENV:-}
 [[ $venv || ${CONDA_DEFAULT_ENV:-base} == base ]] || venv=$CONDA_PREFIX
-[[ $venv || ${SR4IR_STACK:-} != torch2.1 ]] || venv=$PWD/.venv-torch2.1
+[[ $venv || ${SR4IR_STACK:-torch2.11} == torch2.11 ]] ||
+    venv=$PWD/.venv-$SR4IR_STACK
 venv=${venv:-$PWD/.venv}
 stamp=$venv/.sr4ir_mm
 if [[ ! ${SR4IR_STACK:-} && -f $stamp ]]; then  # an environment keeps its own
-    SR4IR_STACK=$(grep -oE '^torch2\.[0-9]+' "$stamp" || true)
+    SR4IR_STACK=$(grep -oE '^(torch2\.[0-9]+|onedl)' "$stamp" || true)
 fi
 case ${SR4IR_STACK:-} in
     '') needs='Python 3.8-3.12' ;;
     torch2.11) needs='Python 3.10-3.12 for the stack torch2.11' ;;
     torch2.1) needs='Python 3.8-3.11 for the stack torch2.1' ;;
-    *) fail "SR4IR_STACK is '$SR4IR_STACK'; it must be torch2.11 or torch2.1." ;;
+    onedl) needs='Python 3.10-3.13 for the stack onedl' ;;
+    *) fail "SR4IR_STACK is '$SR4IR_STACK'; it must be torch2.11, torch2.1 or" \
+        "onedl." ;;
 esac
 candidates=("$venv/bin/python")
 [[ -x ${candidates[0]} ]] ||
-    candidates=(python3 python3.11 python3.10 python3.12 python3.9 python3.8)
+    candidates=(python3 python3.1{1,0,2,3} python3.9 python3.8)
 stack='' found=''
 for python in "${candidates[@]}"; do
     version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])' \
@@ -46,6 +50,7 @@ for python in "${candidates[@]}"; do
         any-3.1[0-2] | torch2.11-3.1[0-2]) stack=torch2.11 && break ;;
         any-3.[89] | torch2.1-3.[89] | torch2.1-3.1[01])
             stack=torch2.1 && break ;;
+        onedl-3.1[0-3]) stack=onedl && break ;;
     esac
     found+=" ($python is $version)"
 done
@@ -61,6 +66,8 @@ fi
 
 # ---- anything to do? --------------------------------------------------------
 constraints=requirements/constraints/$stack.txt
+fork= others=270  # before the names of the toolboxes; MB beside torch
+[[ $stack != onedl ]] || fork=onedl- others=420
 state="$stack $version $device $torch_for $PWD $(cat requirements.txt \
     requirements/*.txt "$constraints" setup.py pyproject.toml \
     tools/install.sh | cksum)"
@@ -105,17 +112,17 @@ choose_torch() {  # sets `torch`, for pip, and says how much it will download
         done
     fi
     say "to download, unless pip has it already: $what, and about 100 other" \
-        "packages (270 MB)"
+        "packages ($others MB)"
 }
 
 ops_work() {  # mmcv is the pinned one, and its operators run on the device
-    "$python" -W ignore - "$(pin mmcv)" "$device" &>"$log" <<'PYTHON'
+    "$python" -W ignore - "$(pin ${fork}mmcv)" "$device" &>"$log" <<'PYTHON'
 import sys
 import mmcv
 import torch
 from mmcv.ops import get_compiling_cuda_version, nms
 pin, device = sys.argv[1:]
-assert pin == f'mmcv=={mmcv.__version__}', mmcv.__version__
+assert pin.endswith(f'mmcv=={mmcv.__version__}'), mmcv.__version__
 assert device == 'cpu' or get_compiling_cuda_version() != 'not available'
 device = device if torch.cuda.is_available() else 'cpu'
 nms(torch.tensor([[0., 0., 1., 1.]]).to(device), torch.ones(1).to(device), .5)
@@ -157,7 +164,7 @@ install_mmcv() {
     for place in "${places[@]}"; do
         [[ -d $place || $place == https:* ]] || continue
         "$python" -m pip install --no-index --no-deps --force-reinstall \
-            --retries 1 --timeout 20 --find-links "$place" "$(pin mmcv)" \
+            --retries 1 --timeout 20 --find-links "$place" "$(pin ${fork}mmcv)" \
             &>"$log" && ops_work || continue
         say "mmcv's operators: from $place"
         return
@@ -169,13 +176,21 @@ install_mmcv() {
             "or no Python.h: install them (on Debian or Ubuntu," \
             "build-essential and python$version-dev)."
     say "compiling mmcv's operators, once: this takes several minutes"
-    # -g0: debug symbols make the wheel 20 times larger.
-    PATH=$venv/bin:$PATH MMCV_WITH_OPS=1 CFLAGS="${CFLAGS:-} -g0" \
+    mkdir -p "$cache"
+    if [[ $fork ]]; then  # torch needs C++20, mmcv asks for 17
+        printf '#!/bin/sh\nexec %s "$@" -std=c++20\n' "${CXX:-g++}" >"$cache/cxx"
+        chmod +x "$cache/cxx"
+        export CXX=$cache/cxx NVCC_APPEND_FLAGS="-std=c++20"
+    fi
+    # In place of Python's own flags, from setuptools 75.8 on: so the first two
+    # are said here. -g0: debug symbols make the wheel 20 times larger.
+    PATH=$venv/bin:$PATH MMCV_WITH_OPS=1 \
+        CFLAGS="-O2 -DNDEBUG ${CFLAGS:-} -g0" \
         MAX_JOBS=${MAX_JOBS:-$(getconf _NPROCESSORS_ONLN)} \
         run_pip wheel -v --no-build-isolation --no-deps --no-cache-dir \
-        --no-binary mmcv --wheel-dir "$cache" "$(pin mmcv)"
+        --no-binary ${fork}mmcv --wheel-dir "$cache" "$(pin ${fork}mmcv)"
     run_pip install --no-index --no-deps --force-reinstall \
-        --find-links "$cache" "$(pin mmcv)"
+        --find-links "$cache" "$(pin ${fork}mmcv)"
     ops_work || { tail -n 5 "$log"; fail "the compiled mmcv does not work."; }
 }
 
@@ -194,10 +209,12 @@ export PIP_DISABLE_PIP_VERSION_CHECK=1
 choose_torch
 say "installing torch"
 run_pip install -c "$constraints" -r requirements/build.txt \
-    -r requirements/runtime.txt "${torch[@]}"
+    -r requirements/runtime.txt "$(pin ${fork}mmengine)" "$(pin opencv-python)" \
+    "${torch[@]}"  # with what mmcv imports
 ops_work || install_mmcv
 say "installing the toolboxes"
-run_pip install -c "$constraints" -r requirements.txt
+run_pip install -c "$constraints" -r requirements.txt \
+    -r "requirements/${fork}mminstall.txt"
 # Optional: networks other than EDSR and SwinIR, and tests that compare with it.
 run_pip install --no-deps "$(pin mmagic)"  # why: mminstall.txt
 run_pip install --no-deps --no-build-isolation -e .

@@ -4,6 +4,7 @@ import copy
 import glob
 import os.path as osp
 import re
+from importlib.util import find_spec
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import numpy as np
@@ -14,14 +15,12 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.structures import InstanceData, PixelData
-from mmengine.utils import get_installed_path
 
 from sr4ir_mm import models
 from sr4ir_mm.apis.wrapping import WRAPPERS, wrap
 from sr4ir_mm.engine import PhaseUpdate
 
 Size = Tuple[int, int]
-PACKAGES = dict(mmpretrain='mmpretrain', mmseg='mmsegmentation', mmdet='mmdet')
 SR_NET = dict(
     type='sr4ir_mm.EDSRNet',
     in_channels=3,
@@ -43,9 +42,8 @@ LARGE = r'large|huge|giant|xlarge|101|152|x101|384px|448px|560px|640x640|r200'
 
 def families(toolbox: str) -> Dict[str, List[str]]:
     """Config files of each family folder of a toolbox, smallest first."""
-    root = osp.join(
-        get_installed_path(PACKAGES.get(toolbox, toolbox)), '.mim', 'configs'
-    )
+    package = osp.dirname(find_spec(toolbox).origin)
+    root = osp.join(package, '.mim', 'configs')
     found = {}
     for folder in sorted(glob.glob(osp.join(root, '[a-z]*', ''))):
         files = glob.glob(osp.join(folder, '**', '*.py'), recursive=True)

@@ -1,6 +1,5 @@
 from functools import partial
-from itertools import count
-from typing import Dict, Iterator, Optional, Union
+from typing import Callable, Dict, Iterator, Optional, Union
 
 import numpy as np
 from mmengine.dataset import worker_init_fn
@@ -289,15 +288,49 @@ class AlternatingIterTrainLoop(_AlternatingLoop, IterBasedTrainLoop):
 
     def run(self):
         """Seed every iteration, then train."""
-        self.dataloader_iterator = self._seeded(self.dataloader_iterator)
+        self.dataloader_iterator = _SeededBatches(
+            self.dataloader_iterator, self._seed
+        )
         return super().run()
 
     def run_iter(self, data_batch: dict) -> None:
         """Run the active phases on a batch."""
         self._run_iter(self._iter, data_batch)
 
-    def _seeded(self, batches: Iterator[dict]) -> Iterator[dict]:
-        # On resuming, mmengine replays the data up to where it stopped.
-        for step in count():
-            self._seed(step)
-            yield next(batches)
+
+class _SeededBatches:
+    """Draws each batch after the seed of its iteration.
+
+    On resuming, those before are drawn again, so that samplers, augmentations
+    and workers are where they were. mmengine does that by itself.
+    onedl-mmengine 0.10.12 calls ``skip_iter``, and its own moves the sampler
+    alone: the same images with other augmentations.
+
+    Args:
+        batches (Iterator[dict]): mmengine's.
+        seed (Callable): Seeds an iteration, given its number.
+    """
+
+    def __init__(
+        self, batches: Iterator[dict], seed: Callable[[int], int]
+    ) -> None:
+        self._batches = batches
+        self._seed = seed
+        self._step = 0
+
+    def __iter__(self) -> Iterator[dict]:
+        return self
+
+    def __next__(self) -> dict:
+        self._seed(self._step)
+        self._step += 1
+        return next(self._batches)
+
+    def skip_iter(self, num_iters: int) -> None:
+        """Draw so many batches, and leave them.
+
+        Args:
+            num_iters (int): How many.
+        """
+        for _ in range(num_iters):
+            next(self)

@@ -35,7 +35,7 @@ def matlab_resize(image: Tensor, factor: float) -> Tensor:
     Returns:
         Tensor: RGB in [0, 1], 8-bit levels, (N, 3, h * factor, w * factor).
     """
-    require_package('resize_right', 'resize-right', "MATLAB's bicubic")
+    require_package('resize_right', "MATLAB's bicubic", 'resize-right')
     from resize_right import resize
 
     array = image.double().cpu().numpy()

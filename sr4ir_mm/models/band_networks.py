@@ -112,7 +112,7 @@ def take_rgb_weights(
         makes_images (bool): Whether it makes as many bands, as SR networks
             do. Defaults to False.
     """
-    require_package('timm', 'timm', 'model.bands, of other bands than RGB')
+    require_package('timm', 'model.bands, of other bands than RGB')
     hook = partial(_fit, bands=bands, key=key, makes_images=makes_images)
     network._register_load_state_dict_pre_hook(hook, with_module=True)
 

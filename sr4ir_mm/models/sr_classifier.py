@@ -16,7 +16,6 @@ class SRClassifier(SRTaskModel):
     """
 
     toolbox = 'mmpretrain'
-    toolbox_package = 'mmpretrain'
     task_model_base = 'BaseClassifier'
 
     def extract_maps(

@@ -26,7 +26,6 @@ class SRDetector(SRTaskModel):
     """
 
     toolbox = 'mmdet'
-    toolbox_package = 'mmdet'
     task_model_base = 'BaseDetector'
     padding = 'reflect'
 

@@ -41,7 +41,6 @@ class SRSegmentor(SRTaskModel):
     """
 
     toolbox = 'mmseg'
-    toolbox_package = 'mmsegmentation'
     task_model_base = 'BaseSegmentor'
 
     def __init__(self, decode_head: Optional[dict] = None, **kwargs) -> None:

@@ -76,9 +76,8 @@ class SRTaskModel(PhasedModel):
             None in any model config.
     """
 
-    # The package of the task model, its name for pip, and its default scope.
+    # The package of the task model, and its default scope.
     toolbox: str
-    toolbox_package: str
     # The class of it that all task models inherit.
     task_model_base: str
     # How images are continued for the SR network: see ImageSpace.
@@ -107,9 +106,7 @@ class SRTaskModel(PhasedModel):
         pretrained: None = None,
         train_cfg: None = None,
     ) -> None:
-        require_package(
-            self.toolbox, self.toolbox_package, type(self).__name__
-        )
+        require_package(self.toolbox, type(self).__name__)
         _check_arguments(view, scale, tile, sr_net)
         task_model = dict(task_model)
         task_model.setdefault('_scope_', self.toolbox)

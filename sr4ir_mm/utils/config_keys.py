@@ -45,7 +45,7 @@ def explain_type(name: str, kind: str, cfg: Optional[Config]) -> str:
     toolbox = name.partition('.')[0]
     if toolbox in MODULE2PACKAGE:
         try:
-            require_package(toolbox, MODULE2PACKAGE[toolbox], where)
+            require_package(toolbox, where)
         except ImportError as error:
             return str(error)
     known = _registered(kind)

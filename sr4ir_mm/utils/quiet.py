@@ -17,6 +17,7 @@ _FOR_THE_FILE = re.compile(
     r'|"HardDiskBackend" is the alias of |UserWarning: ``build_loss`` would '
     # the optimizer of a network whose phase has not begun
     r'|UserWarning: Detected call of `scheduler.step\(\)` before '
+    r'|UserWarning: faster_coco_eval is not installed'
     r'|UserWarning: torch.meshgrid: in an upcoming release'
 )
 

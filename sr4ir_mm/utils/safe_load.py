@@ -71,6 +71,9 @@ def repair_checkpoints(checkpoint: ModuleType) -> None:
         '', load_from_local, force=True
     )
     checkpoint.load_url = _load_url
+    # onedl-mmengine's allows `getattr`, and what is refused still, it reads
+    # unsafely; mmengine's reads by `torch.load`
+    checkpoint._safe_torch_load = torch.load
 
 
 def load(

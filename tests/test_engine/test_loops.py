@@ -8,6 +8,9 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from tiny import JOINT, SR4IR, TASKS, model_cfg, runner_cfg
+from torch.utils.data import DataLoader
+
+from sr4ir_mm.engine.loops import _SeededBatches
 
 EPOCH = dict(type='sr4ir_mm.AlternatingEpochTrainLoop', max_epochs=4)
 ITER = dict(type='sr4ir_mm.AlternatingIterTrainLoop', max_iters=8)
@@ -41,6 +44,10 @@ class StepCounter(Hook):
             step(**kwargs)
 
         return counted
+
+
+def seed_worker(number):
+    torch.manual_seed(number)
 
 
 class Death(Exception):
@@ -232,6 +239,24 @@ def test_windows_of_pairs_of_bands_resume_bit_identical(tmp_path, scenes):
     )
     for key, value in resumed.model.state_dict().items():
         assert torch.equal(value, expected[key]), key
+
+
+def test_what_is_skipped_is_drawn():
+    """onedl-mmengine 0.10.12 asks for that on resuming."""
+    augmented = DataLoader(range(8), collate_fn=lambda i: (i, torch.rand(1)))
+    expected = list(_SeededBatches(iter(augmented), torch.manual_seed))
+    for workers in (0, 2):
+        again = DataLoader(
+            range(8),
+            num_workers=workers,
+            collate_fn=augmented.collate_fn,
+            worker_init_fn=seed_worker,
+        )
+        first = list(_SeededBatches(iter(again), torch.manual_seed))
+        batches = _SeededBatches(iter(again), torch.manual_seed)
+        batches.skip_iter(5)
+        assert list(batches) == first[5:]
+        assert (first == expected) == (not workers)
 
 
 def test_joint_phase_steps_both_networks(tmp_path, toy_dataset):

@@ -66,6 +66,9 @@ def test_mmengine_log_loads_safely(tmp_path):
 
 
 class Attribute:
+    def __init__(self, marker=None):
+        """As the attacks."""
+
     def __reduce__(self):
         return getattr, (HistoryBuffer, '__init__')
 
@@ -75,6 +78,25 @@ def test_a_checkpoint_cannot_reach_for_other_attributes(tmp_path):
     torch.save(Attribute(), path)
     with pytest.raises(pickle.UnpicklingError, match='not allowed'):
         torch.load(path)
+
+
+@pytest.mark.parametrize('attack', [Attack, Attribute])
+def test_no_loader_tries_a_second_time(tmp_path, marker, monkeypatch, attack):
+    """onedl-mmengine 0.10.12 does, without PyTorch's safe mode; and all of
+    ``getattr`` is on its own allow-list."""
+    torch.save(attack(marker), tmp_path / 'a.pth')
+    monkeypatch.setenv('MMENGINE_HOME', str(tmp_path))
+    loaders = mmengine.runner.checkpoint
+    monkeypatch.setattr(
+        loaders, 'get_external_models', lambda: dict(model='a.pth')
+    )
+    # neither is replaced by ours
+    for read, name in (
+        (loaders.load_from_openmmlab, 'openmmlab://model'),
+        (loaders.load_from_local, str(tmp_path / 'a.pth')),
+    ):
+        with pytest.raises(pickle.UnpicklingError):
+            read(name, map_location='cpu')
 
 
 @pytest.mark.parametrize('zipped', [True, False])

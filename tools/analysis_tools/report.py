@@ -484,7 +484,7 @@ def write_report(runs: List[Run], title: str, out: str) -> None:
     from sr4ir_mm.registry import require_package
     from sr4ir_mm.utils.files import whole_file
 
-    require_package('plotly', 'plotly', 'The report')
+    require_package('plotly', 'The report')
     from plotly.offline import get_plotlyjs
 
     metrics = list(dict.fromkeys(name for run in runs for name in run.metrics))

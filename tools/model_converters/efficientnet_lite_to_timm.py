@@ -77,7 +77,7 @@ def convert(weights: Dict[str, Tensor], model: str) -> Dict[str, Tensor]:
 
     from sr4ir_mm.registry import require_package
 
-    require_package('timm', 'timm', 'efficientnet_lite_to_timm.py')
+    require_package('timm', 'efficientnet_lite_to_timm.py')
     import timm
 
     with torch.device('meta'):

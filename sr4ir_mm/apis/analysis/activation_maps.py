@@ -120,7 +120,7 @@ def activation_map(
     Raises:
         ValueError: If there is no such module.
     """
-    require_package('pytorch_grad_cam', 'grad-cam', 'Grad-CAM')
+    require_package('pytorch_grad_cam', 'Grad-CAM', 'grad-cam')
     from pytorch_grad_cam import GradCAM
 
     with torch.no_grad():
@@ -206,7 +206,7 @@ def draw_activation_maps(
         rows (dict): Maps by the model's name and the view.
         category (str): Name of the class that they are of.
     """
-    require_package('pytorch_grad_cam', 'grad-cam', 'Grad-CAM')
+    require_package('pytorch_grad_cam', 'Grad-CAM', 'grad-cam')
     from pytorch_grad_cam.utils.image import show_cam_on_image
 
     names = ('bilinear', 'sr', 'hr')

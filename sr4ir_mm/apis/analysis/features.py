@@ -89,7 +89,7 @@ def embed(groups: Sequence[np.ndarray], seed: int = 0) -> List[np.ndarray]:
     Returns:
         list[ndarray]: Each (n, 2).
     """
-    require_package('sklearn', 'scikit-learn', 't-SNE')
+    require_package('sklearn', 't-SNE', 'scikit-learn')
     from sklearn.manifold import TSNE
 
     points = np.concatenate(groups)

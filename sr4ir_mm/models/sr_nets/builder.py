@@ -41,7 +41,7 @@ def build_sr_net(
     kind = cfg.get('type')
     cfg['type'] = kind = _OURS.get(kind, kind)
     if str(kind).startswith('mmagic.'):
-        require_package('mmagic', 'mmagic', kind)
+        require_package('mmagic', kind)
         cfg.setdefault('_scope_', 'mmagic')  # for networks inside of it
     for_rgb = copy.deepcopy(cfg)
     is_changed = set_channels(cfg, bands)
