@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from sr4ir_mm.utils.labels import name_label, name_labels
+from sr4ir_mm.utils.labels import NO_LABEL, name_label, name_labels
 
 MIN_SIDE = 256  # of pictures, but for those that would get longer than
 MAX_SIDE = 2048
@@ -119,10 +119,17 @@ def draw_labels(
     drawn = cv2.addWeighted(
         image, 1 - OPACITY, palette.take(labels, axis=0), OPACITY, 0
     )
+    # where there is no data, nothing is drawn
+    few = len((dataset_meta or {}).get('classes') or ()) <= NO_LABEL
+    if few:
+        missing = labels == NO_LABEL
+        drawn[missing] = image[missing]
     step = max(1, min(labels.shape) // 128)
     small = np.ascontiguousarray(labels[::step, ::step])
     texts = []
     for label in np.flatnonzero(np.bincount(small.ravel())):
+        if label == NO_LABEL and few:
+            continue
         _, regions, stats, _ = cv2.connectedComponentsWithStats(
             (small == label).view(np.uint8)
         )

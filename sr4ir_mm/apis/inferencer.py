@@ -346,6 +346,10 @@ class Inferencer:
                     f'is an array of shape {image.shape}: (h, w, {number}) is '
                     'expected, of the bands and values of model.bands'
                 )
+            image = image.astype(image.dtype.newbyteorder('='), copy=False)
+            if image.dtype.kind == 'f':  # as in files
+                fill = self.loader.get('fill', 0)
+                image = np.where(np.isfinite(image), image, fill)
             return image
         if not isinstance(image, (str, Path)):
             raise ValueError(
@@ -379,6 +383,7 @@ class Inferencer:
         """What results depend on, for :class:`ResultIndex`."""
         about = dict(weights=str(self.weights))
         if os.path.isfile(self.weights):
+            about['weights'] = os.path.abspath(self.weights)
             about['modified'] = os.path.getmtime(self.weights)
         return about
 

@@ -224,7 +224,10 @@ class MapWriter:
 
     def _open_sr(self, values: np.ndarray) -> RasterFile:
         source = getattr(self.scene.raster, 'file', None)
-        nodata = None if source is None else source.nodata
+        nodata = None
+        if source is not None:  # a GeoTIFF has one for all of its bands
+            each = [source.nodatavals[band - 1] for band in self.scene.bands]
+            nodata = next((one for one in each if one is not None), None)
         if nodata is None and values.dtype.kind == 'f':
             nodata = np.nan
         raster = self._raster('sr', values.shape[2], values.dtype, nodata)

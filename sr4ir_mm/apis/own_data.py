@@ -4,6 +4,8 @@ from typing import Dict, List, Optional, Sequence, Union
 
 from mmengine.config import Config, ConfigDict
 
+from sr4ir_mm.utils.bands import raster_loader, read_bands
+
 from .schedule import nodes
 
 TASKS = dict(mmseg='seg', mmdet='det', mmpretrain='cls')
@@ -64,9 +66,9 @@ def use_data(
     pairs = lr and dict(lr=lr, scale=cfg['model']['scale'])
     _set_classes(cfg, task, len(classes))
     _set_size(cfg, task, crop)
-    image = 'LoadImageFromFile'
+    image = dict(type='LoadImageFromFile')
     if cfg['model'].get('bands'):
-        image = 'sr4ir_mm.LoadRasterFromFile'
+        image = raster_loader(read_bands(cfg['model']['bands']))
     training, testing = (
         _pipeline(task, image, load, crop, short_side, pairs, training)
         for training in (True, False)
@@ -118,12 +120,15 @@ def _loading(cfg: Config, task: str, values: Optional[Sequence]) -> List[dict]:
     if task == 'cls':
         return []
     if task == 'seg':
+        rasters = bool(cfg['model'].get('bands'))
         if values:
-            return [
-                dict(
-                    type='sr4ir_mm.LoadAnnotationsByValue', values=list(values)
-                )
-            ]
+            load = dict(
+                type='sr4ir_mm.LoadAnnotationsByValue', values=list(values)
+            )
+            ignore = dict(type='sr4ir_mm.IgnoreNodata')
+            return [load, ignore] if rasters else [load]
+        if rasters:
+            return [dict(type='sr4ir_mm.LoadRasterAnnotations')]
         return [dict(type='LoadAnnotations')]
     found = [
         node
@@ -137,25 +142,26 @@ def _loading(cfg: Config, task: str, values: Optional[Sequence]) -> List[dict]:
 
 def _pipeline(
     task: str,
-    image: str,
+    image: dict,
     load: List[dict],
     crop: Optional[int],
     short_side: Optional[int],
     pairs: Optional[dict],
     training: bool,
 ) -> List[dict]:
-    steps = [dict(type=image)]
+    steps = [image]
+    rasters = image['type'] != 'LoadImageFromFile'
     if pairs:
         loading = dict(
             type='sr4ir_mm.LoadLRImageFromFile', replace=pairs['lr']
         )
-        if image != 'LoadImageFromFile':
-            loading['loader'] = image
+        if rasters:
+            loading.update(image, type=loading['type'], loader=image['type'])
         steps.append(loading)
     steps += load
     if short_side:
         # Pillow knows RGB of 8 bits
-        backend = 'pillow' if image == 'LoadImageFromFile' else 'cv2'
+        backend = 'cv2' if rasters else 'pillow'
         steps.append(
             dict(
                 type='ResizeEdge',

@@ -129,8 +129,9 @@ class Scene:
             )
         if getattr(raster, 'has_points', False):
             raise DataError(
-                f'{raster.path} is placed by ground control points, which do '
-                'not make a grid: make one (gdalwarp) and predict from that.'
+                f'{raster.path} is placed by ground control points or RPCs, '
+                'which do not make a grid: make one (gdalwarp) and predict '
+                'from that.'
             )
 
     def _choose(self, bands: Optional[Sequence[int]]) -> List[int]:

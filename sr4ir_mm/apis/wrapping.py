@@ -2,12 +2,18 @@ import copy
 import os.path as osp
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, Iterator, List, Optional, Sequence, Union
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
 
-from sr4ir_mm.utils.bands import PHOTOMETRIC, SWAPS, Bands, read_bands
+from sr4ir_mm.utils.bands import (
+    PHOTOMETRIC,
+    SWAPS,
+    Bands,
+    raster_loader,
+    read_bands,
+)
 from sr4ir_mm.utils.files import find_folder
 
 from .schedule import lay_out, shorten, start_on_pixels
@@ -246,7 +252,7 @@ def _load_bands(cfg, bands: Bands) -> None:
     def change(node: Any) -> Any:
         if _kind(node) == 'LoadImageFromFile':
             node.clear()
-            node['type'] = 'sr4ir_mm.LoadRasterFromFile'
+            node.update(raster_loader(bands))
         elif isinstance(node, dict):
             for key in list(node):
                 node[key] = change(node[key])
@@ -259,7 +265,9 @@ def _load_bands(cfg, bands: Bands) -> None:
                     for item, kind in zip(node, kinds)
                     if kind not in PHOTOMETRIC
                 )
-            return type(node)(map(change, node))
+            node = type(node)(map(change, node))
+            if cfg['default_scope'] == 'mmseg':
+                node = type(node)(_with_nodata(node))
         return node
 
     for key in [key for key in cfg if key != 'model']:
@@ -270,11 +278,22 @@ def _load_bands(cfg, bands: Bands) -> None:
             'for RGB of 8 bits.',
             'current',
         )
+    if 'data_preprocessor' not in cfg['model']:
+        cfg.setdefault('data_preprocessor', ConfigDict())
     preprocessor = _preprocessor(cfg)
     preprocessor.update(mean=None, std=None)
     for key in SWAPS:
         if key in preprocessor:
             preprocessor[key] = False
+
+
+def _with_nodata(steps: Sequence) -> Iterator[Any]:
+    """Labels are ignored where an image has no data, while they have its
+    size."""
+    for step in steps:
+        yield step
+        if _kind(step) == 'LoadAnnotations':
+            yield dict(type='sr4ir_mm.IgnoreNodata')
 
 
 def _preprocessor(cfg) -> dict:

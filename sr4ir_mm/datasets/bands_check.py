@@ -68,18 +68,20 @@ def _transforms(dataset: Any) -> Iterator[Any]:
             queue += one if isinstance(one, (list, tuple)) else [one]
 
 
-def _middle_of(info: dict, load: Any) -> np.ndarray:
-    """An image as it is loaded; of a raster, whose loader may draw a window,
-    its middle."""
+def _middle_of(info: dict, load: Any) -> np.ma.MaskedArray:
+    """An image as it is loaded, (h, w, C); of a raster, whose loader may draw
+    a window, its middle."""
     if type(load).__name__ != 'LoadRasterFromFile':
-        return np.asarray(load(dict(info))['img'])
+        image = np.asarray(load(dict(info))['img'])
+        return np.ma.array(image.reshape(*image.shape[:2], -1))
     with open_raster(info['img_path']) as raster:
         height, width = (
             min(side, PART) for side in (raster.height, raster.width)
         )
         top, left = (raster.height - height) // 2, (raster.width - width) // 2
         part = Window(top, left, height, width)
-        return raster.read(load.bands, part, load.fill)[0]
+        values, missing = raster.read(load.bands, part, load.fill)
+    return np.ma.array(values, mask=False if missing is None else missing)
 
 
 def _look(dataset: BaseDataset, name: str, bands: Bands) -> None:
@@ -98,21 +100,24 @@ def _look(dataset: BaseDataset, name: str, bands: Bands) -> None:
     for index in np.unique(where):
         info = dataset.get_data_info(int(index))
         image = _middle_of(info, load)
-        image = image.reshape(*image.shape[:2], -1)
         what = f'{name}: {info.get("img_path", "an image")}'
         if image.shape[2] != bands.number:
             raise DataError(
                 f'{what} has {image.shape[2]} bands, and model.bands.number='
                 f'{bands.number}: choose them by LoadRasterFromFile.bands.'
             )
-        values = image.reshape(-1, bands.number)
-        lowest, highest = values.min(0), values.max(0)
-        if (lowest < low).any() or (highest > high).any():
+        fill = getattr(load, 'fill', 0)
+        if image.mask.any() and not (low <= fill).all() & (fill <= high).all():
             raise DataError(
-                f'{what} has values of {lowest.min():g} to '
-                f'{highest.max():g}, and model.bands.range is '
-                f'{low.min():g} to {high.max():g}: widen it.'
+                f'{what} has no data in some places, where LoadRasterFromFile.'
+                f'fill={fill:g} is outside of model.bands.range, '
+                f'{low.min():g} to {high.max():g}: set it to {low.min():g}.'
             )
+        values = image.reshape(-1, bands.number)
+        lowest, highest = values.min(0).filled(low), values.max(0).filled(low)
+        misfit = bands.misfit(lowest, highest)
+        if misfit:
+            raise DataError(f'{what} {misfit}: widen it.')
         most = max(most, ((highest - low) / (high - low)).max())
     if most < DARK:
         raise DataError(

@@ -19,7 +19,7 @@ PHOTOMETRIC = (
     'RGB2Gray RandomGrayscale ColorJitter ColorTransform Color Brightness '
     'Contrast Sharpness Solarize SolarizeAdd Posterize Equalize AutoContrast '
     'Invert AutoAugment RandAugment AugMix Lighting GenerateEdge Albu '
-    'Albumentations Corrupt DegradeInPipeline'
+    'Albumentations Corrupt DegradeInPipeline RandomErasing'
 ).split()
 
 
@@ -66,6 +66,19 @@ class Bands(NamedTuple):
         _, span = self._tensors(image)
         return image.mul(span).round().div(span)
 
+    def misfit(self, lowest: np.ndarray, highest: np.ndarray) -> Optional[str]:
+        """In words, how an image does not fit the range, if it does not.
+
+        Args:
+            lowest, highest (np.ndarray): Of its bands, in values of the file.
+        """
+        if np.all(lowest >= self.low) and np.all(highest <= self.high):
+            return None
+        return (
+            f'has values of {np.min(lowest):g} to {np.max(highest):g}, and '
+            f'model.bands.range is {min(self.low):g} to {max(self.high):g}'
+        )
+
     def look(self, image: Tensor) -> Tensor:
         """An image, (..., C, H, W), to look at: RGB, (..., 3, H, W)."""
         if self.rgb == tuple(range(self.number)):
@@ -108,6 +121,15 @@ def _as_tensor(
     with torch.inference_mode(False):
         tensor = torch.tensor(values, dtype=dtype, device=device)
     return tensor.view(-1, 1, 1)
+
+
+def raster_loader(bands: Bands) -> dict:
+    """Config of the transform that loads images of some bands. Where they have
+    no data, they are dark."""
+    loader = dict(type='sr4ir_mm.LoadRasterFromFile')
+    if any(bands.low):
+        loader['fill'] = min(bands.low)
+    return loader
 
 
 def read_bands(cfg: Optional[dict]) -> Bands:

@@ -153,16 +153,16 @@ class _Array(Raster):
                 'come first: expected (height, width, bands), as '
                 'np.moveaxis(array, 0, -1) gives.'
             )
-        super().__init__(path, sides, array.dtype)
+        # the dtype of this machine, whatever that of the file
+        super().__init__(path, sides, array.dtype.newbyteorder('='))
 
     def _read(
         self, bands: Sequence[int], window: Window
     ) -> Tuple[np.ndarray, np.ndarray]:
         top, left, height, width = window
         part = self.array[top : top + height, left : left + width]
-        # the dtype of this machine, whatever that of the file
-        dtype = self.dtype.newbyteorder('=')
-        return part[..., [b - 1 for b in bands]].astype(dtype), np.False_
+        part = part[..., [b - 1 for b in bands]]
+        return part.astype(self.dtype), np.False_
 
 
 class GDALRaster(Raster):
@@ -186,11 +186,12 @@ class GDALRaster(Raster):
         if others:
             self.file.close()
             raise DataError(
-                f'{path} has {len(others)} images in it: name the one that is '
-                f'meant, as in {others[0]!r}, or save it to a file of its own.'
+                f'{path} has {len(others)} images in it: save the one that is '
+                f'meant to a file of its own (gdal_translate {others[0]} '
+                'ONE.tif).'
             )
         shape = self.file.height, self.file.width, self.file.count
-        super().__init__(path, shape, self.file.dtypes[0])
+        super().__init__(path, shape, np.result_type(*self.file.dtypes))
 
     @property
     def is_map(self) -> bool:
@@ -199,8 +200,10 @@ class GDALRaster(Raster):
 
     @property
     def has_points(self) -> bool:
-        """Whether ground control points alone say where it is."""
-        return bool(self.file.gcps[0]) and not self.is_map
+        """Whether ground control points or rational polynomials alone say
+        where it is."""
+        placed = self.file.gcps[0] or self.file.rpcs
+        return bool(placed) and not self.is_map
 
     @property
     def alpha(self) -> Optional[int]:
@@ -221,7 +224,8 @@ class GDALRaster(Raster):
         top, left, height, width = window
         part = Part(left, top, width, height)
         bands = list(bands)
-        values = self.file.read(bands, window=part).transpose(1, 2, 0)
+        values = self.file.read(bands, window=part, out_dtype=self.dtype)
+        values = values.transpose(1, 2, 0)
         missing = np.zeros((1, 1, len(bands)), bool)
         for i, band in enumerate(bands):
             if self._has_mask(band, bands):
@@ -312,7 +316,7 @@ def _is_dicom(path: str) -> bool:
 def _open_dicom(path: str) -> Raster:
     """The values that its rescaling stands for (Hounsfield units, say), which
     differs between files of one series: float32; without it, those that are
-    stored."""
+    stored. Padding has no data."""
     try:
         import pydicom
     except ImportError:
@@ -327,9 +331,14 @@ def _open_dicom(path: str) -> Raster:
             f'{path} has {frames} frames: save the one that is meant to a '
             'file of its own.'
         )
-    values = file.pixel_array
+    stored = values = file.pixel_array
     if 'RescaleSlope' in file:
         slope, intercept = file.RescaleSlope, file.RescaleIntercept
         values = values.astype(np.float32) * np.float32(slope)
         values += np.float32(intercept)
+    if 'PixelPaddingValue' in file:
+        limit = file.get('PixelPaddingRangeLimit', file.PixelPaddingValue)
+        low, high = sorted((int(file.PixelPaddingValue), int(limit)))
+        values = values.astype(np.float32)
+        values[(low <= stored) & (stored <= high)] = np.nan
     return _Array(path, values)

@@ -45,6 +45,7 @@ def build_sr_net(
         cfg.setdefault('_scope_', 'mmagic')  # for networks inside of it
     for_rgb = copy.deepcopy(cfg)
     is_changed = set_channels(cfg, bands)
+    for_rgb.update(dict.fromkeys(channel_keys(for_rgb), RGB))
     network = MODELS.build(cfg)
     network.init_cfg, network.with_cp = init_cfg, with_cp
     if bands.number != RGB:
