@@ -339,6 +339,8 @@ class Inferencer:
         """
         if not self.takes_rasters:
             return read_image(image)
+        from .scenes import Scene, warn_of_range
+
         if isinstance(image, np.ndarray):
             number = (self.bands or PICTURES).number
             if image.ndim != 3 or image.shape[2] != number:
@@ -350,16 +352,19 @@ class Inferencer:
             if image.dtype.kind == 'f':  # as in files
                 fill = self.loader.get('fill', 0)
                 image = np.where(np.isfinite(image), image, fill)
+            if self.bands is not None:
+                ends = self.bands.ends(image)
+                warn_of_range('An array', self.bands, *ends)
             return image
         if not isinstance(image, (str, Path)):
             raise ValueError(
                 'is in a tar shard, of which RGB of 8 bits is read: unpack it'
             )
-        from .scenes import Scene
-
         with open_raster(str(image)) as raster:
             scene = Scene(raster, self, bands)
-            return scene.as_input(scene.read(raster.whole)[0])
+            values, _ = scene.read(raster.whole)
+            scene.warn()
+            return scene.as_input(values)
 
     def as_exported(self, pixels: np.ndarray) -> np.ndarray:
         """What the networks of an exported file take of an image: RGB, uint8,

@@ -435,6 +435,7 @@ def predict_map(
                     ) from error
                 progress.advance(task)
             prediction = maps.finish()
+        scene.warn()
     lr, sr = maps.preview.draw()
     drawing, files = None, maps.files
     if score_thr is not None:

@@ -1,5 +1,6 @@
 """Scenes: images that are too large for the memory, part by part."""
 
+import logging
 from pathlib import Path
 from threading import Lock
 from typing import (
@@ -14,7 +15,7 @@ from typing import (
 
 import numpy as np
 
-from sr4ir_mm.utils.bands import PICTURES
+from sr4ir_mm.utils.bands import PICTURES, Bands
 from sr4ir_mm.utils.images import DataError
 from sr4ir_mm.utils.rasters import GDALRaster, Raster, Window, open_raster
 
@@ -43,6 +44,25 @@ def is_scene(path: Any, reads_rasters: bool) -> bool:
             return isinstance(raster, GDALRaster) and raster.is_map
     except (DataError, ImportError, OSError):
         return False  # what is wrong with it, reading it as an image says
+
+
+def warn_of_range(
+    name: str, bands: Bands, lowest: np.ndarray, highest: np.ndarray
+) -> None:
+    """Warn of an image whose values do not fit the range that the model was
+    trained for.
+
+    Args:
+        name (str): Of the image.
+        bands (Bands): Of the model.
+        lowest, highest (np.ndarray): Of its bands.
+    """
+    text = bands.misfit(lowest, highest)
+    darkness = bands.darkness(highest)
+    if not text and darkness:
+        text = f'is unlike the images of the training: its values {darkness}'
+    if text:
+        logging.getLogger('sr4ir_mm').warning(f'{name} {text}.')
 
 
 class Part:
@@ -114,6 +134,7 @@ class Scene:
             self.bands
         )
         self._lock = Lock()
+        self._lowest, self._highest = np.inf, -np.inf
         most = max(self.of_model.high)
         whole = raster.dtype.kind in 'ui'
         if self.model_bands is None and raster.dtype != np.uint8:
@@ -155,7 +176,20 @@ class Scene:
     def read(self, window: Window) -> Tuple[np.ndarray, Optional[np.ndarray]]:
         """See :meth:`Raster.read`; one thread at a time."""
         with self._lock:
-            return self.raster.read(self.bands, window, self.fill)
+            values, missing = self.raster.read(self.bands, window, self.fill)
+            if self.model_bands is not None:
+                lowest, highest = self.model_bands.ends(values, missing)
+                self._lowest = np.minimum(self._lowest, lowest)
+                self._highest = np.maximum(self._highest, highest)
+        return values, missing
+
+    def warn(self) -> None:
+        """Of values, among those that have been read, that do not fit the
+        model's range."""
+        if self.model_bands is not None:
+            warn_of_range(
+                self.raster.path, self.model_bands, self._lowest, self._highest
+            )
 
     def as_input(self, values: np.ndarray) -> np.ndarray:
         """In the order of bands that the inferencer takes."""

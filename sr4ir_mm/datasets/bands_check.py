@@ -1,6 +1,6 @@
 """Images that a pipeline loads are what ``model.bands`` says."""
 
-from typing import Any, Iterator
+from typing import Any, Iterator, Optional, Tuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -13,8 +13,6 @@ from .census import leaves
 
 SAMPLES = 8
 PART = 1024  # pixels of a side
-# Of the range; less of it is a file of fewer bits.
-DARK = 1 / 16
 
 
 def check_bands(dataset: Any, name: str, bands: Bands, is_rgb: bool) -> None:
@@ -68,20 +66,21 @@ def _transforms(dataset: Any) -> Iterator[Any]:
             queue += one if isinstance(one, (list, tuple)) else [one]
 
 
-def _middle_of(info: dict, load: Any) -> np.ma.MaskedArray:
-    """An image as it is loaded, (h, w, C); of a raster, whose loader may draw
-    a window, its middle."""
+def _middle_of(
+    info: dict, load: Any
+) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+    """An image as it is loaded, (h, w, C), and where it has no data; of a
+    raster, whose loader may draw a window, its middle."""
     if type(load).__name__ != 'LoadRasterFromFile':
         image = np.asarray(load(dict(info))['img'])
-        return np.ma.array(image.reshape(*image.shape[:2], -1))
+        return image.reshape(*image.shape[:2], -1), None
     with open_raster(info['img_path']) as raster:
         height, width = (
             min(side, PART) for side in (raster.height, raster.width)
         )
         top, left = (raster.height - height) // 2, (raster.width - width) // 2
         part = Window(top, left, height, width)
-        values, missing = raster.read(load.bands, part, load.fill)
-    return np.ma.array(values, mask=False if missing is None else missing)
+        return raster.read(load.bands, part, load.fill)
 
 
 def _look(dataset: BaseDataset, name: str, bands: Bands) -> None:
@@ -95,11 +94,11 @@ def _look(dataset: BaseDataset, name: str, bands: Bands) -> None:
     if load is None or not hasattr(dataset, 'get_data_info'):
         return
     low, high = (np.array(ends) for ends in (bands.low, bands.high))
-    most = -np.inf
+    brightest = low
     where = np.linspace(0, len(dataset) - 1, SAMPLES).astype(int)
     for index in np.unique(where):
         info = dataset.get_data_info(int(index))
-        image = _middle_of(info, load)
+        image, missing = _middle_of(info, load)
         what = f'{name}: {info.get("img_path", "an image")}'
         if image.shape[2] != bands.number:
             raise DataError(
@@ -107,22 +106,20 @@ def _look(dataset: BaseDataset, name: str, bands: Bands) -> None:
                 f'{bands.number}: choose them by LoadRasterFromFile.bands.'
             )
         fill = getattr(load, 'fill', 0)
-        if image.mask.any() and not (low <= fill).all() & (fill <= high).all():
+        if missing is not None and ((fill < low) | (fill > high)).any():
             raise DataError(
                 f'{what} has no data in some places, where LoadRasterFromFile.'
                 f'fill={fill:g} is outside of model.bands.range, '
                 f'{low.min():g} to {high.max():g}: set it to {low.min():g}.'
             )
-        values = image.reshape(-1, bands.number)
-        lowest, highest = values.min(0).filled(low), values.max(0).filled(low)
+        lowest, highest = bands.ends(image, missing)
         misfit = bands.misfit(lowest, highest)
         if misfit:
             raise DataError(f'{what} {misfit}: widen it.')
-        most = max(most, ((highest - low) / (high - low)).max())
-    if most < DARK:
+        brightest = np.maximum(brightest, highest)
+    darkness = bands.darkness(brightest)
+    if darkness:
         raise DataError(
-            f'{name}: its images use the lowest {most:.1%} of model.bands.'
-            f'range alone, {low.min():g} to {high.max():g}, so that they are '
-            f'nearly black: set it to what they have, such as 4095 for 12 '
-            'bits.'
+            f'{name}: its images {darkness}: set it to what they have, such '
+            'as 4095 for 12 bits.'
         )

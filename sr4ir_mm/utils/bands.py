@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
+DARK = 1 / 16  # of a range; less of it is a file of fewer bits
 # Keys of data preprocessors that turn BGR into RGB, or the other way round.
 SWAPS = ('bgr_to_rgb', 'rgb_to_bgr', 'to_rgb')
 # Transforms that cut values at 255, or take what is above for something else.
@@ -77,6 +78,38 @@ class Bands(NamedTuple):
         return (
             f'has values of {np.min(lowest):g} to {np.max(highest):g}, and '
             f'model.bands.range is {min(self.low):g} to {max(self.high):g}'
+        )
+
+    def darkness(self, highest: np.ndarray) -> Optional[str]:
+        """In words, how little of the range images use, if that is less than
+        files of fewer bits would.
+
+        Args:
+            highest (np.ndarray): Of their bands, in values of the file.
+        """
+        low, high = np.array(self.low), np.array(self.high)
+        most = ((highest - low) / (high - low)).max()
+        if most >= DARK:
+            return None
+        return (
+            f'use the lowest {most:.1%} of model.bands.range alone, '
+            f'{low.min():g} to {high.max():g}, so that they are nearly black'
+        )
+
+    def ends(
+        self, image: np.ndarray, missing: Optional[np.ndarray] = None
+    ) -> Tuple[np.ndarray, np.ndarray]:
+        """Lowest and highest values of each band; where there are none, 0 of
+        the range.
+
+        Args:
+            image (np.ndarray): In values of the file, (..., C).
+            missing (np.ndarray, optional): Where it has no data, likewise.
+        """
+        mask = False if missing is None else missing.reshape(-1, self.number)
+        values = np.ma.array(image.reshape(-1, self.number), mask=mask)
+        return tuple(
+            end.filled(self.low) for end in (values.min(0), values.max(0))
         )
 
     def look(self, image: Tensor) -> Tensor:
