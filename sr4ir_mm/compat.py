@@ -62,7 +62,7 @@ def _check_packages() -> None:
             f'{" ".join(others)} of OpenMMLab and {" ".join(forks)}, which '
             'are forks of it, are in one environment, where they overwrite '
             f"each other's files: `pip uninstall -y {both}`, then install one "
-            'kind (tools/install.sh does).'
+            'kind, as docs/en/get_started.md says under "By hand".'
         )
 
 

@@ -514,8 +514,8 @@ def _old_exporter() -> dict:
     """The one that traces, by its name in later releases.
 
     PyTorch 2.14 still has it, and says that it will go. What is to replace it
-    stops at mmdet's detectors, and keeps the size of the example although all
-    sizes are asked for, without an error (2.14.1, onnxscript 0.7.2).
+    stops at mmdet's detectors, and fixes sizes that are computed in Python,
+    as all that is exported here has them (2.14.1, onnxscript 0.7.2).
     """
     parameters = inspect.signature(torch.onnx.export).parameters
     return dict(dynamo=False) if 'dynamo' in parameters else {}

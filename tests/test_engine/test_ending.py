@@ -312,6 +312,11 @@ def test_sigterm_within_an_epoch(tmp_path, toy_root):
     assert torch.load(tmp_path / 'final.pth')['meta']['iter'] == 6
 
 
+def end_workers(runner):
+    """Of the data loader, below what seeds it."""
+    runner.train_loop.dataloader_iterator._batches._iterator._shutdown_workers()
+
+
 def test_sigterm_of_a_worker_alone(tmp_path, toy_root):
     """Training goes on."""
 
@@ -324,10 +329,9 @@ def test_sigterm_of_a_worker_alone(tmp_path, toy_root):
     cfg.train_dataloader.update(num_workers=1, persistent_workers=True)
     runner = Runner.from_cfg(cfg)
     runner.register_hook(OfWorkers())
-    batches = runner.train_loop.dataloader_iterator._iterator
     runner.train()
     assert runner.iter == 6
-    batches._shutdown_workers()
+    end_workers(runner)
 
 
 def test_sigterm_of_all_processes(tmp_path, toy_root):
@@ -338,11 +342,10 @@ def test_sigterm_of_all_processes(tmp_path, toy_root):
     cfg.train_dataloader.update(num_workers=2, persistent_workers=True)
     cfg.custom_hooks = [dict(type='mmengine.Signal', iteration=2)]
     runner = Runner.from_cfg(cfg)
-    batches = runner.train_loop.dataloader_iterator._iterator
     with pytest.raises(SystemExit):
         runner.train()
     assert (tmp_path / 'iter_3.pth').exists()
-    batches._shutdown_workers()  # which garbage collection waits for
+    end_workers(runner)  # which garbage collection waits for
 
 
 def test_a_signal_that_is_handed_on_is_the_same(monkeypatch):
