@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sr4ir_mm import drawing
-from sr4ir_mm.drawing import draw_result
+from sr4ir_mm.drawing import draw_labels, draw_result
 
 BLACK = np.zeros((64, 96, 3), np.uint8)
 LR = np.full((16, 24, 3), 9, np.uint8)
@@ -36,6 +36,15 @@ def test_labels():
     # words have the whole colour behind them
     assert (drawn == (200, 0, 0)).all(axis=2).any()
     assert (drawn == (0, 0, 100)).all(axis=2)[:, 48:].any()
+
+
+def test_nothing_is_drawn_without_data():
+    image = np.full((300, 300, 3), 90, np.uint8)
+    labels = np.full((300, 300), 255, np.uint8)
+    labels[:40] = 0
+    meta = dict(classes=['sea'], palette=[[250, 0, 0]])
+    drawn = draw_labels(image, labels, meta)
+    assert (drawn[60:] == 90).all() and (drawn[:40] != 90).any()
 
 
 def test_boxes():

@@ -160,10 +160,13 @@ def _list_gpus(local: int) -> List[str]:
 
 def infer(args: argparse.Namespace) -> int:
     share = join(args.launcher)  # before anything looks for GPUs
-    from sr4ir_mm.apis.sources import find_inputs
+    from sr4ir_mm.apis.sources import Video, find_inputs
 
-    # what is not there is known before a model is loaded
-    args.inputs = find_inputs(args.inputs, args.every)
+    # what is not there is known before a model is loaded, which says what of
+    # a folder is an image to it
+    found = find_inputs(args.inputs, args.every, rasters=True)
+    if isinstance(found, Video):  # which is open now
+        args.inputs = found
     from sr4ir_mm.apis import SRInferencer
     from sr4ir_mm.apis.in_words import InWords
 

@@ -243,7 +243,7 @@ class Inferencer:
                 f'batch_size={batch_size} (--batch-size): expected 1 or more.'
             )
         self._check(hr, coordinates, show, return_datasamples)
-        source = find_inputs(inputs, every)
+        source = find_inputs(inputs, every, self.takes_rasters)
         check_going_on(source, resume, share)
         writer = ResultWriter(
             out_dir, source, not no_save_vis, not no_save_sr, not no_save_pred

@@ -21,7 +21,7 @@ from sr4ir_mm.utils.files import whole_file, write_image
 from sr4ir_mm.utils.images import DataError
 from sr4ir_mm.utils.labels import NO_LABEL, name_view
 from sr4ir_mm.utils.rasters import (
-    import_rasterio,
+    open_file,
     open_raster,
 )
 
@@ -67,13 +67,12 @@ class RasterFile:
         dtype: np.dtype,
         nodata: Optional[float],
     ) -> None:
-        rasterio = import_rasterio(path)
         source = getattr(scene.raster, 'file', None)
         placed = source is not None and scene.raster.is_map
         dtype = np.dtype(dtype)
         self.scale = scale
         rgb = scene.model_bands is None and count == 3
-        self.file = rasterio.open(
+        self.file = open_file(
             path,
             'w',
             driver='GTiff',

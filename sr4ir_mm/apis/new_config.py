@@ -173,7 +173,21 @@ def _sizes(
     if not sizes:
         raise DataError(f'{folder.root}: no image of it has a known size.')
     files = [folder.path(image) for image in images]
-    return sizes, measure_bands(files) if deep else None
+    if not deep:
+        return sizes, None
+    alpha = _alpha(files[0])
+    if alpha:
+        folder.notes.append(
+            f'band {alpha} is tagged as alpha, and taken for an image: if it '
+            'is a mask and no infrared, give LoadRasterFromFile the other '
+            'bands, and model.bands one less'
+        )
+    return sizes, measure_bands(files)
+
+
+def _alpha(file: str) -> Optional[int]:
+    with open_raster(file) as raster:
+        return getattr(raster, 'alpha', None)
 
 
 def measure_bands(files: Sequence[str]) -> dict:

@@ -28,6 +28,8 @@ IMG_EXTENSIONS = (
     *('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff'),
     *('.webp', '.jp2'),
 )
+# And what models of other bands read beside them.
+RASTER_EXTENSIONS = ('.npy', '.dcm', '.vrt', '.img')
 _ADDRESSES = ('http://', 'https://')
 
 
@@ -92,7 +94,7 @@ class Video:
 
 
 def find_inputs(
-    inputs: Union[InputsType, Video], every: int = 1
+    inputs: Union[InputsType, Video], every: int = 1, rasters: bool = False
 ) -> Union[Video, List[ImageType]]:
     """List what a user means. What is listed already stays as it is.
 
@@ -103,6 +105,8 @@ def find_inputs(
             webcam, an array (see :func:`read_image`), or several images or
             shards.
         every (int): See :class:`Video`; of images, 1. Defaults to 1.
+        rasters (bool): Whether rasters of a folder are images, too.
+            Defaults to False.
 
     Returns:
         Video | list: A video, or images; of shards (:func:`list_shard`),
@@ -124,7 +128,7 @@ def find_inputs(
     if isinstance(inputs, np.ndarray):
         return [inputs]
     if isinstance(inputs, (str, Path)):
-        files = _find_files(str(inputs))
+        files = _find_files(str(inputs), rasters)
     else:
         try:
             files = list(inputs)
@@ -144,17 +148,17 @@ def find_inputs(
     return images
 
 
-def _find_files(inputs: str) -> List[str]:
+def _find_files(inputs: str, rasters: bool) -> List[str]:
     if inputs.startswith(_ADDRESSES):
         return [inputs]
     if osp.isdir(inputs):
-        return _list_folder(inputs)
+        return _list_folder(inputs, rasters)
     if osp.exists(inputs):
         _check_regular(inputs)
         return [inputs]
     several = _expand_braces(inputs)
     if len(several) > 1:
-        return [file for one in several for file in _find_files(one)]
+        return [file for one in several for file in _find_files(one, rasters)]
     files = sorted(filter(osp.isfile, glob.glob(inputs, recursive=True)))
     if not files:
         raise FileNotFoundError(
@@ -210,16 +214,17 @@ def _check_regular(path: str) -> None:
         raise ValueError(f'{path!r} is no regular file')
 
 
-def _list_folder(folder: str) -> List[str]:
+def _list_folder(folder: str, rasters: bool) -> List[str]:
+    known = IMG_EXTENSIONS + (RASTER_EXTENSIONS if rasters else ())
     files = sorted(
         str(path)
         for path in Path(folder).iterdir()
-        if path.suffix.lower() in (*IMG_EXTENSIONS, '.tar') and path.is_file()
+        if path.suffix.lower() in (*known, '.tar') and path.is_file()
     )
     if not files:
         raise ValueError(
             f'The folder {folder!r} has no images in it '
-            f'({", ".join(IMG_EXTENSIONS)}); a pattern reaches deeper '
+            f'({", ".join(known)}); a pattern reaches deeper '
             f'folders: {osp.join(folder, "**", "*.png")!r}.'
         )
     return files

@@ -176,12 +176,7 @@ class GDALRaster(Raster):
     """
 
     def __init__(self, path: str) -> None:
-        rasterio = import_rasterio(path)
-        with warnings.catch_warnings():  # not every image is a map
-            warnings.simplefilter(
-                'ignore', rasterio.errors.NotGeoreferencedWarning
-            )
-            self.file = rasterio.open(path)
+        self.file = open_file(path)
         others = self.file.subdatasets
         if others:
             self.file.close()
@@ -224,8 +219,11 @@ class GDALRaster(Raster):
         top, left, height, width = window
         part = Part(left, top, width, height)
         bands = list(bands)
-        values = self.file.read(bands, window=part, out_dtype=self.dtype)
-        values = values.transpose(1, 2, 0)
+        if len({self.file.dtypes[band - 1] for band in bands}) == 1:
+            values = self.file.read(bands, window=part)
+        else:  # rasterio reads one type at a time
+            values = np.stack([self.file.read(b, window=part) for b in bands])
+        values = values.transpose(1, 2, 0).astype(self.dtype, copy=False)
         missing = np.zeros((1, 1, len(bands)), bool)
         for i, band in enumerate(bands):
             if self._has_mask(band, bands):
@@ -282,6 +280,16 @@ def open_raster(path: str) -> Raster:
         raise DataError(
             f'{path} is damaged, or no image ({message(error)}).'
         ) from error
+
+
+def open_file(path: str, *args: Any, **kwargs: Any) -> Any:
+    """By rasterio, which warns of each image that is no map."""
+    rasterio = import_rasterio(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter(
+            'ignore', rasterio.errors.NotGeoreferencedWarning
+        )
+        return rasterio.open(path, *args, **kwargs)
 
 
 def import_rasterio(path: str) -> Any:

@@ -159,6 +159,75 @@ def test_parts_of_one_size(tmp_path, size):
         predict(by, path, tmp_path / 'out')
 
 
+def test_no_data_of_each_band(tmp_path, small_parts):
+    """What differs between bands is one value in a GeoTIFF."""
+    values = make(40, 50, 3)
+    values[:8, :9, 1], values[:4, :5, 2] = 7, 5
+    write_raster(tmp_path / 'a.tif', values, **UTM)
+    band = """<VRTRasterBand dataType="UInt16" band="{0}">{1}<SimpleSource>
+<SourceFilename relativeToVRT="1">a.tif</SourceFilename>
+<SourceBand>{0}</SourceBand></SimpleSource></VRTRasterBand>"""
+    none = ('', *(f'<NoDataValue>{n}</NoDataValue>' for n in (7, 5)))
+    path = tmp_path / 'each.vrt'
+    path.write_text(
+        '<VRTDataset rasterXSize="50" rasterYSize="40"><SRS>EPSG:32633</SRS>'
+        '<GeoTransform>500000, 10, 0, 5000000, 0, -10</GeoTransform>'
+        + ''.join(band.format(i + 1, one) for i, one in enumerate(none))
+        + '</VRTDataset>'
+    )
+    by = Trivial(bands=read_bands(dict(number=3, range=4095)))
+    predict(by, path, tmp_path / 'out')
+    missing = values == (1 << 16, 7, 5)
+    with rasterio.open(tmp_path / 'out/sr/each.tif') as file:
+        found = file.read().transpose(1, 2, 0)
+        assert file.nodata == 7
+    large = missing.repeat(2, 0).repeat(2, 1)
+    assert missing.sum() > 90
+    np.testing.assert_array_equal(found == 7, large)
+
+
+def test_arrays_as_files(tmp_path, caplog):
+    """Of another byte order, with NaN, and of another range."""
+    by = Trivial(bands=read_bands(dict(number=4, range=4095)))
+    values = make()
+    np.save(tmp_path / 'a.npy', values.astype('>u2'))
+    by.reads_rasters = True
+    predict(by, tmp_path / 'a.npy', tmp_path / 'out')
+    with rasterio.open(tmp_path / 'out/sr/a.tif') as file:
+        assert file.dtypes[0] == 'uint16'
+        np.testing.assert_array_equal(
+            file.read()[:, ::2, ::2].transpose(1, 2, 0), values
+        )
+    assert by.load(values.astype('>u2')).dtype.isnative
+    holes = values.astype(np.float32)
+    holes[3:5, 4:6] = np.nan
+    np.testing.assert_array_equal(
+        by.load(holes), np.where(np.isnan(holes), 0, holes)
+    )
+    assert not caplog.records
+    for factor, words in ((1e-4, 'nearly black'), (16, 'values of')):
+        by.load(values * np.float32(factor))
+        assert words in caplog.records[-1].message
+        path = write_raster(
+            tmp_path / f'{words[:3]}.tif', values * np.float32(factor), **UTM
+        )
+        predict(by, path, tmp_path / 'out')
+        message = caplog.records[-1].message
+        assert words in message and message.startswith(path)
+    assert len(caplog.records) == 4
+
+
+def test_folders_of_rasters(tmp_path):
+    for name in ('a.npy', 'b.npy'):
+        np.save(tmp_path / name, make(20, 30))
+    by = Trivial(bands=read_bands(dict(number=4, range=4095)))
+    by._pictures = lambda found: (found, found)
+    assert len(list(by.stream(str(tmp_path)))) == 2
+    by.bands = None
+    with pytest.raises(ValueError, match='has no images in it'):
+        list(by.stream(str(tmp_path)))
+
+
 def test_a_file_of_a_detector_of_bands(tmp_path, write_checkpoint, run_script):
     """Exported with a raster of its own, for scenes."""
     pytest.importorskip('onnxruntime')

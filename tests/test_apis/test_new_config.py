@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 import torch
+from fake_data import write_raster
 from mmengine.config import Config
 from PIL import Image
 
@@ -116,6 +117,48 @@ def test_images_of_bands(tmp_path, monkeypatch):
     assert 0.9 < views['hr'].max() <= 1 and views['hr'].min() >= 0
     losses = model.task_loss(views, 'sr')
     assert all(value.isfinite().all() for value in losses.values())
+
+
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16])
+def test_no_data_is_no_class(tmp_path, monkeypatch, dtype):
+    """Whatever the bits of the labels, which begin at 0 or not."""
+    rasterio = pytest.importorskip('rasterio')
+    monkeypatch.chdir(tmp_path)
+    masks(tmp_path / 'own')
+    rng = np.random.default_rng(0)
+    for path in (tmp_path / 'own' / 'images').iterdir():
+        path.unlink()
+        image = rng.integers(1, 4096, (96, 96, 4)).astype(np.uint16)
+        image[:, :16] = 0
+        write_raster(path.with_suffix('.tif'), image, nodata=0)
+    for path in (tmp_path / 'own' / 'masks').iterdir():
+        ids = rng.integers(0, 3, (96, 96)).astype(dtype)
+        path.unlink()
+        Image.fromarray(ids).save(path)
+    assert rasterio and init('own') == 0
+    (path,) = tmp_path.glob('own_x?.py')
+    cfg = Config.fromfile(path)
+    dataset = build_loader(cfg.val_dataloader, seed=0).dataset
+    labels = dataset[0]['data_samples'].gt_sem_seg.data[0].numpy()
+    assert (labels[:, :16] == 255).all() and set(
+        np.unique(labels[:, 16:])
+    ) == {0, 1, 2}
+
+
+def test_classes_of_bands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ('a', 'b'):
+        (tmp_path / 'own' / name).mkdir(parents=True)
+        for i in range(8):
+            values = rng.integers(0, 4096, (48, 48, 4)).astype(np.uint16)
+            write_raster(tmp_path / 'own' / name / f'{i}.tif', values)
+    assert init('own') == 0
+    (path,) = tmp_path.glob('own_x?.py')
+    cfg = Config.fromfile(path)
+    assert cfg.data_preprocessor.mean is None
+    cfg.model.data_preprocessor = cfg.data_preprocessor
+    assert MODELS.build(cfg.model).bands.number == 4
 
 
 def test_masks_in_several_places(tmp_path, monkeypatch):

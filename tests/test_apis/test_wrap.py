@@ -177,7 +177,11 @@ def test_images_of_bands(path):
     for split in ('train', 'val', 'test'):
         dataset = cfg[f'{split}_dataloader'].dataset
         assert dataset.pipeline[0] == raster
-        assert not set(kinds(dataset.pipeline)) & set(PHOTOMETRIC)
+        steps = kinds(dataset.pipeline)
+        assert not set(steps) & set(PHOTOMETRIC)
+        if path == SEGFORMER:
+            at = steps.index('LoadAnnotations')
+            assert steps[at + 1] == 'sr4ir_mm.IgnoreNodata'
     init_default_scope(cfg.default_scope)
     cfg.model.sr_net = dict(SR_NET)
     for part in (cfg.model, cfg.model.task_model):
@@ -194,6 +198,12 @@ def test_images_of_bands(path):
     with torch.no_grad():
         maps = model.eval().extract_feat(torch.zeros(1, 4, *[size] * 2))
     assert all(one.isfinite().all() for one in maps)
+
+
+def test_no_data_is_dark():
+    cfg = wrap(base(SWIN), bands=dict(number=1, range=(-1024, 3071)))
+    loader = cfg.train_dataloader.dataset.pipeline[0]
+    assert loader == dict(type='sr4ir_mm.LoadRasterFromFile', fill=-1024)
 
 
 def test_sr_net_recipe_and_scale():

@@ -48,6 +48,22 @@ def test_images_as_said(tmp_path):
     check_bands(Images(tmp_path, some), 'train_dataloader', DEEP, True)
 
 
+def test_pixels_without_data_do_not_count(tmp_path):
+    """Nor does what stands there, unless the range has no such value."""
+    bands = read_bands(dict(number=1, range=(-28.0, -8.0)))
+    values = np.random.default_rng(0).uniform(-28, -8, (2, 9, 9, 1))
+    values[:, :3] = np.nan
+
+    def check(fill):
+        load = LoadRasterFromFile(fill=fill)
+        data = Images(tmp_path, values.astype(np.float32), load)
+        check_bands(data, 'train_dataloader', bands, True)
+
+    check(-28.0)
+    with pytest.raises(DataError, match='fill=0 is outside .*set it to -28'):
+        check(0)
+
+
 @pytest.mark.parametrize(
     'made,message',
     [

@@ -443,6 +443,14 @@ def test_a_file_of_grey_images(tmp_path):
 
 # ------------------------------------------------------------------- bands
 
+
+def test_a_network_without_default_channels_takes_bands():
+    cfg = dict(type='sr4ir_mm.Spandrel', arch='SPAN', feature_channels=8)
+    for number in (1, 3, 4):
+        network = build_sr_net(cfg, read_bands(dict(number=number)))
+        assert network.network.in_channels == number
+
+
 # Whatever their options, these are for RGB inside.
 RGB_ALONE = ('RCAN', 'PLKSR', 'SAFMN')
 

@@ -175,6 +175,33 @@ def test_dicom_is_what_its_rescaling_says(tmp_path):
     file.RescaleSlope, file.RescaleIntercept = 2, -1000
     pydicom.dcmwrite(path, file, enforce_file_format=True)
     np.testing.assert_array_equal(read(path)[0][..., 0], stored * 2.0 - 1000)
+    file.PixelPaddingValue = 3  # no data, whatever it would stand for
+    pydicom.dcmwrite(path, file, enforce_file_format=True)
+    values, missing = read(path, fill=-1000)
+    np.testing.assert_array_equal(missing[..., 0], stored == 3)
+    assert values[0, 3, 0] == -1000 and values[0, 4, 0] == -992
+
+
+def test_bands_of_several_types(write, tmp_path):
+    """A virtual raster of bytes and floats: the types hold all values."""
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 256, (6, 7, 1)).astype(np.uint8)
+    second = rng.random((6, 7, 1)).astype(np.float32)
+    second[0, 0] = np.nan
+    write('a.tif', first), write('b.tif', second)
+    band = """<VRTRasterBand dataType="{}" band="{}"><SimpleSource>
+<SourceFilename relativeToVRT="1">{}</SourceFilename>
+<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand>"""
+    (tmp_path / 'both.vrt').write_text(
+        '<VRTDataset rasterXSize="7" rasterYSize="6">'
+        + band.format('Byte', 1, 'a.tif')
+        + band.format('Float32', 2, 'b.tif')
+        + '</VRTDataset>'
+    )
+    values, missing = read(tmp_path / 'both.vrt', fill=5)
+    assert values.dtype == np.float32
+    assert missing.sum() == 1 and values[0, 0, 1] == 5
+    np.testing.assert_array_equal(values[..., 0], first[..., 0])
 
 
 def test_errors_name_the_file(write, tmp_path):
