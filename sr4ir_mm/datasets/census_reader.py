@@ -16,9 +16,14 @@ from sr4ir_mm.utils.images import (
     read_header,
     require_file,
 )
+from sr4ir_mm.utils.labels import NO_LABEL
 from sr4ir_mm.utils.rasters import Window
 
-from .rasters import LoadRasterAnnotations, LoadRasterFromFile
+from .rasters import (
+    IgnoreNodata,
+    LoadRasterAnnotations,
+    LoadRasterFromFile,
+)
 from .transforms import LoadAnnotationsByValue, VOCBoxesAsCOCO
 
 if TYPE_CHECKING:
@@ -57,6 +62,10 @@ class CensusReader:
         self.load = loaders[0] if loaders else None
         rasters = [t for t in transforms if isinstance(t, LoadRasterFromFile)]
         self.raster = rasters[0] if rasters else None
+        self.ignores_nodata = any(
+            isinstance(t, (LoadRasterAnnotations, IgnoreNodata))
+            for t in transforms
+        )
         self.convert = [t for t in transforms if isinstance(t, VOCBoxesAsCOCO)]
         self.drops_boxes = any(
             type(t).__name__ == 'FilterAnnotations' for t in transforms
@@ -213,15 +222,26 @@ class CensusReader:
                 self._look_at_palette(path, census)
         if self.load is None or not hasattr(self.dataset, 'ignore_index'):
             return
-        info = copy.deepcopy(info)
+        info, window = copy.deepcopy(info), None
         if size and isinstance(self.load, LoadRasterAnnotations):
             # the middle of a scene, which may be larger than the memory
             info['raster_shape'] = size[::-1]
             sides = [min(side, _MIDDLE) for side in size]
             left, top = ((a - b) // 2 for a, b in zip(size, sides))
             size = tuple(sides)
-            info['raster_window'] = Window(top, left, *sides[::-1])
+            info['raster_window'] = window = Window(top, left, *sides[::-1])
         mask = self.load(info)['gt_seg_map']
+        if size and self.raster is not None and mask.shape == size[::-1]:
+            missing = self.raster.read_missing(info['img_path'], window)
+            if missing is not None and self.ignores_nodata:
+                mask = np.where(missing, NO_LABEL, mask)
+            elif missing is not None and missing.any():
+                census.warn(
+                    'no data',
+                    f'{info["img_path"]} has no data in some places, and '
+                    "labels there count: put dict(type='sr4ir_mm."
+                    "IgnoreNodata') behind what loads labels.",
+                )
         if size and mask.shape != size[::-1]:
             census.error(
                 'mask size',

@@ -88,6 +88,23 @@ class LoadRasterFromFile(BaseTransform):
             bits = raster.dtype.itemsize * 8
             return ImageHeader(raster.width, raster.height, len(bands), bits)
 
+    def read_missing(
+        self, path: str, window: Optional[Window] = None
+    ) -> Optional[np.ndarray]:
+        """Where an image has no data in any band: bool, (h, w), or None if it
+        has some everywhere.
+
+        Args:
+            path (str): The file.
+            window (Window, optional): Of which part. Defaults to all.
+        """
+        with open_raster(path) as raster:
+            bands = self._check(raster)
+            if not raster.may_lack_data(bands):
+                return None  # nothing is read
+            _, missing = raster.read(bands, window)
+        return None if missing is None else missing.all(axis=2)
+
     def _check(self, raster: Raster) -> Sequence[int]:
         bands = raster.check_bands(self.bands)
         for band in bands:

@@ -117,6 +117,10 @@ class Raster:
             )
         return bands
 
+    def may_lack_data(self, bands: Sequence[int]) -> bool:
+        """Whether there may be no data somewhere in any of these bands."""
+        return self.dtype.kind == 'f'
+
     def _read(
         self, bands: Sequence[int], window: Window
     ) -> Tuple[np.ndarray, np.ndarray]:
@@ -233,6 +237,9 @@ class GDALRaster(Raster):
                     missing = np.broadcast_to(missing, shape).copy()
                     missing[..., i] = mask
         return values, missing
+
+    def may_lack_data(self, bands: Sequence[int]) -> bool:
+        return super().may_lack_data(bands) or self.has_mask(bands)
 
     def has_mask(self, bands: Sequence[int]) -> bool:
         """Whether the file declares that any of these bands lacks data

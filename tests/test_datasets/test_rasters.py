@@ -205,9 +205,15 @@ def test_census_reads_rasters(scene, tmp_path):
     (found,) = take_census(DATASETS.build(cfg), 'train_dataloader', 4)
     assert dict(found.sizes) == {'80x60': 1}
     assert dict(found.formats) == {'4 x 16 bits': 1}
-    assert found.counts == dict(
-        enumerate(2 * np.bincount(scene['labels'].ravel()))
-    )
+    # what is seen: of one image, and of the labels of both
+    seen = np.bincount(scene['labels'].ravel())
+    seen += np.bincount(scene['labels'][5:].ravel())
+    assert found.counts == dict(enumerate(seen))
+    assert found.ignored == 5 * 80 and not found.warnings
+    cfg['pipeline'][1] = dict(type='LoadAnnotations')
+    (other,) = take_census(DATASETS.build(cfg), 'train_dataloader', 4)
+    assert other.ignored == 0
+    assert 'a.tif has no data in some places' in str(other.warnings)
     (error,) = found.errors.values()
     assert 'cut.tif is damaged, or no image' in str(error)
 
