@@ -12,7 +12,7 @@ from sr4ir_mm.utils.files import whole_file
 
 from .census_reader import CensusReader
 
-_VERSION = 1  # of what is kept in files
+_VERSION = 2  # of what is kept in files
 
 
 class CensusStore:
@@ -79,7 +79,12 @@ class CensusStore:
             sorted(reader.ignored),
             reader.drops_boxes,
             len(reader.convert),
-            repr(reader.load),
+            reader.ignores_nodata,
+            [
+                (type(load).__name__, vars(load))
+                for load in (reader.load, reader.raster)
+                if load is not None
+            ],
         )
         digest = hashlib.sha1(repr(settings).encode())
         if dataset.serialize_data:

@@ -13,6 +13,8 @@ from PIL import Image
 
 from sr4ir_mm.datasets import LoadRasterAnnotations, LoadRasterFromFile
 from sr4ir_mm.datasets.census import take_census
+from sr4ir_mm.datasets.census_reader import CensusReader
+from sr4ir_mm.datasets.census_store import CensusStore
 from sr4ir_mm.registry import DATASETS
 from sr4ir_mm.utils.images import DataError
 from sr4ir_mm.utils.rasters import Window
@@ -188,6 +190,11 @@ def test_what_cannot_be_meant(scene, tmp_path):
     np.testing.assert_array_equal(found, scene['labels'])
 
 
+def key_of(cfg):
+    reader = CensusReader(DATASETS.build(cfg), 'train_dataloader', 4, set())
+    return CensusStore(reader).key
+
+
 def test_census_reads_rasters(scene, tmp_path):
     """As the pipeline does: all that is wrong is what it cannot read."""
     init_default_scope('mmseg')
@@ -210,7 +217,10 @@ def test_census_reads_rasters(scene, tmp_path):
     seen += np.bincount(scene['labels'][5:].ravel())
     assert found.counts == dict(enumerate(seen))
     assert found.ignored == 5 * 80 and not found.warnings
+    assert key_of(cfg) == key_of(cfg)  # what is kept of it, is found
+    before = key_of(cfg)
     cfg['pipeline'][1] = dict(type='LoadAnnotations')
+    assert key_of(cfg) != before
     (other,) = take_census(DATASETS.build(cfg), 'train_dataloader', 4)
     assert other.ignored == 0
     assert 'a.tif has no data in some places' in str(other.warnings)
