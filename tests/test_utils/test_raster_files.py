@@ -204,6 +204,26 @@ def test_bands_of_several_types(write, tmp_path):
     np.testing.assert_array_equal(values[..., 0], first[..., 0])
 
 
+@pytest.mark.parametrize('kind', ['gcps', 'rpcs', None])
+def test_what_does_not_make_a_grid(write, kind):
+    from rasterio.control import GroundControlPoint
+    from rasterio.rpc import RPC
+
+    path = write('a.tif', make('uint16', 3))
+    ones = [1.0] + [0.0] * 19
+    names = ('height', 'lat', 'line', 'long', 'samp')
+    ends = {f'{n}_{end}': 1 for n in names for end in ('off', 'scale')}
+    parts = ('line_num', 'line_den', 'samp_num', 'samp_den')
+    with rasterio.open(path, 'r+') as file:
+        if kind == 'gcps':
+            points = [GroundControlPoint(i, 2 * i, i, i) for i in range(4)]
+            file.gcps = points, 'EPSG:4326'
+        elif kind == 'rpcs':
+            file.rpcs = RPC(**ends, **{f'{n}_coeff': ones for n in parts})
+    with open_raster(path) as raster:
+        assert raster.has_points is (kind is not None)
+
+
 def test_errors_name_the_file(write, tmp_path):
     path = write('a.tif', make('uint16', 3))
     with pytest.raises(DataError, match='a.tif has 3 .* asks for number 4'):
