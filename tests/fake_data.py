@@ -14,15 +14,15 @@ def write_image(path, seed=0, size=(40, 30)):
     Image.fromarray(noise.astype(np.uint8)).save(path)
 
 
-def write_raster(path, values, **options):
-    """Write (h, w, bands) as a GeoTIFF; returns its path."""
+def write_raster(path, values, driver='GTiff', mask=None, **options):
+    """Write (h, w, bands); returns its path."""
     import rasterio
 
     height, width, count = values.shape
     with rasterio.open(
         path,
         'w',
-        driver='GTiff',
+        driver=driver,
         height=height,
         width=width,
         count=count,
@@ -30,6 +30,8 @@ def write_raster(path, values, **options):
         **options,
     ) as file:
         file.write(values.transpose(2, 0, 1))
+        if mask is not None:
+            file.write_mask(mask)
     return str(path)
 
 

@@ -307,6 +307,16 @@ def moved(network, before):
     }
 
 
+def plain(task, **preprocessor):
+    """A task model whose data preprocessor leaves bands alone."""
+    model = copy.deepcopy(TASKS[task]['model'])
+    pre = model['data_preprocessor']
+    for key in ('bgr_to_rgb', 'to_rgb', 'mean', 'std'):
+        pre.pop(key, None)
+    pre.update(preprocessor)
+    return model
+
+
 def runner_cfg(work_dir, dataset, task='seg', model=None, loop=None, **kwargs):
     """Config of a short training on ``dataset`` (a config)."""
     loop = loop or dict(

@@ -160,13 +160,11 @@ def _list_gpus(local: int) -> List[str]:
 
 def infer(args: argparse.Namespace) -> int:
     share = join(args.launcher)  # before anything looks for GPUs
-    from sr4ir_mm.apis.sources import Video, find_inputs
+    from sr4ir_mm.apis.sources import find_inputs, is_raster
 
-    # what is not there is known before a model is loaded, which says what of
-    # a folder is an image to it
-    found = find_inputs(args.inputs, args.every, rasters=True)
-    if isinstance(found, Video):  # which is open now
-        args.inputs = found
+    # what is not there is known before a model is loaded
+    given = args.inputs
+    args.inputs = find_inputs(given, args.every, rasters=True)
     from sr4ir_mm.apis import SRInferencer
     from sr4ir_mm.apis.in_words import InWords
 
@@ -182,6 +180,9 @@ def infer(args: argparse.Namespace) -> int:
         show_progress=share[0] == 0,
         cfg_options=options.pop('cfg_options'),
     )
+    if not inferencer.takes_rasters and isinstance(args.inputs, list):
+        if any(map(is_raster, args.inputs)):  # no images to this model
+            options['inputs'] = given
     classes = inferencer.dataset_meta.get('classes')
     words = InWords(classes, args.pred_score_thr)
     try:

@@ -148,6 +148,11 @@ def find_inputs(
     return images
 
 
+def is_raster(image: ImageType) -> bool:
+    """Whether only models of other bands take such a file of a folder."""
+    return str(image).lower().endswith(RASTER_EXTENSIONS)
+
+
 def _find_files(inputs: str, rasters: bool) -> List[str]:
     if inputs.startswith(_ADDRESSES):
         return [inputs]

@@ -2,7 +2,7 @@ import copy
 import os.path as osp
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Sequence, Union
+from typing import Any, Iterable, Iterator, List, Optional, Sequence, Union
 
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import print_log
@@ -249,26 +249,29 @@ def _load_bands(cfg, bands: Bands) -> None:
     """Of images that are no pictures, whose bands have no mean yet."""
     left_out = set()
 
+    def change_all(nodes: Sequence) -> Sequence:
+        if not bands.are_pictures:
+            left_out.update(set(map(_kind, nodes)) & set(PHOTOMETRIC))
+            nodes = [n for n in nodes if _kind(n) not in left_out]
+        return [change(node) for node in nodes]
+
     def change(node: Any) -> Any:
         if _kind(node) == 'LoadImageFromFile':
             node.clear()
             node.update(raster_loader(bands))
+        elif _kind(node) == 'TestTimeAug':  # lists of what to try, in turn
+            steps = filter(None, map(change_all, node['transforms']))
+            node['transforms'] = ignore_nodata(steps, tries=True)
         elif isinstance(node, dict):
             for key in list(node):
                 node[key] = change(node[key])
         elif isinstance(node, (list, tuple)):
-            if not bands.are_pictures:
-                kinds = list(map(_kind, node))
-                left_out.update(set(kinds) & set(PHOTOMETRIC))
-                node = type(node)(
-                    item
-                    for item, kind in zip(node, kinds)
-                    if kind not in PHOTOMETRIC
-                )
-            node = type(node)(map(change, node))
-            if cfg['default_scope'] == 'mmseg':
-                node = type(node)(_with_nodata(node))
+            return type(node)(ignore_nodata(change_all(node)))
         return node
+
+    def ignore_nodata(steps: Iterable, tries: bool = False) -> list:
+        is_seg = cfg['default_scope'] == 'mmseg'
+        return list(_with_nodata(steps, tries) if is_seg else steps)
 
     for key in [key for key in cfg if key != 'model']:
         cfg[key] = change(cfg[key])
@@ -287,13 +290,14 @@ def _load_bands(cfg, bands: Bands) -> None:
             preprocessor[key] = False
 
 
-def _with_nodata(steps: Sequence) -> Iterator[Any]:
+def _with_nodata(steps: Iterable, tries: bool) -> Iterator[Any]:
     """Labels are ignored where an image has no data, while they have its
-    size."""
+    size. If ``tries``, each step is a list of what to try."""
     for step in steps:
         yield step
-        if _kind(step) == 'LoadAnnotations':
-            yield dict(type='sr4ir_mm.IgnoreNodata')
+        if _kind(step[0] if tries else step) == 'LoadAnnotations':
+            ignore = dict(type='sr4ir_mm.IgnoreNodata')
+            yield [ignore] if tries else ignore
 
 
 def _preprocessor(cfg) -> dict:

@@ -231,17 +231,6 @@ class CensusReader:
             size = tuple(sides)
             info['raster_window'] = window = Window(top, left, *sides[::-1])
         mask = self.load(info)['gt_seg_map']
-        if size and self.raster is not None and mask.shape == size[::-1]:
-            missing = self.raster.read_missing(info['img_path'], window)
-            if missing is not None and self.ignores_nodata:
-                mask = np.where(missing, NO_LABEL, mask)
-            elif missing is not None and missing.any():
-                census.warn(
-                    'no data',
-                    f'{info["img_path"]} has no data in some places, and '
-                    "labels there count: put dict(type='sr4ir_mm."
-                    "IgnoreNodata') behind what loads labels.",
-                )
         if size and mask.shape != size[::-1]:
             census.error(
                 'mask size',
@@ -257,6 +246,17 @@ class CensusReader:
                 + '.',
             )
             return
+        if size and self.raster is not None:
+            missing = self.raster.read_missing(info['img_path'], window)
+            if missing is not None and self.ignores_nodata:
+                mask = np.where(missing, NO_LABEL, mask)
+            elif missing is not None and missing.any():
+                census.warn(
+                    'no data',
+                    f'{info["img_path"]} has no data in some places, and '
+                    "labels there count: put dict(type='sr4ir_mm."
+                    "IgnoreNodata') behind what loads labels.",
+                )
         ids = np.bincount(mask.ravel())
         known = range(len(self.classes)) if self.classes else range(len(ids))
         ignored = {self.dataset.ignore_index, 255, *self.ignored}

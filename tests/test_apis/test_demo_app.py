@@ -1,6 +1,5 @@
 """The page itself needs gradio, which is an extra."""
 
-import copy
 import importlib.util
 import struct
 import zlib
@@ -10,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 from fake_data import write_raster
-from tiny import TASKS
+from tiny import TASKS, plain
 
 from sr4ir_mm.apis import SRInferencer
 
@@ -41,13 +40,10 @@ def test_a_raster(write_checkpoint, load_script, tmp_path):
     values = np.full((20, 28, 4), 2000, np.uint16)
     values[..., 3] = 4095
     path = write_raster(tmp_path / 'a.tif', values)
-    task_model = copy.deepcopy(TASKS['seg']['model'])
-    for key in ('bgr_to_rgb', 'mean', 'std'):
-        task_model['data_preprocessor'].pop(key, None)
     inferencer = SRInferencer(
         weights=write_checkpoint(
             'seg',
-            task_model=task_model,
+            task_model=plain('seg'),
             bands=dict(number=4, rgb=(3, 2, 1), range=4095),
         ),
         show_progress=False,

@@ -1,6 +1,5 @@
 """From a scene and a checkpoint to maps."""
 
-import copy
 import json
 import os
 from types import SimpleNamespace
@@ -10,7 +9,7 @@ import numpy as np
 import pytest
 from fake_data import write_raster
 from pycocotools.mask import encode
-from tiny import SEGMENTOR, TASKS
+from tiny import SEGMENTOR, plain
 
 from sr4ir_mm.apis import SRInferencer, maps, scenes
 from sr4ir_mm.apis.in_words import InWords
@@ -232,11 +231,8 @@ def test_a_file_of_a_detector_of_bands(tmp_path, write_checkpoint, run_script):
     """Exported with a raster of its own, for scenes."""
     pytest.importorskip('onnxruntime')
     path = write_raster(tmp_path / 'a.tif', make(75, 110), **UTM)
-    model = copy.deepcopy(TASKS['det']['model'])
-    for key in ('bgr_to_rgb', 'mean', 'std'):
-        model['data_preprocessor'].pop(key, None)
     bands = dict(number=4, range=4095)
-    checkpoint = write_checkpoint('det', task_model=model, bands=bands)
+    checkpoint = write_checkpoint('det', task_model=plain('det'), bands=bands)
     out = tmp_path / 'model.onnx'
     code, text = run_script(
         *('deployment/export', checkpoint, out, '--image', path),

@@ -200,6 +200,17 @@ def test_images_of_bands(path):
     assert all(one.isfinite().all() for one in maps)
 
 
+def test_no_data_in_test_time_augmentation():
+    """Its lists are of what to try, one after the other."""
+    cfg = wrap(base(SEGFORMER), bands=dict(number=4, range=65535))
+    (transform,) = (t for t in cfg.tta_pipeline if t.type == 'TestTimeAug')
+    steps = list(map(kinds, transform.transforms))
+    at = steps.index(['LoadAnnotations'])
+    assert steps[at + 1 :] == [['sr4ir_mm.IgnoreNodata'], ['PackSegInputs']]
+    before = wrap(base(SEGFORMER)).tta_pipeline[-1].transforms
+    assert len(steps) == len(before) + 1
+
+
 def test_no_data_is_dark():
     cfg = wrap(base(SWIN), bands=dict(number=1, range=(-1024, 3071)))
     loader = cfg.train_dataloader.dataset.pipeline[0]

@@ -7,7 +7,7 @@ from fake_data import write_raster
 from mmengine.config import Config
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
-from tiny import JOINT, SR4IR, TASKS, model_cfg, runner_cfg
+from tiny import JOINT, SR4IR, TASKS, model_cfg, plain, runner_cfg
 from torch.utils.data import DataLoader
 
 from sr4ir_mm.engine.loops import _SeededBatches
@@ -210,11 +210,8 @@ def scenes(tmp_path):
 @pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
 def test_windows_of_pairs_of_bands_resume_bit_identical(tmp_path, scenes):
     """What the networks see is the LR image of each window of HR."""
-    task_model = copy.deepcopy(TASKS['seg']['model'])
-    for key in ('bgr_to_rgb', 'mean', 'std'):
-        task_model['data_preprocessor'].pop(key, None)
     bands = dict(number=4, range=4095)
-    model = model_cfg(task_model=task_model, bands=bands)
+    model = model_cfg(task_model=plain('seg'), bands=bands)
     seen = []
 
     class Watch(Hook):

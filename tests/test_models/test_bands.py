@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from mmengine.runner.checkpoint import load_state_dict
-from tiny import SR_NET, SWINIR, TASKS, build_model, make_batch
+from tiny import SR_NET, SWINIR, build_model, make_batch, plain
 
 from sr4ir_mm.evaluation import SRLPIPS, SRPSNR
 from sr4ir_mm.models import Bicubic
@@ -14,16 +14,6 @@ from sr4ir_mm.models.degradations import build_degradation
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.utils.bands import PICTURES, read_bands
 from sr4ir_mm.visualization import to_uint8
-
-
-def plain(task, **preprocessor):
-    """A task model whose data preprocessor leaves bands alone."""
-    model = copy.deepcopy(TASKS[task]['model'])
-    pre = model['data_preprocessor']
-    for key in ('bgr_to_rgb', 'to_rgb', 'mean', 'std'):
-        pre.pop(key, None)
-    pre.update(preprocessor)
-    return model
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from fake_data import write_raster
 
 from sr4ir_mm.utils.images import DataError
 from sr4ir_mm.utils.rasters import Window, open_raster
@@ -19,23 +20,8 @@ def make(dtype, count=4, size=(40, 50)):
 
 @pytest.fixture
 def write(tmp_path):
-    def _write(name, values, driver='GTiff', mask=None, **options):
-        path = str(tmp_path / name)
-        height, width, count = values.shape
-        with rasterio.open(
-            path,
-            'w',
-            driver=driver,
-            height=height,
-            width=width,
-            count=count,
-            dtype=values.dtype,
-            **options,
-        ) as file:
-            file.write(values.transpose(2, 0, 1))
-            if mask is not None:
-                file.write_mask(mask)
-        return path
+    def _write(name, values, **options):
+        return write_raster(tmp_path / name, values, **options)
 
     return _write
 

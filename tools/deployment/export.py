@@ -174,11 +174,11 @@ def _same(deployable: DeployableSRNet, out: str, images: Tensor) -> bool:
     )
 
 
-def choose_images(inputs: str) -> List[str]:
-    """Some of a folder's."""
+def choose_images(inputs: str, rasters: bool) -> List[str]:
+    """Some of a folder's, which may be rasters."""
     from sr4ir_mm.apis.sources import find_inputs
 
-    names = list(find_inputs(inputs))
+    names = list(find_inputs(inputs, rasters=rasters))
     return names[:: -(-len(names) // CALIBRATION)]
 
 
@@ -204,8 +204,8 @@ def quantize(
 
 
 def run(args: argparse.Namespace) -> None:
-    # what is not there is known before a model is loaded
-    names = choose_images(args.int8) if args.int8 else []
+    if args.int8:  # what is not there is known before a model is loaded
+        choose_images(args.int8, rasters=True)
     from sr4ir_mm.apis.deployment import make_deployable, save_weights
     from sr4ir_mm.apis.torch_inferencer import TorchInferencer
     from sr4ir_mm.utils.files import whole_file
@@ -228,7 +228,8 @@ def run(args: argparse.Namespace) -> None:
                 f'{args.out} is not written: it would differ from PyTorch by '
                 f'more than {TOLERANCE} (boxes: of the longer side).'
             )
-        if names:
+        if args.int8:
+            names = choose_images(args.int8, inferencer.takes_rasters)
             size = None if deployable.any_size else image.shape[2:]
             images = [
                 load_image(inferencer, name, '--int8', size) for name in names

@@ -43,15 +43,14 @@ def build_sr_net(
     if str(kind).startswith('mmagic.'):
         require_package('mmagic', kind)
         cfg.setdefault('_scope_', 'mmagic')  # for networks inside of it
-    for_rgb = copy.deepcopy(cfg)
     is_changed = set_channels(cfg, bands)
-    for_rgb.update(dict.fromkeys(channel_keys(for_rgb), RGB))
     network = MODELS.build(cfg)
     network.init_cfg, network.with_cp = init_cfg, with_cp
     if bands.number != RGB:
         take_rgb_weights(network, bands, 'model.sr_net', makes_images=True)
         if is_changed:
-            take_rgb_mean(network, MODELS.build(for_rgb))
+            for_rgb = dict.fromkeys(channel_keys(cfg), RGB)
+            take_rgb_mean(network, MODELS.build({**cfg, **for_rgb}))
         if isinstance(network, Spandrel):
             network.check_bands(bands.number)
     if init_cfg is not None:
