@@ -80,6 +80,8 @@ def other_task(cfg: Config) -> Optional[str]:
         return 'its configs are for others to build on: none trains'
     with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
         kind = registry.get(cfg.model.type)
+    if not isinstance(kind, type):  # mmpretrain's, of what is not installed
+        return f'{cfg.model.type} needs mmpretrain[multimodal]'
     expected = getattr(models, WRAPPERS[cfg.default_scope]).task_model_base
     bases = [base.__name__ for base in kind.__mro__]
     if expected not in bases:
@@ -287,6 +289,8 @@ def train_and_predict(
     """An iteration of both phases, with TDP, and a prediction."""
     batch = make_batch(toolbox, cfg, size)
     cfg = wrap(cfg, sr_net, 'sr4ir', scale=scale)
+    if scale == 1:
+        cfg.model.degradation = dict(type='sr4ir_mm.GaussianBlur', std=1)
     if cfg.model.get('resize'):  # a little, instead of to 1333x800
         cfg.model.resize = tuple(side * 5 // 4 for side in size)
     stage.name = 'build'

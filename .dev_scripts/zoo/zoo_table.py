@@ -3,11 +3,12 @@
 import os.path as osp
 import re
 from datetime import date
+from importlib.metadata import packages_distributions, version
 from typing import Dict, List
 
 from zoo_sweep import TOOLBOXES, load, shipped, verdict
 
-HEAD = """# Every model of the toolboxes
+HEAD = """# Every model of {whose}
 
 Of every config family that the installed toolboxes ship, one config has been
 put behind an SR network by [`wrap`](extend.md#your-own-model): built with
@@ -17,13 +18,13 @@ runs it. This page is written by
 
 ```shell
 python .dev_scripts/zoo/zoo_sweep.py --out FOLDER
-python .dev_scripts/zoo/zoo_sweep.py --out FOLDER --table docs/en/zoo.md
+python .dev_scripts/zoo/zoo_sweep.py --out FOLDER --table docs/en/{page}
 ```
 
-*2 CPU cores, {date}.* The command goes on where it was stopped;
-what needs more time or memory than its limits (Double-Head, TridentNet, GLEAN
-here) is repeated with `--again --seconds 900 --memory 14`. A model
-is **of another task** if it is no segmentor, detector or classifier of images,
+*2 CPU cores, {date}; {versions}.* The command goes on where it was
+stopped; what needs more time or memory than its limits (Double-Head,
+TridentNet, GLEAN here) is repeated with `--again --seconds 900 --memory 14`. A
+model is **of another task** if it is no segmentor, detector or classifier of images,
 or no SR network that takes one image. It **fails alone** if its config
 fails in its own toolbox here, too: on a CPU, offline, with random weights and
 made-up data. Of those that **train alone**, so many **pass** behind an SR
@@ -47,7 +48,14 @@ def write_table(path: str, folder: str) -> None:
         toolbox: load(osp.join(folder, f'{toolbox}.jsonl'))
         for toolbox in TOOLBOXES
     }
-    lines = [HEAD.rstrip('\n').replace('{date}', str(date.today()))]
+    packages = [_distribution(name) for name in ('torch', *TOOLBOXES)]
+    head = HEAD.rstrip('\n').format(
+        whose='the forks' if 'onedl' in packages[1] else 'the toolboxes',
+        page=osp.basename(path),
+        date=date.today(),
+        versions=', '.join(packages),
+    )
+    lines = [head]
     lines += [_counts(name, found) for name, found in results.items()]
     lines.append(OTHER.rstrip('\n'))
     lines += [row for name in results for row in _failures(name, results)]
@@ -55,6 +63,11 @@ def write_table(path: str, folder: str) -> None:
     lines += [_passed(name, found) for name, found in results.items()]
     with open(path, 'w', encoding='utf-8') as file:
         file.write('\n'.join(lines) + '\n')
+
+
+def _distribution(module: str) -> str:
+    name = packages_distributions()[module][0]
+    return f'{name} {version(name)}'
 
 
 def _counts(toolbox: str, found: Dict[str, dict]) -> str:

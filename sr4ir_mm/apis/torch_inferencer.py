@@ -6,6 +6,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from mmengine.structures import BaseDataElement
 
+from sr4ir_mm.datasets.rasters import widen
 from sr4ir_mm.models.sr_task_model import SRTaskModel
 from sr4ir_mm.models.views import Views
 from sr4ir_mm.utils.mistakes import explain
@@ -118,7 +119,7 @@ class TorchInferencer(Inferencer):
             pixels = pixels[..., ::-1]
         shape = pixels.shape[:2]
         item = self.pipeline[hr](
-            dict(img=pixels, img_shape=shape, ori_shape=shape)
+            dict(img=widen(pixels), img_shape=shape, ori_shape=shape)
         )
         # Predict in coordinates of the SR image.
         size = tuple(side * scale for side in item['inputs'].shape[1:])
@@ -141,11 +142,9 @@ class TorchInferencer(Inferencer):
         """
         data = self.model.data_preprocessor(pseudo_collate(items), False)
         views = Views(self.model, **data)
-        with torch.autocast(
-            views.inputs.device.type,
-            getattr(torch, self.precision),
-            enabled=self.precision != 'float32',
-        ):
+        fast = self.precision != 'float32'  # which CPUs of PyTorch 2.1 refuse
+        dtype = getattr(torch, self.precision) if fast else None
+        with torch.autocast(views.inputs.device.type, dtype, enabled=fast):
             samples = self.model.predict(views, self.model.view)
         for sample, lr, (height, width) in zip(
             samples, views['lr'], views.sizes

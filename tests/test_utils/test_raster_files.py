@@ -155,14 +155,17 @@ def test_dicom_is_what_its_rescaling_says(tmp_path):
     file.PhotometricInterpretation = 'MONOCHROME2'
     stored = np.arange(24, dtype=np.uint16).reshape(4, 6)
     file.PixelData = stored.tobytes()
+    file.preamble = bytes(128)
+    if pydicom.__version__ < '3':  # later ones know it of its syntax
+        file.is_little_endian, file.is_implicit_VR = True, False
     path = tmp_path / 'IM0001'  # often without a suffix
-    pydicom.dcmwrite(path, file, enforce_file_format=True)
+    pydicom.dcmwrite(path, file)
     assert read(path)[0].dtype == np.uint16
     file.RescaleSlope, file.RescaleIntercept = 2, -1000
-    pydicom.dcmwrite(path, file, enforce_file_format=True)
+    pydicom.dcmwrite(path, file)
     np.testing.assert_array_equal(read(path)[0][..., 0], stored * 2.0 - 1000)
     file.PixelPaddingValue = 3  # no data, whatever it would stand for
-    pydicom.dcmwrite(path, file, enforce_file_format=True)
+    pydicom.dcmwrite(path, file)
     values, missing = read(path, fill=-1000)
     np.testing.assert_array_equal(missing[..., 0], stored == 3)
     assert values[0, 3, 0] == -1000 and values[0, 4, 0] == -992

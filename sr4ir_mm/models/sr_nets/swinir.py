@@ -45,7 +45,7 @@ class WindowAttention(nn.Module):
     ) -> None:
         super().__init__()
         self.window_size, self.num_heads = window_size, num_heads
-        self.scale = qk_scale or (dim // num_heads) ** -0.5
+        self.scale = qk_scale  # None is PyTorch's own
         table = torch.zeros((2 * window_size - 1) ** 2, num_heads)
         self.relative_position_bias_table = nn.Parameter(table)
         self.register_buffer(
