@@ -21,14 +21,14 @@ python .dev_scripts/zoo/zoo_sweep.py --out FOLDER
 python .dev_scripts/zoo/zoo_sweep.py --out FOLDER --table docs/en/{page}
 ```
 
-*2 CPU cores, {date}; {versions}.* The command goes on where it was
-stopped; what needs more time or memory than its limits (Double-Head,
-TridentNet, GLEAN here) is repeated with `--again --seconds 900 --memory 14`. A
-model is **of another task** if it is no segmentor, detector or classifier of images,
-or no SR network that takes one image. It **fails alone** if its config
-fails in its own toolbox here, too: on a CPU, offline, with random weights and
-made-up data. Of those that **train alone**, so many **pass** behind an SR
-network.
+*2 CPU cores, {date}; {versions}.*
+The command goes on where it was stopped; what needs more time or memory than
+its limits (Double-Head, TridentNet, GLEAN here) is repeated with
+`--again --seconds 900 --memory 14`. A model is **of another task** if it is no
+segmentor, detector or classifier of images, or no SR network that takes one
+image. It **fails alone** if its config fails in its own toolbox here, too: on
+a CPU, offline, with random weights and made-up data. Of those that **train
+alone**, so many **pass** behind an SR network.
 
 | toolbox | families | tried | another task | fail alone | train alone | pass |
 | --- | --- | --- | --- | --- | --- | --- |
