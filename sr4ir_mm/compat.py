@@ -11,7 +11,7 @@ import traceback
 from functools import partial, wraps
 from importlib import import_module
 from importlib.machinery import PathFinder, SourceFileLoader
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution, version
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, Iterable, List, Optional
@@ -45,7 +45,8 @@ def _installed(packages: Iterable[str]) -> List[str]:
     found = []
     for package in packages:
         try:
-            found.append(f'{package}=={version(package)}')
+            distribution(package)  # of which nothing is read
+            found.append(package)
         except PackageNotFoundError:
             pass
     return found
@@ -57,12 +58,12 @@ def _check_packages() -> None:
     forks = _installed(_FORKS.values())
     others = _installed(_FORKS) if forks else []
     if others:
-        both = ' '.join(found.split('==')[0] for found in others + forks)
         raise ImportError(
             f'{" ".join(others)} of OpenMMLab and {" ".join(forks)}, which '
             'are forks of it, are in one environment, where they overwrite '
-            f"each other's files: `pip uninstall -y {both}`, then install one "
-            'kind, as docs/en/get_started.md says under "By hand".'
+            "each other's files: `pip uninstall -y "
+            f'{" ".join(others + forks)}`, then install one kind, as '
+            'docs/en/get_started.md says under "By hand".'
         )
 
 

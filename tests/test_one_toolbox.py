@@ -13,6 +13,7 @@ from tiny import TASKS, runner_cfg, toy_dataset_cfg
 
 CODE = """
 import sys
+import setuptools  # whose distutils a site has of itself, from 3.12 on
 import sr4ir_mm
 from mmengine.config import Config
 from mmengine.runner import Runner
