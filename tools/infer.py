@@ -160,7 +160,8 @@ def _list_gpus(local: int) -> List[str]:
 
 def infer(args: argparse.Namespace) -> int:
     share = join(args.launcher)  # before anything looks for GPUs
-    from sr4ir_mm.apis.sources import find_inputs, is_raster
+    from sr4ir_mm.apis.sources import find_inputs
+    from sr4ir_mm.utils.rasters import is_raster
 
     # what is not there is known before a model is loaded
     given = args.inputs

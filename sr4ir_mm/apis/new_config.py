@@ -25,6 +25,7 @@ from rich.table import Table
 from sr4ir_mm.datasets.census import Census, sentences, take_census
 from sr4ir_mm.datasets.folders import Folder, look_at
 from sr4ir_mm.datasets.masks import MaskValues, read_masks
+from sr4ir_mm.datasets.rasters import LoadRasterFromFile
 from sr4ir_mm.datasets.splits import complete_splits
 from sr4ir_mm.datasets.transforms import is_pair
 from sr4ir_mm.engine.preflight import SPLITS, build_loader
@@ -33,7 +34,7 @@ from sr4ir_mm.utils.config_files import read_config_file
 from sr4ir_mm.utils.files import find_folder, whole_file
 from sr4ir_mm.utils.images import DataError, read_header
 from sr4ir_mm.utils.mistakes import few
-from sr4ir_mm.utils.rasters import open_raster
+from sr4ir_mm.utils.rasters import is_raster, open_raster
 
 from .data_check import print_each
 from .own_data import TASKS
@@ -166,10 +167,14 @@ def _sizes(
     images = {image for part in folder.splits.values() for image, _ in part}
     images = sorted(images)
     for image in track(images, 'Looking at the images', transient=True):
-        header = read_header(folder.path(image))
+        path = folder.path(image)
+        header = read_header(path)
+        if header:
+            deep = deep or not header.is_picture
+        elif is_raster(path) or path.lower().endswith('.jp2'):
+            header, deep = LoadRasterFromFile().read_header(path), True
         if header:
             sizes[image] = header.width, header.height
-            deep = deep or not header.is_picture
     if not sizes:
         raise DataError(f'{folder.root}: no image of it has a known size.')
     files = [folder.path(image) for image in images]

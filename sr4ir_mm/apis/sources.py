@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from sr4ir_mm.utils.images import DataError, lost_values, read_header
+from sr4ir_mm.utils.rasters import RASTER_EXTENSIONS
 
 from .shards import Member, list_shard
 
@@ -28,8 +29,6 @@ IMG_EXTENSIONS = (
     *('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff'),
     *('.webp', '.jp2'),
 )
-# And what models of other bands read beside them.
-RASTER_EXTENSIONS = ('.npy', '.dcm', '.vrt', '.img')
 _ADDRESSES = ('http://', 'https://')
 
 
@@ -146,11 +145,6 @@ def find_inputs(
             f'images in them ({", ".join(IMG_EXTENSIONS)}).'
         )
     return images
-
-
-def is_raster(image: ImageType) -> bool:
-    """Whether only models of other bands take such a file of a folder."""
-    return str(image).lower().endswith(RASTER_EXTENSIONS)
 
 
 def _find_files(inputs: str, rasters: bool) -> List[str]:

@@ -20,10 +20,10 @@ from sr4ir_mm.utils.mistakes import few
 
 from .census_reader import CensusReader
 from .census_store import CensusStore, files_of
+from .folders import IMAGES
 
 _CHUNK = 256  # images that a process reads at a time
 _PARALLEL = 512  # from so many images on, in several processes
-_IMAGES = '.jpg .jpeg .png .bmp .tif .tiff .ppm .pgm .webp'.split()
 _UNITS = dict(seg='pixels', det='boxes', cls='images')
 
 
@@ -362,7 +362,7 @@ def _count_left_out(census: Census, dataset: BaseDataset) -> None:
         if not path.endswith(suffix)
     )
     for other, number in others.items():
-        if other.lower() in _IMAGES:
+        if other.lower() in IMAGES:
             census.left_out[f'ending with {other}'] = number
             census.warn(
                 f'suffix {other}',

@@ -14,10 +14,11 @@ import yaml
 
 from sr4ir_mm.utils.images import DataError, read_header
 from sr4ir_mm.utils.mistakes import few
+from sr4ir_mm.utils.rasters import RASTER_EXTENSIONS
 
 from .transforms import is_pair
 
-IMAGES = '.jpg .jpeg .png .bmp .tif .tiff .ppm .pgm .webp'.split()
+IMAGES = '.jpg .jpeg .png .bmp .tif .tiff .ppm .pgm .webp .jp2'.split()
 LOSSLESS = '.png .bmp .tif .tiff .gif .pgm'.split()
 SPLITS = dict(
     train=r'train(ing)?\d*',
@@ -85,6 +86,12 @@ class Files:
         self.root = root
         self.all = sorted(_walk(root))
         self.images = [x for x in self.all if _ends(x, IMAGES)]
+        stems = {osp.splitext(x)[0] for x in self.images}
+        self.images += [  # what is beside an image of its name is no image
+            x
+            for x in self.ending(*RASTER_EXTENSIONS)
+            if osp.splitext(x)[0] not in stems
+        ]
         self.lr = self._set_pairs_apart()
         self.by_name = defaultdict(list)
         for path in self.images:
@@ -443,7 +450,7 @@ def _masks(files: Files) -> Optional[Folder]:
         key = _place(folder, _MASKS), name['rest'] if name else stem
         if _ends(path, LOSSLESS):
             masks[key] = path
-        else:
+        elif _ends(path, IMAGES):
             jpeg.add(key)
     samples, alone = defaultdict(list), set()
     for path in files.images:

@@ -4,6 +4,7 @@ import os
 import os.path as osp
 import stat
 from dataclasses import dataclass
+from mmap import ACCESS_READ, mmap
 from typing import BinaryIO, Optional, Tuple
 
 import cv2
@@ -41,9 +42,9 @@ class ImageHeader:
         turned (bool): Whether the EXIF entry swaps width and height.
         kind (str): What its values are. Defaults to unsigned integers.
         pages (int): 2 if there are more images in it. Defaults to 1.
-        beside (str): What a TIFF's further bands are beside: ``grey``, of
-            which libtiff shows the first alone, or ``alpha``, by which it
-            multiplies colours. Defaults to neither.
+        beside (str): What further bands of a TIFF or JPEG 2000 are beside:
+            ``grey``, of which the first alone is shown, or ``alpha``, by which
+            libtiff multiplies colours. Defaults to neither.
     """
 
     width: int
@@ -97,6 +98,8 @@ def read_header(path: str) -> Optional[ImageHeader]:
         if osp.splitext(path)[1].lower() in ('.tif', '.tiff'):
             return _read_tiff_header(path)
         with Image.open(path) as image:
+            if image.format == 'JPEG2000':
+                return _read_jpeg_2000_header(path, image)
             bits, bands = _depth(image)
             turned = image.getexif().get(0x0112, 1) >= 5
             size = image.size[::-1] if turned else image.size
@@ -118,6 +121,27 @@ def _depth(image: Image.Image) -> Tuple[int, int]:
     wide = image.mode.startswith('I') or ';16' in arguments
     bits = 32 if image.mode == 'F' else 16 if wide else 8
     return bits, len(image.getbands())
+
+
+def _read_jpeg_2000_header(path: str, image: Image.Image) -> ImageHeader:
+    """Pillow tells the bits of grey ones alone, and nothing of the first of
+    several bands that is grey: they stand in the codestream's head, and in the
+    box before it."""
+    bands = len(image.getbands())
+    with open(path, 'rb') as file, mmap(
+        file.fileno(), 0, access=ACCESS_READ
+    ) as content:
+        head = content.find(b'\xff\x4f\xff\x51')
+        depth = content[head + 42]
+        box = content.find(b'colr\x01', 0, head)
+        is_grey = box >= 0 and content[box + 10] == 17
+    return ImageHeader(
+        *image.size,
+        bands,
+        bits=(depth & 127) + 1,
+        kind=_KINDS[2] if depth & 128 else ImageHeader.kind,
+        beside='grey' if is_grey and bands > 1 else '',
+    )
 
 
 def _read_tiff_header(path: str) -> ImageHeader:
@@ -198,6 +222,8 @@ def lost_values(path: str, header: ImageHeader) -> Optional[str]:
         return f'{what}, of which the first would be read, as grey. {_ADVICE}'
     if header.bits > 16 or header.kind != ImageHeader.kind:
         return f'{what}: unsigned 8 or 16 bits are read. {_ADVICE}'
+    if header.bits > 8 and header.bands > 1 and path.lower().endswith('.jp2'):
+        return f'{what}: of JPEG 2000, RGB of 8 bits is read. {_ADVICE}'
     values = None
     if header.bits == 16 or header.beside == 'alpha':
         values = cv2.imread(path, cv2.IMREAD_UNCHANGED)

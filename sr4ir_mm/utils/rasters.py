@@ -14,6 +14,9 @@ from .images import DataError, message
 # rasterio.Env counts while the Env lasts, and files are read behind it.
 os.environ.setdefault('GDAL_CACHEMAX', '256')
 
+# Files that hold no pictures.
+RASTER_EXTENSIONS = ('.npy', '.dcm', '.vrt', '.img')
+
 
 class Window(NamedTuple):
     """A part of an image, in its pixels."""
@@ -28,6 +31,11 @@ class Window(NamedTuple):
             f'rows {self.top} to {self.top + self.height}, columns '
             f'{self.left} to {self.left + self.width}'
         )
+
+
+def is_raster(path: Any) -> bool:
+    """Whether only models of other bands take such a file of a folder."""
+    return str(path).lower().endswith(RASTER_EXTENSIONS)
 
 
 class Raster:

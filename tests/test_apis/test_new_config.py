@@ -91,7 +91,16 @@ def test_ranges_of_values(tmp_path, values, expected):
         measure_bands([*files, str(tmp_path / '2.npy')])
 
 
-def as_rasters(folder, missing=0, **options):
+def write_bands(path, values, **options):
+    if path.suffix == '.npy':
+        np.save(path, values)
+        return
+    if path.suffix == '.jp2':
+        options.update(driver='JP2OpenJPEG', quality=100, reversible='yes')
+    write_raster(path, values, **options)
+
+
+def as_rasters(folder, suffix='.tif', missing=0, **options):
     """Four bands of 12 bits in the place of its pictures, but for the first
     columns."""
     rng = np.random.default_rng(0)
@@ -99,14 +108,15 @@ def as_rasters(folder, missing=0, **options):
         path.unlink()
         values = rng.integers(1, 4096, (96, 96, 4)).astype(np.uint16)
         values[:, :missing] = 0
-        write_raster(path.with_suffix('.tif'), values, **options)
+        write_bands(path.with_suffix(suffix), values, **options)
 
 
-def test_images_of_bands(tmp_path, monkeypatch):
+@pytest.mark.parametrize('suffix', ['.tif', '.jp2', '.npy'])
+def test_images_of_bands(tmp_path, monkeypatch, suffix):
     """From a folder of satellite images to a batch of the model."""
     monkeypatch.chdir(tmp_path)
     masks(tmp_path / 'own')
-    as_rasters(tmp_path / 'own' / 'images')
+    as_rasters(tmp_path / 'own' / 'images', suffix)
     assert init('own') == 0
     cfg = Config.fromfile('own_x4.py')
     assert cfg.model.bands == dict(number=4, range=4095)
@@ -142,14 +152,15 @@ def test_no_data_is_no_class(tmp_path, monkeypatch, dtype):
     ) == {0, 1, 2}
 
 
-def test_classes_of_bands(tmp_path, monkeypatch):
+@pytest.mark.parametrize('suffix', ['.tif', '.npy'])
+def test_classes_of_bands(tmp_path, monkeypatch, suffix):
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for name in ('a', 'b'):
         (tmp_path / 'own' / name).mkdir(parents=True)
         for i in range(8):
             values = rng.integers(0, 4096, (48, 48, 4)).astype(np.uint16)
-            write_raster(tmp_path / 'own' / name / f'{i}.tif', values)
+            write_bands(tmp_path / 'own' / name / f'{i}{suffix}', values)
     assert init('own') == 0
     (path,) = tmp_path.glob('own_x?.py')
     cfg = Config.fromfile(path)

@@ -3,10 +3,11 @@ import os
 import cv2
 import numpy as np
 import pytest
-from fake_data import write_image
+from fake_data import write_image, write_raster
 from PIL import Image
 
 from sr4ir_mm.apis.sources import Video, find_inputs, read_image
+from sr4ir_mm.utils.images import read_header
 
 
 @pytest.fixture
@@ -121,6 +122,33 @@ def test_an_image_that_was_cut_short(tmp_path, suffix):
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(ValueError, match='cannot be read'):
         read_image(path)
+
+
+@pytest.mark.parametrize('bits', [8, 16])
+def test_jpeg_2000(tmp_path, bits):
+    """OpenCV's is a photograph; of GDAL's, bands are no colours."""
+    path = str(tmp_path / 'image.jp2')
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3))
+    image = image.astype(f'uint{bits}')
+    cv2.imwrite(path, image, [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])
+    header = read_header(path)
+    assert (header.bits, header.bands, header.beside) == (bits, 3, '')
+    if bits == 8:
+        assert np.abs(read_image(path).astype(int) - image).max() < 3
+    else:
+        with pytest.raises(ValueError, match='of JPEG 2000, RGB of 8 bits'):
+            read_image(path)
+    pytest.importorskip('rasterio')
+    options = dict(driver='JP2OpenJPEG', quality=100, reversible='yes')
+    write_raster(path, image, **options)
+    with pytest.raises(ValueError, match='first would be read, as grey'):
+        read_image(path)
+    write_raster(path, image[..., :1], **options)
+    if bits == 8:
+        np.testing.assert_array_equal(read_image(path)[..., 0], image[..., 0])
+    else:  # and all of them are dark
+        with pytest.raises(ValueError, match='only the lower 12 are used'):
+            read_image(path)
 
 
 def test_what_is_no_image(tmp_path):
