@@ -3,9 +3,10 @@
 import os.path as osp
 import re
 from datetime import date
-from importlib.metadata import packages_distributions, version
+from importlib.metadata import version
 from typing import Dict, List
 
+from mmengine.config.utils import MODULE2PACKAGE
 from zoo_sweep import TOOLBOXES, load, shipped, verdict
 
 HEAD = """# Every model of {whose}
@@ -66,7 +67,7 @@ def write_table(path: str, folder: str) -> None:
 
 
 def _distribution(module: str) -> str:
-    name = packages_distributions()[module][0]
+    name = MODULE2PACKAGE.get(module, module)
     return f'{name} {version(name)}'
 
 
