@@ -85,13 +85,9 @@ class Files:
     def __init__(self, root: str) -> None:
         self.root = root
         self.all = sorted(_walk(root))
-        self.images = [x for x in self.all if _ends(x, IMAGES)]
-        stems = {osp.splitext(x)[0] for x in self.images}
-        self.images += [  # what is beside an image of its name is no image
-            x
-            for x in self.ending(*RASTER_EXTENSIONS)
-            if osp.splitext(x)[0] not in stems
-        ]
+        self.images = self.ending(*IMAGES)
+        if all(map(_is_mask, self.images)):  # else, those are something else
+            self.images += self.ending(*RASTER_EXTENSIONS)
         self.lr = self._set_pairs_apart()
         self.by_name = defaultdict(list)
         for path in self.images:
@@ -166,6 +162,13 @@ def _part(folder: str, pattern: str) -> Optional[str]:
         if part and re.fullmatch(pattern, part, re.I):
             return part
     return None
+
+
+def _is_mask(path: str) -> bool:
+    folder, stem = osp.split(osp.splitext(path)[0])
+    return bool(
+        _part(folder, _MASKS) or re.fullmatch(f'.+{_MASK_END}', stem, re.I)
+    )
 
 
 def _alike(a: str, b: str) -> int:

@@ -196,6 +196,18 @@ def test_yolo_boxes_and_polygons(tmp_path):
         look_at(str(tmp_path))
 
 
+def test_arrays_are_images_where_there_are_no_others(tmp_path):
+    for name in ('cat', 'dog'):
+        (tmp_path / name).mkdir()
+        np.save(tmp_path / name / 'a.npy', np.zeros((24, 32, 4)))
+    found = look_at(str(tmp_path)).splits['']
+    assert found == [('cat/a.npy', 0), ('dog/a.npy', 1)]
+    for name in ('cat', 'dog'):  # whose features they are
+        picture(tmp_path / name / 'b.jpg')
+    found = look_at(str(tmp_path)).splits['']
+    assert found == [('cat/b.jpg', 0), ('dog/b.jpg', 1)]
+
+
 def test_csv_without_suffixes(tmp_path):
     with open(tmp_path / 'labels.csv', 'w', newline='') as file:
         writer = csv.writer(file)
