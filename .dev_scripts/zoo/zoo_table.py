@@ -104,7 +104,8 @@ def _failures(toolbox: str, results: Dict[str, dict]) -> List[str]:
 def _sentence(error: str) -> str:
     error = error.strip().split('\n')[0].replace('|', '\\|')
     # of a file, what is below the environment's folder
-    error = re.sub(r'/\S*?/(site-packages|pip-req-build-\w+)/', '', error)
+    built = r'pip-req-build-\w+|pip-wheel-\w+/[^/]+'
+    error = re.sub(rf'/\S*?/(site-packages|{built})/', '', error)
     return error if len(error) < 160 else error[:157] + '...'
 
 
