@@ -58,12 +58,15 @@ def _check_packages() -> None:
     forks = _installed(_FORKS.values())
     others = _installed(_FORKS) if forks else []
     if others:
+        upstream, ours = (
+            ' '.join(f'{name}=={version(name)}' for name in names)
+            for names in (others, forks)
+        )
         raise ImportError(
-            f'{" ".join(others)} of OpenMMLab and {" ".join(forks)}, which '
-            'are forks of it, are in one environment, where they overwrite '
-            "each other's files: `pip uninstall -y "
-            f'{" ".join(others + forks)}`, then install one kind, as '
-            'docs/en/get_started.md says under "By hand".'
+            f'{upstream} of OpenMMLab and {ours}, which are forks of it, are '
+            "in one environment, where they overwrite each other's files: "
+            f'`pip uninstall -y {" ".join(others + forks)}`, then install one '
+            'kind, as docs/en/get_started.md says under "By hand".'
         )
 
 

@@ -16,7 +16,12 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from sr4ir_mm.utils.images import DataError, lost_values, read_header
+from sr4ir_mm.utils.images import (
+    IMG_EXTENSIONS,
+    DataError,
+    lost_values,
+    read_header,
+)
 from sr4ir_mm.utils.rasters import RASTER_EXTENSIONS
 
 from .shards import Member, list_shard
@@ -24,11 +29,6 @@ from .shards import Member, list_shard
 ImageType = Union[str, Path, Member, np.ndarray]
 InputsType = Union[ImageType, int, Sequence[ImageType]]
 
-# Of the images in a folder; torchvision's.
-IMG_EXTENSIONS = (
-    *('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff'),
-    *('.webp', '.jp2'),
-)
 _ADDRESSES = ('http://', 'https://')
 
 

@@ -15,12 +15,11 @@ from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS
 from rich.progress import track
 
-from sr4ir_mm.utils.images import DataError, blank_line
+from sr4ir_mm.utils.images import IMG_EXTENSIONS, DataError, blank_line
 from sr4ir_mm.utils.mistakes import few
 
 from .census_reader import CensusReader
 from .census_store import CensusStore, files_of
-from .folders import IMAGES
 
 _CHUNK = 256  # images that a process reads at a time
 _PARALLEL = 512  # from so many images on, in several processes
@@ -362,7 +361,7 @@ def _count_left_out(census: Census, dataset: BaseDataset) -> None:
         if not path.endswith(suffix)
     )
     for other, number in others.items():
-        if other.lower() in IMAGES:
+        if other.lower() in IMG_EXTENSIONS:
             census.left_out[f'ending with {other}'] = number
             census.warn(
                 f'suffix {other}',

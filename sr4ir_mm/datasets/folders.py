@@ -12,13 +12,12 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import yaml
 
-from sr4ir_mm.utils.images import DataError, read_header
+from sr4ir_mm.utils.images import IMG_EXTENSIONS, DataError, read_header
 from sr4ir_mm.utils.mistakes import few
 from sr4ir_mm.utils.rasters import RASTER_EXTENSIONS
 
 from .transforms import is_pair
 
-IMAGES = '.jpg .jpeg .png .bmp .tif .tiff .ppm .pgm .webp .jp2'.split()
 LOSSLESS = '.png .bmp .tif .tiff .gif .pgm'.split()
 SPLITS = dict(
     train=r'train(ing)?\d*',
@@ -85,8 +84,8 @@ class Files:
     def __init__(self, root: str) -> None:
         self.root = root
         self.all = sorted(_walk(root))
-        self.images = self.ending(*IMAGES)
-        if all(map(_is_mask, self.images)):  # else, those are something else
+        self.images = self.ending(*IMG_EXTENSIONS)
+        if all(map(_mask_key, self.images)):  # else, those are something else
             self.images += self.ending(*RASTER_EXTENSIONS)
         self.lr = self._set_pairs_apart()
         self.by_name = defaultdict(list)
@@ -164,11 +163,13 @@ def _part(folder: str, pattern: str) -> Optional[str]:
     return None
 
 
-def _is_mask(path: str) -> bool:
+def _mask_key(path: str) -> Optional[Tuple[Tuple[str, ...], str]]:
+    """What a mask has in common with its image; None of what is no mask."""
     folder, stem = osp.split(osp.splitext(path)[0])
-    return bool(
-        _part(folder, _MASKS) or re.fullmatch(f'.+{_MASK_END}', stem, re.I)
-    )
+    name = re.fullmatch(f'(?P<rest>.+){_MASK_END}', stem, re.I)
+    if not name and not _part(folder, _MASKS):
+        return None
+    return _place(folder, _MASKS), name['rest'] if name else stem
 
 
 def _alike(a: str, b: str) -> int:
@@ -446,14 +447,12 @@ def _yolo_reader() -> Callable:
 def _masks(files: Files) -> Optional[Folder]:
     masks, jpeg, keys = {}, set(), set()
     for path in files.images:
-        folder, stem = osp.split(osp.splitext(path)[0])
-        name = re.fullmatch(f'(?P<rest>.+){_MASK_END}', stem, re.I)
-        if not name and not _part(folder, _MASKS):
+        key = _mask_key(path)
+        if not key:
             continue
-        key = _place(folder, _MASKS), name['rest'] if name else stem
         if _ends(path, LOSSLESS):
             masks[key] = path
-        elif _ends(path, IMAGES):
+        elif _ends(path, IMG_EXTENSIONS):
             jpeg.add(key)
     samples, alone = defaultdict(list), set()
     for path in files.images:

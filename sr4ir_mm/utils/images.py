@@ -11,6 +11,11 @@ import cv2
 import numpy as np
 from PIL import Image, TiffImagePlugin, UnidentifiedImageError
 
+# Of the images in a folder; torchvision's, and JPEG 2000.
+IMG_EXTENSIONS = (
+    *('.jpg', '.jpeg', '.png', '.ppm', '.bmp', '.pgm', '.tif', '.tiff'),
+    *('.webp', '.jp2'),
+)
 # What the last bytes of a whole file hold.
 _ENDS = {'.jpg': b'\xff\xd9', '.jpeg': b'\xff\xd9', '.png': b'IEND'}
 _TAIL = 4096
