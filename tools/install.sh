@@ -86,6 +86,10 @@ run_pip() {  # shows large downloads and compiled files, logs the rest
     ! grep -qE 'NewConnection|ConnectTimeout|ProxyError|NameResolution' "$log" ||
         fail "pip cannot reach the package index: check the network (and" \
             "PIP_INDEX_URL, HTTPS_PROXY), then run this again."
+    ! grep -q 'No space left on device' "$log" ||
+        fail "the disk is full: an environment takes up to 6 GB, in $venv, and" \
+            "what pip downloads up to 3, in ${TMPDIR:-/tmp} meanwhile: make" \
+            "room (or set TMPDIR), then run this again."
     tail -n 20 "$log"
     fail "'pip $1' failed, for the reason above."
 }
