@@ -3,8 +3,8 @@
 # HR is the image at its native size: the resizing of its pipelines happens
 # behind the SR network instead.
 _base_ = [
-    'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
     './_base_/plugin.py',
+    'mmdet::retinanet/retinanet_r50_fpn_1x_coco.py',
     './_base_/sr_nets/edsr_x4.py',
     './_base_/recipes/sr4ir_fpn.py',
 ]

@@ -1,7 +1,7 @@
 # Any model of mmseg's zoo: SegFormer-B0, its data and its schedule unchanged.
 _base_ = [
-    'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py',
     './_base_/plugin.py',
+    'mmseg::segformer/segformer_mit-b0_8xb2-160k_ade20k-512x512.py',
     './_base_/sr_nets/edsr_x4.py',
     './_base_/recipes/sr4ir.py',
 ]

@@ -1,8 +1,8 @@
 # Any model of mmpretrain's zoo: a Swin transformer, its data (with its
 # Mixup and CutMix) and its schedule unchanged.
 _base_ = [
-    'mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py',
     './_base_/plugin.py',
+    'mmpretrain::swin_transformer/swin-tiny_16xb64_in1k.py',
     './_base_/sr_nets/edsr_x4.py',
     './_base_/recipes/sr4ir.py',
 ]

@@ -292,6 +292,38 @@ def test_configs_of_toolboxes_are_found(tmp_path, toolbox):
     assert Config.fromfile(path).default_scope == toolbox
 
 
+EARLY = """
+import glob, sys
+from mmengine.config import Config, utils
+
+class Names(dict):
+    def __getitem__(self, module):
+        assert 'sr4ir_mm' in sys.modules, module
+        asked.add(module)
+        return super().__getitem__(module)
+
+asked = set()
+utils.MODULE2PACKAGE = Names(utils.MODULE2PACKAGE)
+for path in glob.glob('configs/*.py'):
+    with open(path) as file:
+        if '::' in file.read():
+            Config.fromfile(path)
+            for name in [name for name in sys.modules if 'sr4ir_mm' in name]:
+                del sys.modules[name]
+assert asked == {'mmseg', 'mmdet', 'mmpretrain'}, asked
+"""
+
+
+def test_our_configs_are_repaired_before_they_ask_for_others():
+    """The toolboxes' own scripts read a config before all else."""
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', EARLY],
+        capture_output=True,
+        text=True,
+    )
+    assert not done.returncode, done.stderr
+
+
 def test_what_is_for_debugging_is_not_printed(capsys):
     for level, shown in ((logging.DEBUG, ''), (logging.INFO, 'text\n')):
         print_log('text', level=level)

@@ -424,9 +424,8 @@ def _wrap_runtime(cfg) -> None:
         cfg[key] = value
     modules = imports['imports']
     modules = [modules] if isinstance(modules, str) else list(modules)
-    cfg['custom_imports'] = ConfigDict(
-        imports, imports=[*cfg['custom_imports']['imports'], *modules]
-    )
+    modules = dict.fromkeys([*cfg['custom_imports']['imports'], *modules])
+    cfg['custom_imports'] = ConfigDict(imports, imports=list(modules))
     hooks = cfg.setdefault('default_hooks', ConfigDict())
     hooks['visualization'] = dict(type='sr4ir_mm.SRVisualizationHook')
     for split in ('val', 'test'):
