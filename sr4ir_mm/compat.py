@@ -133,6 +133,26 @@ def _end_workers_that_cannot_answer(queues: ModuleType) -> None:
     queues.Queue._on_queue_feeder_error = staticmethod(end)
 
 
+def _align_gradients_of_gelu(functional: ModuleType) -> None:
+    """PyTorch 2.1's GELU on CPUs (not 2.11's) takes any gradient for one of
+    its input's memory layout if that is contiguous, so that what it passes on
+    is wrong, and differs from run to run: DAT's does not train.
+    """
+    major, minor = sys.modules['torch'].__version__.split('.')[:2]
+    if (int(major), int(minor)) >= (2, 11):
+        return
+    gelu = functional.gelu
+
+    @wraps(gelu)
+    def gelu_of_aligned(input, *args, **kwargs):
+        output = gelu(input, *args, **kwargs)
+        if output.requires_grad and output.device.type == 'cpu':
+            output.register_hook(lambda gradient: gradient.contiguous())
+        return output
+
+    functional.gelu = gelu_of_aligned
+
+
 def _let_mmseg_draw(visualizers: ModuleType) -> None:
     """mmseg 1.2.2's ``browse_dataset.py`` hands its visualizer an array whose
     memory layout OpenCV refuses to draw on; and to place a label, its
@@ -360,6 +380,7 @@ _repair_reader = partial(partial, _repair_by, 'datasets.annotations')
 _REPAIRS = {
     'numpy': _restore_bool8,
     'multiprocessing.queues': _end_workers_that_cannot_answer,
+    'torch.nn.functional': _align_gradients_of_gelu,
     'torch.serialization': _load_safely,
     'mmengine.config.utils': _name_forks,
     'mmengine.logging': _print_no_debugging,

@@ -10,6 +10,8 @@ from types import SimpleNamespace
 import mmengine
 import numpy as np
 import pytest
+import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmseg.visualization import SegLocalVisualizer
@@ -200,6 +202,23 @@ def test_repairs_wait_for_what_they_repair():
         text=True,
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize('shape', [(2, 3, 8, 8), (2, 16, 64)])
+def test_gradients_of_gelu(shape):
+    """Whatever their memory layout is, and that of its input."""
+    for seed in range(8):
+        generator = torch.Generator().manual_seed(seed)
+        pair = [torch.randn(shape, generator=generator) for _ in range(2)]
+        pair[seed % 2] = pair[seed % 2].mT.contiguous().mT
+        found, expected = (
+            torch.autograd.grad(F.gelu(one), one, other)[0].double()
+            for one, other in (
+                (x.requires_grad_(), gradient)
+                for x, gradient in (pair, [x.double() for x in pair])
+            )
+        )
+        torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
 
 
 def test_a_label_of_mmseg_stays_where_it_was():

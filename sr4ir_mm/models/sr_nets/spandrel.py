@@ -64,10 +64,11 @@ class Spandrel(nn.Module):
         self.arch = arch
         self.scale = about.scale
         self.sizes = about.size_requirements
-        self.supports = {
+        supports = {
             torch.float16: about.supports_half,
             torch.bfloat16: about.supports_bfloat16,
         }
+        self.unsupported = [dtype for dtype in supports if not supports[dtype]]
         # some return more than the image, or want to be told the scale
         self.call = about._call_fn
         # as views ask for it: pieces of an image are cut at multiples of it
@@ -96,13 +97,15 @@ class Spandrel(nn.Module):
 
     def _computes_in(self, device: str) -> bool:
         """Whether it can in what autocast would make of its numbers."""
+        if not self.unsupported:
+            return True  # PyTorch 2.1 does not compile the rest
         if hasattr(torch, 'get_autocast_dtype'):
             dtype = torch.get_autocast_dtype(device)
         elif device == 'cuda':  # until PyTorch 2.3
             dtype = torch.get_autocast_gpu_dtype()
         else:
             dtype = torch.get_autocast_cpu_dtype()
-        return self.supports.get(dtype, True)
+        return dtype not in self.unsupported
 
     def check_bands(self, number: int) -> None:
         """See whether it does make images of so many bands.
