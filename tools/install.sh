@@ -20,6 +20,7 @@ trap 'rm -f "$log"' EXIT
 
 say() { echo "==> $*"; }
 fail() { echo "install.sh: $*"; exit 1; }
+fail_for_now() { echo "install.sh: $*"; exit 75; }  # network, or disk
 
 # ---- which environment, Python, stack and device ----------------------------
 venv=${VIRTUAL_ENV:-}
@@ -79,17 +80,22 @@ fi
 # ---- helpers ----------------------------------------------------------------
 pin() { grep -oE "^$1==[^ ;]+" "$constraints"; }
 
+check_disk() {
+    ! grep -qE 'No space left on device|Disk quota exceeded' "$log" ||
+        fail_for_now "the disk is full: an environment takes up to 7 GB, in" \
+            "$venv, and what pip downloads up to 3, in ${TMPDIR:-/tmp} meanwhile, and" \
+            "in its cache: make room (or set TMPDIR, and PIP_NO_CACHE_DIR=1)," \
+            "then run this again."
+}
+
 run_pip() {  # shows large downloads and compiled files, logs the rest
     "$python" -m pip "$@" 2>&1 | tee "$log" | sed -unE \
         -e 's/^ *Downloading (.*\([0-9]{2,}\.[0-9] MB\)).*/    \1/p' \
         -e 's/^ *\[([0-9]*0\/[0-9]+)\].*/    compiled \1/p' && return
     ! grep -qE 'NewConnection|ConnectTimeout|ProxyError|NameResolution' "$log" ||
-        fail "pip cannot reach the package index: check the network (and" \
+        fail_for_now "pip cannot reach the package index: check the network (and" \
             "PIP_INDEX_URL, HTTPS_PROXY), then run this again."
-    ! grep -q 'No space left on device' "$log" ||
-        fail "the disk is full: an environment takes up to 6 GB, in $venv, and" \
-            "what pip downloads up to 3, in ${TMPDIR:-/tmp} meanwhile: make" \
-            "room (or set TMPDIR), then run this again."
+    check_disk
     tail -n 20 "$log"
     fail "'pip $1' failed, for the reason above."
 }
@@ -201,6 +207,7 @@ install_mmcv() {
 # ---- install ----------------------------------------------------------------
 say "stack $stack, Python $version, $device operators, in $venv"
 if [[ ! -x $venv/bin/python ]] && ! "$python" -m venv "$venv" &>"$log"; then
+    check_disk
     rm -rf "$venv"  # half made, it would be taken for a good one
     fail "'$python -m venv' does not work here: install it (on Debian or" \
         "Ubuntu, python$version-venv), or activate an environment."

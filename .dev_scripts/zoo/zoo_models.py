@@ -80,6 +80,8 @@ def other_task(cfg: Config) -> Optional[str]:
         return 'its configs are for others to build on: none trains'
     with MODELS.switch_scope_and_registry(cfg.default_scope) as registry:
         kind = registry.get(cfg.model.type)
+    if kind is None:
+        raise KeyError(f'{cfg.default_scope} has no {cfg.model.type}.')
     if not isinstance(kind, type):  # mmpretrain's, of what is not installed
         return f'{cfg.model.type} needs mmpretrain[multimodal]'
     expected = getattr(models, WRAPPERS[cfg.default_scope]).task_model_base

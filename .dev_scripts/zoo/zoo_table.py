@@ -24,7 +24,7 @@ python .dev_scripts/zoo/zoo_sweep.py --out FOLDER --table docs/en/{page}
 
 *2 CPU cores, {date}; {versions}.*
 The command goes on where it was stopped; what needs more time or memory than
-its limits (Double-Head, TridentNet, GLEAN here) is repeated with
+its limits is repeated with
 `--again --seconds 900 --memory 14`. A model is **of another task** if it is no
 segmentor, detector or classifier of images, or no SR network that takes one
 image. It **fails alone** if its config fails in its own toolbox here, too: on

@@ -23,16 +23,15 @@ from rich.progress import track
 from rich.table import Table
 
 from sr4ir_mm.datasets.census import Census, sentences, take_census
-from sr4ir_mm.datasets.folders import Folder, look_at
+from sr4ir_mm.datasets.folders import Folder, look_at, read_any_header
 from sr4ir_mm.datasets.masks import MaskValues, read_masks
-from sr4ir_mm.datasets.rasters import LoadRasterFromFile
 from sr4ir_mm.datasets.splits import complete_splits
 from sr4ir_mm.datasets.transforms import is_pair
 from sr4ir_mm.engine.preflight import SPLITS, build_loader
 from sr4ir_mm.evaluation.metrics import SRSSIM
 from sr4ir_mm.utils.config_files import read_config_file
 from sr4ir_mm.utils.files import find_folder, whole_file
-from sr4ir_mm.utils.images import DataError, read_header
+from sr4ir_mm.utils.images import DataError
 from sr4ir_mm.utils.mistakes import few
 from sr4ir_mm.utils.rasters import is_raster, open_raster
 
@@ -168,12 +167,9 @@ def _sizes(
     images = sorted(images)
     for image in track(images, 'Looking at the images', transient=True):
         path = folder.path(image)
-        header = read_header(path)
+        header = read_any_header(path)
         if header:
-            deep = deep or not header.is_picture
-        elif is_raster(path) or path.lower().endswith('.jp2'):
-            header, deep = LoadRasterFromFile().read_header(path), True
-        if header:
+            deep = deep or is_raster(path) or not header.is_picture
             sizes[image] = header.width, header.height
     if not sizes:
         raise DataError(f'{folder.root}: no image of it has a known size.')
@@ -379,7 +375,7 @@ def _paired_scale(found: Found) -> int:
         path = folder.path(path[1:])
         if not osp.isfile(path):
             raise DataError(f'{folder.path(image)} has no LR image {path}.')
-        low = read_header(path)
+        low = read_any_header(path)
         scale = round(width / low.width)
         if not is_pair((height, width), (low.height, low.width), scale):
             raise DataError(

@@ -12,10 +12,16 @@ from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple
 
 import yaml
 
-from sr4ir_mm.utils.images import IMG_EXTENSIONS, DataError, read_header
+from sr4ir_mm.utils.images import (
+    IMG_EXTENSIONS,
+    DataError,
+    ImageHeader,
+    read_header,
+)
 from sr4ir_mm.utils.mistakes import few
-from sr4ir_mm.utils.rasters import RASTER_EXTENSIONS
+from sr4ir_mm.utils.rasters import RASTER_EXTENSIONS, is_raster
 
+from .rasters import LoadRasterFromFile
 from .transforms import is_pair
 
 LOSSLESS = '.png .bmp .tif .tiff .gif .pgm'.split()
@@ -72,6 +78,15 @@ class Folder:
     def path(self, file: str) -> str:
         """Of a file below the folder."""
         return osp.join(self.root, file)
+
+
+def read_any_header(path: str) -> Optional[ImageHeader]:
+    """Of a picture, or of bands that Pillow does not know: see
+    :func:`read_header`."""
+    header = read_header(path)
+    if header is None and (is_raster(path) or path.lower().endswith('.jp2')):
+        header = LoadRasterFromFile().read_header(path)
+    return header
 
 
 class Files:
@@ -136,7 +151,7 @@ class Files:
     def _are_pair(self, high: str, low: str) -> bool:
         sizes = []
         for path in (high, low):
-            header = read_header(osp.join(self.root, path))
+            header = read_any_header(osp.join(self.root, path))
             sizes.append((header.height, header.width) if header else (1, 1))
         scale = round(sizes[0][1] / sizes[1][1])
         return scale > 1 and is_pair(*sizes, scale)
@@ -242,7 +257,7 @@ def _leave_out_damaged(folder: Folder) -> None:
         kept = []
         for sample in samples:
             try:
-                read_header(folder.path(sample[0]))
+                read_any_header(folder.path(sample[0]))
                 kept.append(sample)
             except DataError as error:
                 folder.notes.append(f'left out: {error}')
@@ -418,7 +433,7 @@ def _yolo_reader() -> Callable:
     from pycocotools import mask as coco_mask
 
     def parse(root: str, image: str, text: str) -> List[dict]:
-        header = read_header(osp.join(root, image))
+        header = read_any_header(osp.join(root, image))
         with open(osp.join(root, text), encoding='utf-8') as file:
             lines = [line for line in file.read().splitlines() if line.strip()]
         polygons = any(len(line.split()) > 6 for line in lines)

@@ -20,7 +20,6 @@ IMG_EXTENSIONS = (
 _ENDS = {'.jpg': b'\xff\xd9', '.jpeg': b'\xff\xd9', '.png': b'IEND'}
 _TAIL = 4096
 # 12 bits in a file of 16: OpenCV takes the upper eight.
-_DARK = 1 << 12
 _ADVICE = (
     'Load it by sr4ir_mm.LoadRasterFromFile and say in model.bands what it '
     'holds (docs/en/rasters.md).'
@@ -130,22 +129,25 @@ def _depth(image: Image.Image) -> Tuple[int, int]:
 
 def _read_jpeg_2000_header(path: str, image: Image.Image) -> ImageHeader:
     """Pillow tells the bits of grey ones alone, and nothing of the first of
-    several bands that is grey: they stand in the codestream's head, and in the
-    box before it."""
+    several bands that is grey: they stand in the codestream's head (those of
+    the first band), and in boxes before it."""
     bands = len(image.getbands())
     with open(path, 'rb') as file, mmap(
         file.fileno(), 0, access=ACCESS_READ
     ) as content:
         head = content.find(b'\xff\x4f\xff\x51')
+        if head < 0:
+            raise ValueError('it has no codestream')
         depth = content[head + 42]
         box = content.find(b'colr\x01', 0, head)
         is_grey = box >= 0 and content[box + 10] == 17
+        colors = 2 if content.find(b'cdef', 0, head) >= 0 else 1  # with alpha
     return ImageHeader(
         *image.size,
         bands,
         bits=(depth & 127) + 1,
         kind=_KINDS[2] if depth & 128 else ImageHeader.kind,
-        beside='grey' if is_grey and bands > 1 else '',
+        beside='grey' if is_grey and bands > colors else '',
     )
 
 
@@ -227,10 +229,8 @@ def lost_values(path: str, header: ImageHeader) -> Optional[str]:
         return f'{what}, of which the first would be read, as grey. {_ADVICE}'
     if header.bits > 16 or header.kind != ImageHeader.kind:
         return f'{what}: unsigned 8 or 16 bits are read. {_ADVICE}'
-    if header.bits > 8 and header.bands > 1 and path.lower().endswith('.jp2'):
-        return f'{what}: of JPEG 2000, RGB of 8 bits is read. {_ADVICE}'
     values = None
-    if header.bits == 16 or header.beside == 'alpha':
+    if header.bits > 8 or header.beside == 'alpha':
         values = cv2.imread(path, cv2.IMREAD_UNCHANGED)
     if values is None:
         return None
@@ -239,11 +239,12 @@ def lost_values(path: str, header: ImageHeader) -> Optional[str]:
             f'{what}, the fourth of them tagged as alpha, by which the others '
             f'would be multiplied. {_ADVICE}'
         )
-    if header.bits == 16 and values.max() < _DARK:
+    used = header.bits - 4
+    if header.bits > 8 and values.max() < 1 << used:
         return (
-            'has 16 bits, of which only the lower 12 are used (its largest '
-            f'value is {values.max()}): the upper eight, which are read, are '
-            f'nearly black. {_ADVICE}'
+            f'has {header.bits} bits, of which only the lower {used} are used '
+            f'(its largest value is {values.max()}): the upper eight, which '
+            f'are read, are nearly black. {_ADVICE}'
         )
     return None
 

@@ -130,14 +130,17 @@ def test_jpeg_2000(tmp_path, bits):
     path = str(tmp_path / 'image.jp2')
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3))
     image = image.astype(f'uint{bits}')
-    cv2.imwrite(path, image, [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000])
+    lossless = [cv2.IMWRITE_JPEG2000_COMPRESSION_X1000, 1000]
+    cv2.imwrite(path, image, lossless)
     header = read_header(path)
     assert (header.bits, header.bands, header.beside) == (bits, 3, '')
     if bits == 8:
         assert np.abs(read_image(path).astype(int) - image).max() < 3
     else:
-        with pytest.raises(ValueError, match='of JPEG 2000, RGB of 8 bits'):
+        with pytest.raises(ValueError, match='only the lower 12 are used'):
             read_image(path)
+        cv2.imwrite(path, image << 8, lossless)
+        assert np.abs(read_image(path).astype(int) - image).max() < 3
     pytest.importorskip('rasterio')
     options = dict(driver='JP2OpenJPEG', quality=100, reversible='yes')
     write_raster(path, image, **options)
@@ -146,9 +149,24 @@ def test_jpeg_2000(tmp_path, bits):
     write_raster(path, image[..., :1], **options)
     if bits == 8:
         np.testing.assert_array_equal(read_image(path)[..., 0], image[..., 0])
-    else:  # and all of them are dark
-        with pytest.raises(ValueError, match='only the lower 12 are used'):
-            read_image(path)
+        Image.fromarray(image[..., :2], 'LA').save(path)
+        assert read_header(path).beside == ''  # the second is alpha
+        return
+    with pytest.raises(ValueError, match='only the lower 12 are used'):
+        read_image(path)
+    for used, dark in ((12, False), (14, True), (15, True)):
+        write_raster(path, image[..., :1] << 2, nbits=used, **options)
+        assert read_header(path).bits == used
+        if dark:
+            with pytest.raises(ValueError, match=f'the lower {used - 4} are'):
+                read_image(path)
+        else:
+            read = read_image(path)[..., 0]
+            np.testing.assert_array_equal(read, image[..., 0] >> 2)
+    with open(path, 'r+b') as file:
+        file.truncate(80)
+    with pytest.raises(ValueError, match='damaged|cannot be read'):
+        read_image(path)
 
 
 def test_what_is_no_image(tmp_path):

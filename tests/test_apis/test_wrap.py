@@ -149,6 +149,14 @@ def test_random_choices_stay_choices():
     assert (600, 800, 3) in shapes and len(shapes) > 1
 
 
+def test_a_base_that_imports_too():
+    """As `_base_/plugin.py` does, and a base with modules of one's own."""
+    cfg = Config(copy.deepcopy(SMALL))
+    cfg.custom_imports = dict(imports=['sr4ir_mm', 'json'])
+    wrap(cfg)
+    assert cfg.custom_imports == dict(imports=['sr4ir_mm', 'json'])
+
+
 def test_pixels_outside_of_images_without_normalisation():
     preprocessor = wrap(YOLOX).model.task_model.data_preprocessor
     assert preprocessor.pad_value == 114

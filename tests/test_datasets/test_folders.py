@@ -208,6 +208,29 @@ def test_arrays_are_images_where_there_are_no_others(tmp_path):
     assert found == [('cat/b.jpg', 0), ('dog/b.jpg', 1)]
 
 
+def test_arrays_with_pairs_boxes_and_damage(tmp_path):
+    """As pictures are."""
+    pytest.importorskip('supervision')
+    for kind, size in dict(hr=(96, 96, 4), lr=(24, 24, 4)).items():
+        for name in ('cat', 'dog'):
+            (tmp_path / 'pairs' / kind / name).mkdir(parents=True)
+            np.save(tmp_path / 'pairs' / kind / name / 'a.npy', np.ones(size))
+    folder = look_at(str(tmp_path / 'pairs'))
+    assert folder.classes == ['cat', 'dog']
+    assert folder.lr == {'/hr/': '/lr/'}
+    (tmp_path / 'pairs' / 'hr' / 'dog' / 'b.npy').write_bytes(b'nothing')
+    folder = look_at(str(tmp_path / 'pairs'))
+    assert len(folder.splits['']) == 2 and 'b.npy' in folder.notes[0]
+    for path, text in dict(images='', labels='0 .5 .5 .25 .5\n').items():
+        (tmp_path / 'yolo' / path).mkdir(parents=True)
+        (tmp_path / 'yolo' / path / 'a.txt').write_text(text)
+    (tmp_path / 'yolo' / 'images' / 'a.txt').unlink()
+    (tmp_path / 'yolo' / 'data.yaml').write_text('names: [cat]\n')
+    np.save(tmp_path / 'yolo' / 'images' / 'a.npy', np.ones((24, 32, 4)))
+    ((_, (box,)),) = look_at(str(tmp_path / 'yolo')).splits['']
+    assert box['bbox'] == [12, 6, 8, 12]
+
+
 def test_csv_without_suffixes(tmp_path):
     with open(tmp_path / 'labels.csv', 'w', newline='') as file:
         writer = csv.writer(file)

@@ -217,7 +217,9 @@ def test_compiles_as_a_whole(arch):
     network = build(arch)
     images = torch.rand(1, 3, 16, 16)
     expected = network(images.clone())
-    network.compile(backend='aot_eager', fullgraph=True)
+    # until PyTorch 2.3, its answer is no part of a graph
+    whole = not network.unsupported or hasattr(torch, 'get_autocast_dtype')
+    network.compile(backend='aot_eager', fullgraph=whole)
     found = network(images.clone())
     torch.testing.assert_close(found, expected)
     found.mean().backward()
