@@ -207,8 +207,8 @@ install_mmcv() {
 # ---- install ----------------------------------------------------------------
 say "stack $stack, Python $version, $device operators, in $venv"
 if [[ ! -x $venv/bin/python ]] && ! "$python" -m venv "$venv" &>"$log"; then
-    check_disk
     rm -rf "$venv"  # half made, it would be taken for a good one
+    check_disk
     fail "'$python -m venv' does not work here: install it (on Debian or" \
         "Ubuntu, python$version-venv), or activate an environment."
 fi

@@ -19,7 +19,6 @@ IMG_EXTENSIONS = (
 # What the last bytes of a whole file hold.
 _ENDS = {'.jpg': b'\xff\xd9', '.jpeg': b'\xff\xd9', '.png': b'IEND'}
 _TAIL = 4096
-# 12 bits in a file of 16: OpenCV takes the upper eight.
 _ADVICE = (
     'Load it by sr4ir_mm.LoadRasterFromFile and say in model.bands what it '
     'holds (docs/en/rasters.md).'
@@ -239,7 +238,7 @@ def lost_values(path: str, header: ImageHeader) -> Optional[str]:
             f'{what}, the fourth of them tagged as alpha, by which the others '
             f'would be multiplied. {_ADVICE}'
         )
-    used = header.bits - 4
+    used = header.bits - 4  # 12 bits in a file of 16, say
     if header.bits > 8 and values.max() < 1 << used:
         return (
             f'has {header.bits} bits, of which only the lower {used} are used '
