@@ -80,14 +80,6 @@ fi
 # ---- helpers ----------------------------------------------------------------
 pin() { grep -oE "^$1==[^ ;]+" "$constraints"; }
 
-check_disk() {
-    ! grep -qE 'No space left on device|Disk quota exceeded' "$log" ||
-        fail_for_now "the disk is full: an environment takes up to 7 GB, in" \
-            "$venv, and what pip downloads up to 3, in ${TMPDIR:-/tmp} meanwhile, and" \
-            "in its cache: make room (or set TMPDIR, and PIP_NO_CACHE_DIR=1)," \
-            "then run this again."
-}
-
 run_pip() {  # shows large downloads and compiled files, logs the rest
     "$python" -m pip "$@" 2>&1 | tee "$log" | sed -unE \
         -e 's/^ *Downloading (.*\([0-9]{2,}\.[0-9] MB\)).*/    \1/p' \
@@ -95,7 +87,11 @@ run_pip() {  # shows large downloads and compiled files, logs the rest
     ! grep -qE 'NewConnection|ConnectTimeout|ProxyError|NameResolution' "$log" ||
         fail_for_now "pip cannot reach the package index: check the network (and" \
             "PIP_INDEX_URL, HTTPS_PROXY), then run this again."
-    check_disk
+    ! grep -qE 'No space left on device|Disk quota exceeded' "$log" ||
+        fail_for_now "the disk is full: an environment takes up to 7 GB, in" \
+            "$venv, and what pip downloads up to 3, in ${TMPDIR:-/tmp} meanwhile," \
+            "and in its cache: make room (or set TMPDIR, and" \
+            "PIP_NO_CACHE_DIR=1), then run this again."
     tail -n 20 "$log"
     fail "'pip $1' failed, for the reason above."
 }
@@ -208,9 +204,9 @@ install_mmcv() {
 say "stack $stack, Python $version, $device operators, in $venv"
 if [[ ! -x $venv/bin/python ]] && ! "$python" -m venv "$venv" &>"$log"; then
     rm -rf "$venv"  # half made, it would be taken for a good one
-    check_disk
     fail "'$python -m venv' does not work here: install it (on Debian or" \
-        "Ubuntu, python$version-venv), or activate an environment."
+        "Ubuntu, python$version-venv), make room if the disk is full, or" \
+        "activate an environment."
 fi
 python=$venv/bin/python
 echo "$stack" >"$stamp"  # and no more, until all is there
